@@ -1,0 +1,18 @@
+# Instruction sets a kernel may have a file for: <name>.cc is compiled with
+# FASTVLM_ISA_FLAGS_<name>, and FASTVLM_HAVE_<NAME> tells variants.cc it exists.
+set(FASTVLM_ISAS)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  list(APPEND FASTVLM_ISAS avx2 avx512)
+  set(FASTVLM_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
+  set(FASTVLM_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c)
+  if(FASTVLM_EMULATE_AVX512)
+    set(FASTVLM_ISA_FLAGS_avx512 -mavx2 -mfma -mf16c -DFASTVLM_EMULATE_AVX512 -Wno-psabi)
+  endif()
+endif()
+foreach(isa IN LISTS FASTVLM_ISAS)
+  string(TOUPPER ${isa} upper)
+  target_compile_definitions(fastvlm_flags INTERFACE FASTVLM_HAVE_${upper})
+endforeach()
+if(FASTVLM_EMULATE_AVX512)
+  target_compile_definitions(fastvlm_flags INTERFACE FASTVLM_EMULATE_AVX512)
+endif()

@@ -1,0 +1,46 @@
+#include "base/buffer.h"
+
+#include <sys/mman.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+namespace fastvlm {
+namespace {
+
+// Above this size memory comes straight from the system in untouched pages and returns to it on
+// release, and huge pages are asked for.
+constexpr size_t kMapThreshold = size_t{1} << 20;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+[[noreturn]] void OutOfMemory(size_t bytes) {
+  std::fprintf(stderr, "fastvlm: out of memory: cannot allocate %zu MiB\n", bytes >> 20);
+  std::exit(1);
+}
+
+}  // namespace
+
+void* AllocateAligned(size_t bytes) {
+  if (bytes < kMapThreshold) {
+    void* data = ::operator new(bytes, std::align_val_t{kAlignment}, std::nothrow);
+    if (data == nullptr) OutOfMemory(bytes);
+    return data;
+  }
+  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) OutOfMemory(bytes);
+#ifdef MADV_HUGEPAGE
+  if (bytes >= 2 * kHugePage) madvise(data, bytes, MADV_HUGEPAGE);
+#endif
+  return data;
+}
+
+void FreeAligned(void* data, size_t bytes) {
+  if (bytes < kMapThreshold) {
+    ::operator delete(data, std::align_val_t{kAlignment});
+  } else {
+    munmap(data, bytes);
+  }
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,169 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace fastvlm {
+namespace {
+
+Status SystemError(const std::string& path, const char* action) {
+  const int error = errno;
+  const StatusCode code = error == ENOENT || error == ENOTDIR ? StatusCode::kNotFound : StatusCode::kIoError;
+  return Error(code, "{}: cannot {}: {}", path, action, std::strerror(error));
+}
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  int get() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+// Opens for reading and requires a regular file or, if `allow_pipe`, something to be read to its end.
+Status CheckRegular(int fd, const std::string& path, size_t* size) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return SystemError(path, "read");
+  if (S_ISDIR(info.st_mode)) {
+    return Error(StatusCode::kInvalidArgument, "{}: is a directory, expected a file", path);
+  }
+  *size = S_ISREG(info.st_mode) ? static_cast<size_t>(info.st_size) : 0;
+  return {};
+}
+
+template <typename Container>
+Status ReadToEnd(int fd, const std::string& path, size_t size_hint, size_t max_bytes, Container* contents) {
+  if (size_hint > max_bytes) {
+    return Error(StatusCode::kResourceExhausted, "{}: {} bytes, more than the limit of {}", path, size_hint, max_bytes);
+  }
+  size_t used = 0;
+  contents->resize(size_hint + 1);
+  while (true) {
+    if (used == contents->size()) contents->resize(contents->size() * 2 + 65536);
+    const ssize_t got = read(fd, contents->data() + used, contents->size() - used);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return SystemError(path, "read");
+    if (got == 0) break;
+    used += static_cast<size_t>(got);
+    if (used > max_bytes) {
+      return Error(StatusCode::kResourceExhausted, "{}: more than the limit of {} bytes", path, max_bytes);
+    }
+  }
+  contents->resize(used);
+  return {};
+}
+
+template <typename Container>
+Result<Container> ReadFile(const std::string& path, size_t max_bytes) {
+  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return SystemError(path, "open");
+  size_t size = 0;
+  FASTVLM_RETURN_IF_ERROR(CheckRegular(fd.get(), path, &size));
+  Container contents;
+  FASTVLM_RETURN_IF_ERROR(ReadToEnd(fd.get(), path, size, max_bytes, &contents));
+  return contents;
+}
+
+Status WriteAll(int fd, const std::string& path, std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return SystemError(path, "write");
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  return {};
+}
+
+Status WriteAndRename(int fd, const std::string& temporary, const std::string& path,
+                      std::span<const std::span<const uint8_t>> parts) {
+  for (const auto& part : parts) FASTVLM_RETURN_IF_ERROR(WriteAll(fd, path, part));
+  if (fsync(fd) != 0 && errno != EINVAL) return SystemError(path, "write");
+  if (rename(temporary.c_str(), path.c_str()) != 0) return SystemError(path, "write");
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> ReadTextFile(const std::string& path, size_t max_bytes) {
+  return ReadFile<std::string>(path, max_bytes);
+}
+
+Result<std::vector<uint8_t>> ReadBinaryFile(const std::string& path, size_t max_bytes) {
+  return ReadFile<std::vector<uint8_t>>(path, max_bytes);
+}
+
+Result<std::vector<uint8_t>> ReadStandardInput(size_t max_bytes) {
+  std::vector<uint8_t> contents;
+  FASTVLM_RETURN_IF_ERROR(ReadToEnd(STDIN_FILENO, "standard input", 0, max_bytes, &contents));
+  return contents;
+}
+
+Status WriteFileAtomically(const std::string& path, std::span<const std::span<const uint8_t>> parts) {
+  // A device such as /dev/stdout or /dev/full is written in place: it cannot be renamed over.
+  struct stat info {};
+  if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    if (S_ISDIR(info.st_mode)) {
+      return Error(StatusCode::kInvalidArgument, "{}: is a directory, expected a file name", path);
+    }
+    FileDescriptor fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (fd.get() < 0) return SystemError(path, "open");
+    for (const auto& part : parts) FASTVLM_RETURN_IF_ERROR(WriteAll(fd.get(), path, part));
+    return {};
+  }
+  std::string temporary = path + ".XXXXXX.tmp";
+  FileDescriptor fd(mkstemps(temporary.data(), 4));
+  if (fd.get() < 0) return SystemError(path, "create");
+  fchmod(fd.get(), 0644);
+  Status status = WriteAndRename(fd.get(), temporary, path, parts);
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
+bool FileExists(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+bool DirectoryExists(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+Result<MappedFile> MappedFile::Open(const std::string& path) {
+  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return SystemError(path, "open");
+  size_t size = 0;
+  FASTVLM_RETURN_IF_ERROR(CheckRegular(fd.get(), path, &size));
+  MappedFile file;
+  if (size == 0) return file;
+  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (data == MAP_FAILED) return SystemError(path, "map");
+  file.data_ = static_cast<const uint8_t*>(data);
+  file.size_ = size;
+  return file;
+}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+}  // namespace fastvlm

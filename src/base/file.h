@@ -1,0 +1,47 @@
+// Files: whole reads with a size limit, read-only maps, atomic writes.
+#ifndef FASTVLM_BASE_FILE_H_
+#define FASTVLM_BASE_FILE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace fastvlm {
+
+// Contents of a regular file. kResourceExhausted above max_bytes, kNotFound / kIoError otherwise.
+Result<std::string> ReadTextFile(const std::string& path, size_t max_bytes);
+Result<std::vector<uint8_t>> ReadBinaryFile(const std::string& path, size_t max_bytes);
+
+// Standard input to its end, with the same limit.
+Result<std::vector<uint8_t>> ReadStandardInput(size_t max_bytes);
+
+// Writes to a temporary name beside `path`, then renames: `path` is either old or complete.
+Status WriteFileAtomically(const std::string& path, std::span<const std::span<const uint8_t>> parts);
+
+bool FileExists(const std::string& path);  // a regular file or a link to one
+bool DirectoryExists(const std::string& path);
+
+// A whole regular file mapped read-only. Move-only; the mapping lives as long as the object.
+class MappedFile {
+ public:
+  static Result<MappedFile> Open(const std::string& path);
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const uint8_t> bytes() const { return {data_, size_}; }
+
+ private:
+  const uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_BASE_FILE_H_
