@@ -23,11 +23,12 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 void* AllocateAligned(size_t bytes) {
   if (bytes < kMapThreshold) {
-    void* data = ::operator new(bytes, std::align_val_t{kAlignment}, std::nothrow);
+    void* data = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
     if (data == nullptr) OutOfMemory(bytes);
     return data;
   }
-  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) OutOfMemory(bytes);
 #ifdef MADV_HUGEPAGE
   if (bytes >= 2 * kHugePage) madvise(data, bytes, MADV_HUGEPAGE);
@@ -37,7 +38,7 @@ void* AllocateAligned(size_t bytes) {
 
 void FreeAligned(void* data, size_t bytes) {
   if (bytes < kMapThreshold) {
-    ::operator delete(data, std::align_val_t{kAlignment});
+    ::operator delete (data, std::align_val_t{kAlignment});
   } else {
     munmap(data, bytes);
   }

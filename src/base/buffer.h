@@ -25,7 +25,8 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(size_t size)
-      : data_(size == 0 ? nullptr : static_cast<T*>(AllocateAligned(size * sizeof(T)))), size_(size) {}
+      : data_(size == 0 ? nullptr : static_cast<T*>(AllocateAligned(size * sizeof(T)))),
+        size_(size) {}
   Buffer(Buffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {

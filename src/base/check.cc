@@ -6,7 +6,8 @@
 namespace fastvlm {
 
 void CheckFailed(const char* file, int line, const char* condition) {
-  std::fprintf(stderr, "%s:%d: this is a bug in fastvlm: check failed: %s\n", file, line, condition);
+  std::fprintf(stderr, "%s:%d: this is a bug in fastvlm: check failed: %s\n", file, line,
+               condition);
   std::abort();
 }
 

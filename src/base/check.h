@@ -9,9 +9,9 @@ namespace fastvlm {
 
 }  // namespace fastvlm
 
-#define FASTVLM_CHECK(condition)                                                \
-  do {                                                                          \
-    if (!(condition)) ::fastvlm::CheckFailed(__FILE__, __LINE__, #condition);   \
+#define FASTVLM_CHECK(condition)                                              \
+  do {                                                                        \
+    if (!(condition)) ::fastvlm::CheckFailed(__FILE__, __LINE__, #condition); \
   } while (false)
 
 #endif  // FASTVLM_BASE_CHECK_H_

@@ -14,7 +14,8 @@ namespace {
 
 Status SystemError(const std::string& path, const char* action) {
   const int error = errno;
-  const StatusCode code = error == ENOENT || error == ENOTDIR ? StatusCode::kNotFound : StatusCode::kIoError;
+  const StatusCode code =
+      error == ENOENT || error == ENOTDIR ? StatusCode::kNotFound : StatusCode::kIoError;
   return Error(code, "{}: cannot {}: {}", path, action, std::strerror(error));
 }
 
@@ -33,7 +34,8 @@ class FileDescriptor {
   int fd_;
 };
 
-// Opens for reading and requires a regular file or, if `allow_pipe`, something to be read to its end.
+// Opens for reading and requires a regular file or, if `allow_pipe`, something to be read to its
+// end.
 Status CheckRegular(int fd, const std::string& path, size_t* size) {
   struct stat info {};
   if (fstat(fd, &info) != 0) return SystemError(path, "read");
@@ -45,9 +47,11 @@ Status CheckRegular(int fd, const std::string& path, size_t* size) {
 }
 
 template <typename Container>
-Status ReadToEnd(int fd, const std::string& path, size_t size_hint, size_t max_bytes, Container* contents) {
+Status ReadToEnd(int fd, const std::string& path, size_t size_hint, size_t max_bytes,
+                 Container* contents) {
   if (size_hint > max_bytes) {
-    return Error(StatusCode::kResourceExhausted, "{}: {} bytes, more than the limit of {}", path, size_hint, max_bytes);
+    return Error(StatusCode::kResourceExhausted, "{}: {} bytes, more than the limit of {}", path,
+                 size_hint, max_bytes);
   }
   size_t used = 0;
   contents->resize(size_hint + 1);
@@ -59,7 +63,8 @@ Status ReadToEnd(int fd, const std::string& path, size_t size_hint, size_t max_b
     if (got == 0) break;
     used += static_cast<size_t>(got);
     if (used > max_bytes) {
-      return Error(StatusCode::kResourceExhausted, "{}: more than the limit of {} bytes", path, max_bytes);
+      return Error(StatusCode::kResourceExhausted, "{}: more than the limit of {} bytes", path,
+                   max_bytes);
     }
   }
   contents->resize(used);
@@ -111,7 +116,8 @@ Result<std::vector<uint8_t>> ReadStandardInput(size_t max_bytes) {
   return contents;
 }
 
-Status WriteFileAtomically(const std::string& path, std::span<const std::span<const uint8_t>> parts) {
+Status WriteFileAtomically(const std::string& path,
+                           std::span<const std::span<const uint8_t>> parts) {
   // A device such as /dev/stdout or /dev/full is written in place: it cannot be renamed over.
   struct stat info {};
   if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {

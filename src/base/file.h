@@ -21,7 +21,8 @@ Result<std::vector<uint8_t>> ReadBinaryFile(const std::string& path, size_t max_
 Result<std::vector<uint8_t>> ReadStandardInput(size_t max_bytes);
 
 // Writes to a temporary name beside `path`, then renames: `path` is either old or complete.
-Status WriteFileAtomically(const std::string& path, std::span<const std::span<const uint8_t>> parts);
+Status WriteFileAtomically(const std::string& path,
+                           std::span<const std::span<const uint8_t>> parts);
 
 bool FileExists(const std::string& path);  // a regular file or a link to one
 bool DirectoryExists(const std::string& path);

@@ -20,10 +20,10 @@ Status Error(StatusCode code, fmt::format_string<Args...> format, Args&&... args
 #define FASTVLM_CONCAT(a, b) FASTVLM_CONCAT_INNER(a, b)
 
 // Returns from the enclosing function if `expression`, a Status, is an error.
-#define FASTVLM_RETURN_IF_ERROR(expression)                          \
-  do {                                                               \
-    ::fastvlm::Status fastvlm_status = (expression);                 \
-    if (!fastvlm_status.ok()) return fastvlm_status;                 \
+#define FASTVLM_RETURN_IF_ERROR(expression)          \
+  do {                                               \
+    ::fastvlm::Status fastvlm_status = (expression); \
+    if (!fastvlm_status.ok()) return fastvlm_status; \
   } while (false)
 
 // `declaration` = value of `expression`, a Result; returns its status if it is an error.

@@ -1,0 +1,123 @@
+#include "base/cpu_features.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+
+#include "base/check.h"
+
+namespace fastvlm {
+namespace {
+
+constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
+
+Isa BestOfCpu() {
+  Isa best = Isa::kScalar;
+  for (Isa isa : kAllIsas) {
+    if (CpuSupports(isa)) best = isa;
+  }
+  return best;
+}
+
+struct IsaChoice {
+  Isa isa;
+  Status status;
+};
+
+IsaChoice ReadEnvironment() {
+  const Isa best = BestOfCpu();
+  const char* value = std::getenv("FASTVLM_ISA");
+  if (value == nullptr || *value == '\0') return {best, {}};
+  for (Isa isa : kAllIsas) {
+    if (IsaName(isa) != value) continue;
+    if (CpuSupports(isa)) return {isa, {}};
+    return {best, Error(StatusCode::kUnsupported,
+                        "FASTVLM_ISA={}: this CPU ({}) cannot run it; its best is {}", value,
+                        CpuModelName(), IsaName(best))};
+  }
+  return {best,
+          Error(StatusCode::kInvalidArgument,
+                "FASTVLM_ISA={}: unknown instruction set; expected scalar, avx2 or avx512", value)};
+}
+
+IsaChoice& Choice() {
+  static IsaChoice choice = ReadEnvironment();
+  return choice;
+}
+
+}  // namespace
+
+std::string_view IsaName(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+      return "scalar";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
+  }
+  FASTVLM_CHECK(false);
+}
+
+bool CpuSupports(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+      return true;
+#if defined(__x86_64__)
+    case Isa::kAvx2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+             __builtin_cpu_supports("f16c");
+    case Isa::kAvx512:
+      return CpuSupports(Isa::kAvx2) && __builtin_cpu_supports("avx512f") &&
+             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512vl");
+#endif
+    default:
+      return false;
+  }
+}
+
+Isa MaxIsa() { return Choice().isa; }
+
+Status CheckIsaEnvironment() { return Choice().status; }
+
+Isa SetMaxIsaForTesting(Isa isa) {
+  FASTVLM_CHECK(CpuSupports(isa));
+  return std::exchange(Choice().isa, isa);
+}
+
+std::string CpuModelName() {
+  std::ifstream info("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(info, line)) {
+    if (!line.starts_with("model name")) continue;
+    const size_t colon = line.find(": ");
+    if (colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown CPU";
+}
+
+int PhysicalCoreCount() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return 1;
+  std::set<std::string> cores;  // the list of sibling threads names a core
+  int without_topology = 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &mask)) continue;
+    std::ifstream file(
+        fmt::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu));
+    std::string siblings;
+    if (std::getline(file, siblings)) {
+      cores.insert(siblings);
+    } else {
+      ++without_topology;
+    }
+  }
+  return std::max(1, static_cast<int>(cores.size()) + without_topology);
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,39 @@
+// Which instruction sets this CPU and operating system offer, and which the user allows.
+#ifndef FASTVLM_BASE_CPU_FEATURES_H_
+#define FASTVLM_BASE_CPU_FEATURES_H_
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace fastvlm {
+
+// Ordered: a later one is preferred where a kernel has both.
+enum class Isa { kScalar, kAvx2, kAvx512 };
+
+std::string_view IsaName(Isa isa);
+
+// True if this CPU can run code of `isa`, whatever FASTVLM_ISA says. AVX2 means AVX2+FMA+F16C,
+// AVX-512 means F+BW+DQ+VL, each with the operating system saving the registers.
+bool CpuSupports(Isa isa);
+
+// The best instruction set kernels may use: the CPU's best, capped by the environment variable
+// FASTVLM_ISA = scalar | avx2 | avx512. Read once. An unknown value, or one this CPU cannot run, is
+// an error that CheckIsaEnvironment() reports; until then it is ignored.
+Isa MaxIsa();
+Status CheckIsaEnvironment();
+
+// Replaces the cap for the rest of the process; returns the previous one. For tests only.
+Isa SetMaxIsaForTesting(Isa isa);
+
+// The CPU's own name, "AMD EPYC 9R14" for example, or "unknown CPU".
+std::string CpuModelName();
+
+// CPUs in the affinity mask of this process; at least 1. Hardware threads that share a core with
+// one already counted are left out.
+int PhysicalCoreCount();
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_BASE_CPU_FEATURES_H_

@@ -1,0 +1,26 @@
+#include "base/cpu_features.h"
+
+#include <gtest/gtest.h>
+
+namespace fastvlm {
+namespace {
+
+TEST(CpuFeatures, ScalarAlwaysRuns) { EXPECT_TRUE(CpuSupports(Isa::kScalar)); }
+
+TEST(CpuFeatures, CapIsHonoured) {
+  const Isa before = SetMaxIsaForTesting(Isa::kScalar);
+  EXPECT_EQ(MaxIsa(), Isa::kScalar);
+  SetMaxIsaForTesting(before);
+  EXPECT_EQ(MaxIsa(), before);
+}
+
+TEST(CpuFeatures, NamesAreDistinct) {
+  EXPECT_EQ(IsaName(Isa::kScalar), "scalar");
+  EXPECT_EQ(IsaName(Isa::kAvx2), "avx2");
+  EXPECT_EQ(IsaName(Isa::kAvx512), "avx512");
+}
+
+TEST(CpuFeatures, CountsCores) { EXPECT_GE(PhysicalCoreCount(), 1); }
+
+}  // namespace
+}  // namespace fastvlm

@@ -1,0 +1,83 @@
+#include "base/file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace fastvlm {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = ::testing::TempDir() + "fastvlm_file_test_" + std::to_string(getpid());
+    std::filesystem::create_directories(directory_);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  std::string Path(const std::string& name) const { return directory_ + "/" + name; }
+
+  std::string directory_;
+};
+
+Status WriteText(const std::string& path, const std::string& text) {
+  const std::span<const uint8_t> part(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+  return WriteFileAtomically(path, {{part}});
+}
+
+TEST_F(FileTest, WritesAndReadsBack) {
+  ASSERT_TRUE(WriteText(Path("a"), "hello").ok());
+  EXPECT_EQ(ReadTextFile(Path("a"), 5).value(), "hello");
+  ASSERT_TRUE(WriteText(Path("a"), "").ok());
+  EXPECT_EQ(ReadTextFile(Path("a"), 5).value(), "");
+}
+
+TEST_F(FileTest, WriteLeavesNoTemporaryFile) {
+  ASSERT_TRUE(WriteText(Path("a"), "hello").ok());
+  int files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(directory_))
+    ++files;
+  EXPECT_EQ(files, 1);
+}
+
+TEST_F(FileTest, FullDiskIsAnErrorThatNamesTheFile) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  const Status status = WriteText("/dev/full", "hello");
+  EXPECT_EQ(status.code(), StatusCode::kIoError);
+  EXPECT_THAT(status.message(), HasSubstr("/dev/full"));
+}
+
+TEST_F(FileTest, WriteIntoMissingDirectoryFails) {
+  EXPECT_EQ(WriteText(Path("no/such/file"), "x").code(), StatusCode::kNotFound);
+}
+
+TEST_F(FileTest, ReadErrors) {
+  EXPECT_EQ(ReadTextFile(Path("missing"), 10).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(ReadTextFile(directory_, 10).status().code(), StatusCode::kInvalidArgument);
+  ASSERT_TRUE(WriteText(Path("big"), "0123456789").ok());
+  const Status status = ReadTextFile(Path("big"), 9).status();
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(status.message(), HasSubstr(Path("big")));
+}
+
+TEST_F(FileTest, MapsAFile) {
+  ASSERT_TRUE(WriteText(Path("a"), "mapped").ok());
+  Result<MappedFile> file = MappedFile::Open(Path("a"));
+  ASSERT_TRUE(file.ok());
+  MappedFile moved = std::move(file).value();
+  EXPECT_EQ(std::string(moved.bytes().begin(), moved.bytes().end()), "mapped");
+}
+
+TEST_F(FileTest, MapsAnEmptyFileAndRefusesADirectory) {
+  ASSERT_TRUE(WriteText(Path("empty"), "").ok());
+  EXPECT_TRUE(MappedFile::Open(Path("empty")).value().bytes().empty());
+  EXPECT_EQ(MappedFile::Open(directory_).status().code(), StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace fastvlm

@@ -1,0 +1,101 @@
+#include "base/thread_pool.h"
+
+#include "base/check.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace fastvlm {
+namespace {
+
+// About 50 us on a 3 GHz CPU: longer than the gaps between the operations of one forward pass.
+constexpr int kSpinIterations = 4000;
+
+void SpinPause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  FASTVLM_CHECK(threads >= 1);
+  workers_.reserve(static_cast<size_t>(threads - 1));
+  for (int thread = 1; thread < threads; ++thread) {
+    workers_.emplace_back([this, thread] { WorkerLoop(thread); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_.store(true, std::memory_order_release);
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::Run(int64_t tasks, TaskFn fn, const void* context) {
+  if (tasks <= 0) return;
+  if (workers_.empty() || tasks == 1) {
+    for (int64_t task = 0; task < tasks; ++task) fn(context, task, 0);
+    return;
+  }
+  fn_ = fn;
+  context_ = context;
+  tasks_ = tasks;
+  next_task_.store(0, std::memory_order_relaxed);
+  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    loop_.fetch_add(1, std::memory_order_release);
+    wake = parked_ > 0;
+  }
+  if (wake) wake_.notify_all();
+  RunTasks(0);
+  for (int spins = 0; running_.load(std::memory_order_acquire) != 0; ++spins) {
+    if (spins < kSpinIterations) {
+      SpinPause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
+
+void ThreadPool::RunTasks(int thread) {
+  while (true) {
+    const int64_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
+    if (task >= tasks_) return;
+    fn_(context_, task, thread);
+  }
+}
+
+bool ThreadPool::WaitForLoop(uint64_t seen) {
+  const auto has_news = [&] {
+    return loop_.load(std::memory_order_acquire) != seen || stop_.load(std::memory_order_acquire);
+  };
+  for (int spins = 0; spins < kSpinIterations && !has_news(); ++spins) SpinPause();
+  if (!has_news()) {
+    std::unique_lock lock(mutex_);
+    ++parked_;
+    wake_.wait(lock, has_news);
+    --parked_;
+  }
+  return !stop_.load(std::memory_order_acquire);
+}
+
+void ThreadPool::WorkerLoop(int thread) {
+  uint64_t seen = 0;
+  while (WaitForLoop(seen)) {
+    ++seen;  // a worker takes part in every loop, so it is never more than one behind
+    RunTasks(thread);
+    running_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,64 @@
+// A fixed set of threads that run one parallel loop at a time.
+#ifndef FASTVLM_BASE_THREAD_POOL_H_
+#define FASTVLM_BASE_THREAD_POOL_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace fastvlm {
+
+// The caller is worker 0; the pool owns threads() - 1 others. Between loops they spin for a few
+// tens of microseconds, then park. One loop at a time: Run is not reentrant and not thread-safe.
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);  // threads >= 1
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(task, thread) once for each task in [0, tasks), thread in [0, threads()), and
+  // returns when all are done. Which thread gets a task is not fixed, so a task's result must not
+  // depend on it.
+  template <typename Body>
+  void ParallelFor(int64_t tasks, const Body& body) {
+    Run(
+        tasks,
+        [](const void* context, int64_t task, int thread) {
+          (*static_cast<const Body*>(context))(task, thread);
+        },
+        &body);
+  }
+
+ private:
+  using TaskFn = void (*)(const void* context, int64_t task, int thread);
+
+  void Run(int64_t tasks, TaskFn fn, const void* context);
+  void WorkerLoop(int thread);
+  void RunTasks(int thread);
+  bool WaitForLoop(uint64_t seen);
+
+  std::vector<std::thread> workers_;
+
+  // The current loop; written by Run before loop_ is raised, read by workers after.
+  TaskFn fn_ = nullptr;
+  const void* context_ = nullptr;
+  int64_t tasks_ = 0;
+  std::atomic<int64_t> next_task_{0};
+
+  std::atomic<uint64_t> loop_{0};  // number of loops started
+  std::atomic<int> running_{0};    // workers that have not finished the current loop
+  std::atomic<bool> stop_{false};
+  std::mutex mutex_;  // guards parking only
+  std::condition_variable wake_;
+  int parked_ = 0;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_BASE_THREAD_POOL_H_

@@ -1,0 +1,44 @@
+// Random test data whose seed is printed when a test fails.
+#ifndef FASTVLM_TESTS_SUPPORT_RANDOM_H_
+#define FASTVLM_TESTS_SUPPORT_RANDOM_H_
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <random>
+
+namespace fastvlm {
+
+// FASTVLM_TEST_SEED of the environment, otherwise 1, so that a run repeats.
+inline uint32_t TestSeed() {
+  const char* text = std::getenv("FASTVLM_TEST_SEED");
+  return text == nullptr ? 1u : static_cast<uint32_t>(std::strtoul(text, nullptr, 10));
+}
+
+class TestRandom {
+ public:
+  TestRandom()
+      : seed_(TestSeed()),
+        generator_(seed_),
+        trace_(__FILE__, __LINE__, ::testing::Message() << "seed " << seed_) {}
+
+  float Uniform(float low, float high) {
+    return std::uniform_real_distribution<float>(low, high)(generator_);
+  }
+  int Integer(int low, int high) {
+    return std::uniform_int_distribution<int>(low, high)(generator_);
+  }
+  template <typename T>
+  void Fill(T* data, size_t size, float low, float high) {
+    for (size_t i = 0; i < size; ++i) data[i] = Uniform(low, high);
+  }
+
+ private:
+  uint32_t seed_;
+  std::mt19937 generator_;
+  ::testing::ScopedTrace trace_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_TESTS_SUPPORT_RANDOM_H_
