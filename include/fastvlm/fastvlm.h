@@ -1,0 +1,12 @@
+// Everything of the public C++ API.
+#ifndef FASTVLM_FASTVLM_H_
+#define FASTVLM_FASTVLM_H_
+
+#include "fastvlm/image.h"
+#include "fastvlm/model.h"
+#include "fastvlm/options.h"
+#include "fastvlm/session.h"
+#include "fastvlm/status.h"
+#include "fastvlm/system.h"
+
+#endif  // FASTVLM_FASTVLM_H_

@@ -1,0 +1,32 @@
+// A decoded picture.
+#ifndef FASTVLM_IMAGE_H_
+#define FASTVLM_IMAGE_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fastvlm/options.h"
+#include "fastvlm/status.h"
+
+namespace fastvlm {
+
+// Pixels: [height, width, 3], RGB, 8 bits each, row by row.
+struct Image {
+  int width = 0;
+  int height = 0;
+  std::vector<uint8_t> pixels;
+
+  // JPEG, PNG, WebP, BMP, GIF (first frame); HEIC and AVIF where the build has libheif.
+  static Result<Image> FromFile(const std::string& path, const ImageOptions& options = {});
+  // From "-": standard input, read to its end.
+  static Result<Image> FromStandardInput(const ImageOptions& options = {});
+  // `name` stands for the bytes in error messages.
+  static Result<Image> FromBytes(std::span<const uint8_t> bytes, const std::string& name,
+                                 const ImageOptions& options = {});
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_IMAGE_H_

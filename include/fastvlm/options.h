@@ -1,0 +1,58 @@
+// Options of the public API: plain structs, each field with its default, range and unit.
+#ifndef FASTVLM_OPTIONS_H_
+#define FASTVLM_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace fastvlm {
+
+// How weights and activations are held. kF32 reproduces the reference implementation to rounding.
+enum class Precision { kF32 };
+
+// How an image is brought to the shape of the encoder's input.
+enum class Fit {
+  kPad,      // black bars around the whole image, as the published predict.py does
+  kCrop,     // the centre, as transformers' processor does
+  kStretch,  // both sides scaled independently
+};
+
+struct ModelOptions {
+  Precision precision = Precision::kF32;
+  int threads = 0;  // 0: one for each physical core this process may use; otherwise 1..256
+};
+
+struct ImageOptions {
+  bool orient = true;  // turn the image as its EXIF orientation says
+  int64_t max_file_bytes = int64_t{512} << 20;
+  int64_t max_pixels = int64_t{256} << 20;  // width * height
+};
+
+struct EncodeOptions {
+  int width = 0;   // of the encoder's input, pixels; a multiple of 64. 0: what the model was trained for
+  int height = 0;  // likewise
+  Fit fit = Fit::kPad;
+};
+
+struct SamplingOptions {
+  float temperature = 0;         // 0: always the most likely token; otherwise 0..100
+  int top_k = 50;                // keep the k most likely tokens; 0: all
+  float top_p = 1;               // keep the smallest set of tokens with this total probability; (0, 1]
+  float min_p = 0;               // drop tokens less likely than this share of the likeliest; [0, 1]
+  float repetition_penalty = 1;  // divides positive, multiplies negative logits of tokens seen; > 0
+  uint64_t seed = 0;             // same seed, same answer
+};
+
+struct GenerateOptions {
+  int max_tokens = 256;  // >= 1
+  SamplingOptions sampling;
+};
+
+struct SessionOptions {
+  int64_t context_tokens = 0;  // text and image together; 0: what the model was trained for
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_OPTIONS_H_

@@ -1,0 +1,38 @@
+// The machine the library runs on and what it chose for it.
+#ifndef FASTVLM_SYSTEM_H_
+#define FASTVLM_SYSTEM_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fastvlm/status.h"
+
+namespace fastvlm {
+
+struct KernelChoice {
+  std::string kernel;   // "gemm_f32"
+  std::string variant;  // "avx2_6x16"
+};
+
+struct SystemInfo {
+  std::string version;  // of this library
+  std::string cpu;
+  std::string isa;  // best instruction set in use, as capped by FASTVLM_ISA
+  int default_threads = 0;
+  std::vector<KernelChoice> kernels;
+};
+
+// An error if the environment variable FASTVLM_ISA has a value that cannot be honoured.
+Result<SystemInfo> GetSystemInfo();
+
+// The most memory this process has held at once, bytes.
+int64_t PeakMemoryBytes();
+
+// Writes a matrix as a NumPy .npy file, float32, atomically. Part of the API because what an
+// encoder produces is usually looked at from Python.
+Status WriteNpy(const std::string& path, int64_t rows, int64_t columns, const float* values);
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_SYSTEM_H_
