@@ -1,0 +1,127 @@
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/check.h"
+#include "model/load.h"
+#include "ops/attention.h"
+#include "ops/elementwise.h"
+#include "ops/norm.h"
+
+namespace fastvlm {
+
+DecoderWorkspace::DecoderWorkspace(const DecoderConfig& config, int64_t max_tokens_in,
+                                   int64_t capacity, int threads)
+    : max_tokens(max_tokens_in),
+      normed(static_cast<size_t>(max_tokens * config.hidden)),
+      qkv(static_cast<size_t>(max_tokens * (config.heads + 2 * config.kv_heads) * config.head_dim)),
+      attention(static_cast<size_t>(max_tokens * config.heads * config.head_dim)),
+      gate(static_cast<size_t>(max_tokens * config.intermediate)),
+      up(static_cast<size_t>(max_tokens * config.intermediate)),
+      scratch(std::max(
+          CausalAttentionScratchFloats(max_tokens, config.heads, config.head_dim, capacity,
+                                       threads),
+          CausalAttentionScratchFloats(1, config.heads, config.head_dim, capacity, threads))) {}
+
+Decoder::Decoder(const DecoderConfig& config, const DecoderTensors& tensors, int64_t vocabulary,
+                 ThreadPool& pool, const std::function<void()>& on_layer)
+    : config_(config),
+      embedding_(tensors.embedding),
+      final_norm_(ToBuffer(tensors.final_norm)),
+      head_(LoadRows(tensors.head, vocabulary, pool)),
+      rope_(config.head_dim, config.rope_theta, config.max_positions) {
+  layers_.reserve(tensors.layers.size());
+  for (const DecoderLayerTensors& layer : tensors.layers) {
+    layers_.push_back({ToBuffer(layer.input_norm), LoadJoined({&layer.q, &layer.k, &layer.v}, pool),
+                       LoadLinear(layer.o, pool), ToBuffer(layer.post_attention_norm),
+                       LoadLinear(layer.gate, pool), LoadLinear(layer.up, pool),
+                       LoadLinear(layer.down, pool)});
+    if (on_layer) on_layer();
+  }
+}
+
+size_t Decoder::bytes() const {
+  size_t bytes = head_.bytes();
+  for (const Layer& layer : layers_) {
+    bytes += layer.qkv.bytes() + layer.o.bytes() + layer.gate.bytes() + layer.up.bytes() +
+             layer.down.bytes();
+  }
+  return bytes;
+}
+
+void Decoder::Embed(const int32_t* ids, int64_t count, float* out) const {
+  Tensor row = embedding_;
+  row.shape = {config_.hidden};
+  const int64_t row_bytes = config_.hidden * DtypeBytes(embedding_.dtype);
+  for (int64_t i = 0; i < count; ++i) {
+    FASTVLM_CHECK(ids[i] >= 0 && ids[i] < config_.vocab_rows);
+    row.data = embedding_.data + ids[i] * row_bytes;
+    row.CopyToF32(out + i * config_.hidden);
+  }
+}
+
+void Decoder::AddAttention(const Layer& layer, float* x, int64_t tokens, int64_t start, KvLayer& kv,
+                           DecoderWorkspace& workspace, ThreadPool& pool) const {
+  const int64_t hidden = config_.hidden;
+  const int64_t q_size = config_.heads * config_.head_dim;
+  const int64_t kv_size = config_.kv_heads * config_.head_dim;
+  const int64_t stride = q_size + 2 * kv_size;
+  float* q = workspace.qkv.data();
+  float* k = q + q_size;
+  float* v = k + kv_size;
+  float* attention = workspace.attention.data();
+
+  RmsNorm(x, tokens, hidden, layer.input_norm.data(), config_.rms_norm_eps, workspace.normed.data(),
+          pool);
+  Linear(layer.qkv, workspace.normed.data(), tokens, hidden, q, stride, {}, pool);
+  // Queries and keys lie side by side: one rotation covers both.
+  ApplyRope(rope_, q, tokens, stride, config_.heads + config_.kv_heads, start, pool);
+  kv.Store(k, stride, v, stride, tokens, start);
+  CausalAttention(q, stride, tokens, start, config_.heads, kv, attention, q_size,
+                  workspace.scratch.data(), pool);
+  Epilogue add;
+  add.residual = x;
+  add.residual_stride = hidden;
+  Linear(layer.o, attention, tokens, q_size, x, hidden, add, pool);
+}
+
+void Decoder::AddMlp(const Layer& layer, float* x, int64_t tokens, DecoderWorkspace& workspace,
+                     ThreadPool& pool) const {
+  const int64_t hidden = config_.hidden;
+  const int64_t intermediate = config_.intermediate;
+  float* gate = workspace.gate.data();
+  float* up = workspace.up.data();
+  RmsNorm(x, tokens, hidden, layer.post_attention_norm.data(), config_.rms_norm_eps,
+          workspace.normed.data(), pool);
+  Linear(layer.gate, workspace.normed.data(), tokens, hidden, gate, intermediate, {}, pool);
+  Linear(layer.up, workspace.normed.data(), tokens, hidden, up, intermediate, {}, pool);
+  SiluMul(gate, up, tokens * intermediate, gate, pool);
+  Epilogue add;
+  add.residual = x;
+  add.residual_stride = hidden;
+  Linear(layer.down, gate, tokens, intermediate, x, hidden, add, pool);
+}
+
+void Decoder::Forward(float* x, int64_t tokens, KvCache& cache, DecoderWorkspace& workspace,
+                      ThreadPool& pool, const TapFn& tap) const {
+  FASTVLM_CHECK(tokens >= 1 && tokens <= workspace.max_tokens);
+  const int64_t start = cache.length();
+  FASTVLM_CHECK(start + tokens <= cache.capacity());
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    AddAttention(layers_[i], x, tokens, start, cache.layer(i), workspace, pool);
+    AddMlp(layers_[i], x, tokens, workspace, pool);
+    if (tap) tap("layer." + std::to_string(i), x, {tokens, config_.hidden});
+  }
+  cache.Extend(tokens);
+}
+
+void Decoder::Logits(const float* x, float* logits, DecoderWorkspace& workspace, ThreadPool& pool,
+                     const TapFn& tap) const {
+  float* normed = workspace.normed.data();
+  RmsNorm(x, 1, config_.hidden, final_norm_.data(), config_.rms_norm_eps, normed, pool);
+  if (tap) tap("final_norm", normed, {1, config_.hidden});
+  Linear(head_, normed, 1, config_.hidden, logits, head_.n(), {}, pool);
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,85 @@
+// Qwen2: embeddings to hidden states to logits.
+// Source: Qwen2ForCausalLM in transformers' modeling_qwen2.
+#ifndef FASTVLM_MODEL_DECODER_H_
+#define FASTVLM_MODEL_DECODER_H_
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "checkpoint/model_config.h"
+#include "checkpoint/weights.h"
+#include "model/kv_cache.h"
+#include "model/tap.h"
+#include "ops/linear.h"
+#include "ops/rope.h"
+
+namespace fastvlm {
+
+// The decoder's activations for at most `max_tokens` tokens at a time.
+struct DecoderWorkspace {
+  DecoderWorkspace(const DecoderConfig& config, int64_t max_tokens, int64_t capacity, int threads);
+
+  int64_t max_tokens;
+  Buffer<float> normed;     // [max_tokens, hidden]
+  Buffer<float> qkv;        // [max_tokens, (heads + 2 kv_heads) * head_dim]
+  Buffer<float> attention;  // [max_tokens, heads * head_dim]
+  Buffer<float> gate;       // [max_tokens, intermediate]
+  Buffer<float> up;         // [max_tokens, intermediate]
+  Buffer<float> scratch;
+};
+
+// Immutable; Forward may run on several caches and workspaces, one at a time on one pool.
+class Decoder {
+ public:
+  Decoder() = default;
+  // The embedding stays a view into the checkpoint, which must outlive the decoder. Logits are made
+  // for the first `vocabulary` tokens only. on_layer is called after each layer is loaded.
+  Decoder(const DecoderConfig& config, const DecoderTensors& tensors, int64_t vocabulary,
+          ThreadPool& pool, const std::function<void()>& on_layer);
+
+  const DecoderConfig& config() const { return config_; }
+  int64_t vocabulary() const { return head_.n(); }
+  size_t bytes() const;
+
+  // out: [ids, hidden]. Every id is below vocab_rows.
+  void Embed(const int32_t* ids, int64_t count, float* out) const;
+
+  // Runs `tokens` (1..workspace.max_tokens) embeddings x, [tokens, hidden], through all layers, in
+  // place, at positions cache.length().., and adds them to the cache, which must have room.
+  void Forward(float* x, int64_t tokens, KvCache& cache, DecoderWorkspace& workspace,
+               ThreadPool& pool, const TapFn& tap = {}) const;
+
+  // Final norm and head of one hidden state: x: [hidden] -> logits: [vocabulary].
+  void Logits(const float* x, float* logits, DecoderWorkspace& workspace, ThreadPool& pool,
+              const TapFn& tap = {}) const;
+
+ private:
+  struct Layer {
+    Buffer<float> input_norm;
+    PackedLinear qkv;
+    PackedLinear o;
+    Buffer<float> post_attention_norm;
+    PackedLinear gate;
+    PackedLinear up;
+    PackedLinear down;
+  };
+
+  void AddAttention(const Layer& layer, float* x, int64_t tokens, int64_t start, KvLayer& kv,
+                    DecoderWorkspace& workspace, ThreadPool& pool) const;
+  void AddMlp(const Layer& layer, float* x, int64_t tokens, DecoderWorkspace& workspace,
+              ThreadPool& pool) const;
+
+  DecoderConfig config_;
+  Tensor embedding_;
+  std::vector<Layer> layers_;
+  Buffer<float> final_norm_;
+  PackedLinear head_;
+  RopeTable rope_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_MODEL_DECODER_H_

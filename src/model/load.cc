@@ -1,0 +1,84 @@
+#include "model/load.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace fastvlm {
+namespace {
+
+WeightType TypeOf(const Tensor& tensor) {
+  switch (tensor.dtype) {
+    case Dtype::kF32:
+      return WeightType::kF32;
+    case Dtype::kBf16:
+      return WeightType::kBf16;
+    case Dtype::kF16:
+      return WeightType::kF16;
+    case Dtype::kI64:
+      break;
+  }
+  FASTVLM_CHECK(false);  // Checkpoint::Open accepts float weights only
+}
+
+const float* BiasOf(const std::vector<float>& bias) { return bias.empty() ? nullptr : bias.data(); }
+
+}  // namespace
+
+Buffer<float> ToBuffer(const std::vector<float>& values) {
+  Buffer<float> buffer(values.size());
+  std::copy(values.begin(), values.end(), buffer.data());
+  return buffer;
+}
+
+PackedLinear LoadLinear(const LinearTensors& tensors, ThreadPool& pool) {
+  const Tensor& weight = tensors.weight;
+  return PackedLinear::Pack(weight.data, TypeOf(weight), weight.shape[0], weight.shape[1],
+                            BiasOf(tensors.bias), pool);
+}
+
+PackedLinear LoadRows(const Tensor& weight, int64_t rows, ThreadPool& pool) {
+  FASTVLM_CHECK(rows <= weight.shape[0]);
+  return PackedLinear::Pack(weight.data, TypeOf(weight), rows, weight.shape[1], nullptr, pool);
+}
+
+PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, ThreadPool& pool) {
+  const Tensor& first = (*parts.begin())->weight;
+  const int64_t k = first.shape[1];
+  int64_t n = 0;
+  bool same_dtype = true;
+  std::vector<float> bias;
+  for (const LinearTensors* part : parts) {
+    FASTVLM_CHECK(part->weight.shape[1] == k);
+    n += part->weight.shape[0];
+    same_dtype = same_dtype && part->weight.dtype == first.dtype;
+    bias.insert(bias.end(), part->bias.begin(), part->bias.end());
+  }
+  const int64_t element = same_dtype ? DtypeBytes(first.dtype) : int64_t{sizeof(float)};
+  Buffer<uint8_t> joined(static_cast<size_t>(n * k * element));
+  uint8_t* out = joined.data();
+  for (const LinearTensors* part : parts) {
+    if (same_dtype) {
+      std::memcpy(out, part->weight.data, static_cast<size_t>(part->weight.elements() * element));
+    } else {
+      part->weight.CopyToF32(reinterpret_cast<float*>(out));
+    }
+    out += part->weight.elements() * element;
+  }
+  return PackedLinear::Pack(joined.data(), same_dtype ? TypeOf(first) : WeightType::kF32, n, k,
+                            BiasOf(bias), pool);
+}
+
+DepthwiseWeights LoadDepthwise(const DepthwiseTensors& tensors, int stride) {
+  DepthwiseWeights weights;
+  weights.kernel = tensors.kernel;
+  weights.stride = stride;
+  weights.in_channels = tensors.in;
+  weights.out_channels = tensors.out;
+  weights.weight = ToBuffer(tensors.weight);
+  weights.bias = ToBuffer(tensors.bias);
+  return weights;
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,31 @@
+// From the tensors of a checkpoint to the operands of ops.
+#ifndef FASTVLM_MODEL_LOAD_H_
+#define FASTVLM_MODEL_LOAD_H_
+
+#include <initializer_list>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "checkpoint/weights.h"
+#include "ops/depthwise.h"
+#include "ops/linear.h"
+
+namespace fastvlm {
+
+Buffer<float> ToBuffer(const std::vector<float>& values);
+
+PackedLinear LoadLinear(const LinearTensors& tensors, ThreadPool& pool);
+
+// The first `rows` rows of a [n, k] matrix, without bias.
+PackedLinear LoadRows(const Tensor& weight, int64_t rows, ThreadPool& pool);
+
+// One product in place of several on the same input: the rows of all, in order. All have a bias or
+// none.
+PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, ThreadPool& pool);
+
+DepthwiseWeights LoadDepthwise(const DepthwiseTensors& tensors, int stride);
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_MODEL_LOAD_H_

@@ -1,0 +1,32 @@
+// From encoder features to embeddings of the decoder: Linear, exact GELU, Linear.
+// Source: mm_projector "mlp2x_gelu" of LLaVA.
+#ifndef FASTVLM_MODEL_PROJECTOR_H_
+#define FASTVLM_MODEL_PROJECTOR_H_
+
+#include <cstdint>
+
+#include "base/thread_pool.h"
+#include "checkpoint/weights.h"
+#include "ops/linear.h"
+
+namespace fastvlm {
+
+class Projector {
+ public:
+  Projector() = default;
+  Projector(const ProjectorTensors& tensors, ThreadPool& pool);
+
+  size_t bytes() const { return first_.bytes() + second_.bytes(); }
+  int64_t hidden() const { return second_.n(); }
+
+  // features: [tokens, feature_channels] -> embeddings: [tokens, hidden].
+  void Forward(const float* features, int64_t tokens, float* embeddings, ThreadPool& pool) const;
+
+ private:
+  PackedLinear first_;
+  PackedLinear second_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_MODEL_PROJECTOR_H_

@@ -1,0 +1,248 @@
+#include "model/vision_encoder.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "model/load.h"
+#include "ops/attention.h"
+#include "ops/ffn.h"
+#include "ops/norm.h"
+
+namespace fastvlm {
+namespace {
+
+// LayerNormChannel in mci.py.
+constexpr float kLayerNormEps = 1e-5f;
+
+template <typename T>
+void Grow(Buffer<T>& buffer, size_t size) {
+  if (buffer.size() < size) buffer = Buffer<T>(size);
+}
+
+// Multiply-adds of a block's ConvFFN, nearly all of the encoder's work.
+double FfnWork(const StageConfig& stage, int64_t pixels) {
+  return 2.0 * static_cast<double>(pixels) *
+         static_cast<double>(stage.channels * stage.ffn_channels);
+}
+
+}  // namespace
+
+VisionEncoder::ConvFfn VisionEncoder::LoadConvFfn(const ConvFfnTensors& tensors, ThreadPool& pool) {
+  return {LoadDepthwise(tensors.conv, 1), LoadLinear(tensors.fc1, pool),
+          LoadLinear(tensors.fc2, pool), ToBuffer(tensors.layer_scale)};
+}
+
+VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors, ThreadPool& pool) {
+  Stage stage;
+  if (tensors.downsample) {
+    stage.downsample = {LoadDepthwise(tensors.downsample->conv, 2),
+                        LoadLinear(tensors.downsample->pointwise, pool)};
+  }
+  if (tensors.position) stage.position = LoadDepthwise(*tensors.position, 1);
+  for (const RepMixerTensors& block : tensors.rep_mixer_blocks) {
+    stage.rep_mixer_blocks.push_back({LoadDepthwise(block.mixer, 1), LoadConvFfn(block.ffn, pool)});
+  }
+  for (const AttentionTensors& block : tensors.attention_blocks) {
+    stage.attention_blocks.push_back({ToBuffer(block.norm_gain), ToBuffer(block.norm_bias),
+                                      LoadLinear(block.qkv, pool),
+                                      LoadLinear(block.projection, pool),
+                                      ToBuffer(block.layer_scale), LoadConvFfn(block.ffn, pool)});
+  }
+  return stage;
+}
+
+VisionEncoder::VisionEncoder(const VisionConfig& config, const VisionTensors& tensors,
+                             ThreadPool& pool)
+    : config_(config) {
+  stem_conv_.out_channels = config.stages.front().channels;
+  stem_conv_.weight = ToBuffer(tensors.stem_conv);
+  stem_conv_.bias = ToBuffer(tensors.stem_conv_bias);
+  stem_depthwise_ = LoadDepthwise(tensors.stem_depthwise, 2);
+  stem_pointwise_ = LoadLinear(tensors.stem_pointwise, pool);
+  for (const StageTensors& stage : tensors.stages) stages_.push_back(LoadStage(stage, pool));
+  expand_ = LoadDepthwise(tensors.expand, 1);
+  squeeze_excite_ = {config.feature_channels,
+                     config.se_channels,
+                     ToBuffer(tensors.squeeze.weight.ToF32()),
+                     ToBuffer(tensors.squeeze.bias),
+                     ToBuffer(tensors.excite.weight.ToF32()),
+                     ToBuffer(tensors.excite.bias)};
+}
+
+size_t VisionEncoder::bytes() const {
+  size_t bytes = stem_pointwise_.bytes();
+  const auto depthwise = [](const DepthwiseWeights& w) {
+    return (w.weight.size() + w.bias.size()) * sizeof(float);
+  };
+  const auto ffn = [&](const ConvFfn& f) {
+    return depthwise(f.conv) + f.fc1.bytes() + f.fc2.bytes();
+  };
+  for (const Stage& stage : stages_) {
+    if (stage.downsample)
+      bytes += depthwise(stage.downsample->conv) + stage.downsample->pointwise.bytes();
+    if (stage.position) bytes += depthwise(*stage.position);
+    for (const RepMixerBlock& block : stage.rep_mixer_blocks)
+      bytes += depthwise(block.mixer) + ffn(block.ffn);
+    for (const AttentionBlock& block : stage.attention_blocks) {
+      bytes += block.qkv.bytes() + block.projection.bytes() + ffn(block.ffn);
+    }
+  }
+  return bytes + depthwise(expand_) +
+         (squeeze_excite_.reduce_weight.size() + squeeze_excite_.expand_weight.size()) *
+             sizeof(float);
+}
+
+double VisionEncoder::Work(int64_t height, int64_t width) const {
+  double work = 0;
+  int64_t pixels = height / 4 * (width / 4);
+  for (const StageConfig& stage : config_.stages) {
+    work += static_cast<double>(stage.blocks) * FfnWork(stage, pixels);
+    pixels /= 4;
+  }
+  return work;
+}
+
+void VisionEncoder::Reserve(int64_t height, int64_t width, int threads,
+                            VisionWorkspace& workspace) const {
+  // The first map of the stem is by far the largest; only buffer a ever holds it.
+  const int64_t stem_pixels = height / 2 * (width / 2);
+  int64_t largest = 0;
+  int64_t qkv = 0;
+  size_t scratch = SqueezeExciteScratchFloats(squeeze_excite_);
+  int64_t pixels = stem_pixels / 4;
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    const int64_t channels = config_.stages[i].channels;
+    largest = std::max(largest, pixels * channels);
+    const auto reserve_ffn = [&](const ConvFfn& ffn) {
+      scratch = std::max(scratch, FfnScratchFloats(ffn.fc1, ffn.fc2, threads));
+    };
+    for (const RepMixerBlock& block : stages_[i].rep_mixer_blocks) reserve_ffn(block.ffn);
+    for (const AttentionBlock& block : stages_[i].attention_blocks) {
+      reserve_ffn(block.ffn);
+      qkv = std::max(qkv, pixels * 3 * channels);
+      scratch = std::max(scratch, SelfAttentionScratchFloats(pixels, channels / config_.head_dim,
+                                                             config_.head_dim, threads));
+    }
+    pixels /= 4;
+  }
+  Grow(workspace.a, static_cast<size_t>(std::max(largest, stem_pixels * stem_conv_.out_channels)));
+  Grow(workspace.b, static_cast<size_t>(largest));
+  Grow(workspace.qkv, static_cast<size_t>(qkv));
+  Grow(workspace.scratch, scratch);
+}
+
+// The current map is x_, [height_, width_, channels of the stage]; y_ is the other buffer.
+struct VisionEncoder::Run {
+  const VisionEncoder& encoder;
+  VisionWorkspace& workspace;
+  ThreadPool& pool;
+  const EncodeProgressFn& progress;
+  const TapFn& tap;
+  int64_t height;
+  int64_t width;
+  double total_work;
+  double work = 0;
+  float* x = nullptr;
+  float* y = nullptr;
+
+  int64_t pixels() const { return height * width; }
+
+  void Swap() { std::swap(x, y); }
+
+  void Convolve(const DepthwiseWeights& weights,
+                DepthwiseActivation activation = DepthwiseActivation::kNone) {
+    Depthwise(weights, x, height, width, y, activation, pool);
+    if (weights.stride == 2) {
+      height /= 2;
+      width /= 2;
+    }
+    Swap();
+  }
+
+  void Pointwise(const PackedLinear& weights) {
+    Epilogue gelu;
+    gelu.activation = Activation::kGelu;
+    Linear(weights, x, pixels(), weights.k(), y, weights.n(), gelu, pool);
+    Swap();
+  }
+
+  // From x, through y, back into x.
+  void AddConvFfn(const ConvFfn& ffn) {
+    Depthwise(ffn.conv, x, height, width, y, DepthwiseActivation::kNone, pool);
+    Ffn(ffn.fc1, ffn.fc2, y, pixels(), x, ffn.layer_scale.data(), x, workspace.scratch.data(),
+        pool);
+  }
+
+  void AddAttention(const AttentionBlock& block) {
+    const int64_t channels = block.projection.n();
+    const int64_t head_dim = encoder.config_.head_dim;
+    LayerNorm(x, pixels(), channels, block.norm_gain.data(), block.norm_bias.data(), kLayerNormEps,
+              y, pool);
+    float* qkv = workspace.qkv.data();
+    Linear(block.qkv, y, pixels(), channels, qkv, 3 * channels, {}, pool);
+    SelfAttention(qkv, pixels(), channels / head_dim, head_dim, y, workspace.scratch.data(), pool);
+    Epilogue add;
+    add.scale = block.layer_scale.data();
+    add.residual = x;
+    add.residual_stride = channels;
+    Linear(block.projection, y, pixels(), channels, x, channels, add, pool);
+  }
+
+  void Report(const StageConfig& stage) {
+    work += FfnWork(stage, pixels());
+    if (progress) progress(std::min(1.0, work / total_work));
+  }
+
+  void Tap(std::string_view name, int64_t channels) const {
+    if (tap) tap(name, x, {height, width, channels});
+  }
+
+  void Stem(const float* input) {
+    StemConv(encoder.stem_conv_, input, height, width, x, pool);
+    height /= 2;
+    width /= 2;
+    Convolve(encoder.stem_depthwise_, DepthwiseActivation::kGelu);
+    Pointwise(encoder.stem_pointwise_);
+    Tap("stem", encoder.stem_conv_.out_channels);
+  }
+
+  void RunStage(size_t index) {
+    const Stage& stage = encoder.stages_[index];
+    const StageConfig& config = encoder.config_.stages[index];
+    if (stage.downsample) {
+      Convolve(stage.downsample->conv, DepthwiseActivation::kGelu);
+      Pointwise(stage.downsample->pointwise);
+    }
+    if (stage.position) Convolve(*stage.position);
+    for (const RepMixerBlock& block : stage.rep_mixer_blocks) {
+      Convolve(block.mixer);
+      AddConvFfn(block.ffn);
+      Report(config);
+    }
+    for (const AttentionBlock& block : stage.attention_blocks) {
+      AddAttention(block);
+      AddConvFfn(block.ffn);
+      Report(config);
+    }
+    Tap("stage." + std::to_string(index), config.channels);
+  }
+};
+
+void VisionEncoder::Forward(const float* pixels, int64_t height, int64_t width, float* features,
+                            VisionWorkspace& workspace, ThreadPool& pool,
+                            const EncodeProgressFn& progress, const TapFn& tap) const {
+  FASTVLM_CHECK(height > 0 && height % stride() == 0 && width > 0 && width % stride() == 0);
+  Reserve(height, width, pool.threads(), workspace);
+  Run run{*this, workspace, pool, progress, tap, height, width, Work(height, width)};
+  run.x = workspace.a.data();
+  run.y = workspace.b.data();
+  run.Stem(pixels);
+  for (size_t i = 0; i < stages_.size(); ++i) run.RunStage(i);
+  Depthwise(expand_, run.x, run.height, run.width, features, DepthwiseActivation::kNone, pool);
+  SqueezeExciteGelu(squeeze_excite_, features, run.pixels(), workspace.scratch.data(), pool);
+  if (tap) tap("features", features, {run.pixels(), feature_channels()});
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,100 @@
+// FastViTHD: an image to features, one for each square of stride() pixels.
+// Source: Apple's mci.py (fastvithd) and timm's fastvit_mci3; see docs/ARCHITECTURE.md.
+#ifndef FASTVLM_MODEL_VISION_ENCODER_H_
+#define FASTVLM_MODEL_VISION_ENCODER_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "checkpoint/model_config.h"
+#include "checkpoint/weights.h"
+#include "model/tap.h"
+#include "ops/depthwise.h"
+#include "ops/linear.h"
+#include "ops/squeeze_excite.h"
+#include "ops/stem_conv.h"
+
+namespace fastvlm {
+
+// Called with the share of the encoder's work that is done, 0..1.
+using EncodeProgressFn = std::function<void(double fraction)>;
+
+// The encoder's activations; grows to the largest image seen and is reused.
+struct VisionWorkspace {
+  Buffer<float> a;
+  Buffer<float> b;
+  Buffer<float> qkv;
+  Buffer<float> scratch;
+};
+
+// Immutable; Forward may run on several workspaces, one at a time on one pool.
+class VisionEncoder {
+ public:
+  VisionEncoder() = default;
+  VisionEncoder(const VisionConfig& config, const VisionTensors& tensors, ThreadPool& pool);
+
+  int64_t stride() const { return config_.stride(); }
+  int64_t feature_channels() const { return config_.feature_channels; }
+  size_t bytes() const;
+
+  // pixels: [height, width, 3] in [0, 1], both sides multiples of stride().
+  // features: [height / stride * width / stride, feature_channels].
+  void Forward(const float* pixels, int64_t height, int64_t width, float* features,
+               VisionWorkspace& workspace, ThreadPool& pool, const EncodeProgressFn& progress = {},
+               const TapFn& tap = {}) const;
+
+ private:
+  // y = residual + layer_scale * fc2(gelu(fc1(conv(x))))
+  struct ConvFfn {
+    DepthwiseWeights conv;
+    PackedLinear fc1;
+    PackedLinear fc2;
+    Buffer<float> layer_scale;
+  };
+  struct RepMixerBlock {
+    DepthwiseWeights mixer;
+    ConvFfn ffn;
+  };
+  struct AttentionBlock {
+    Buffer<float> norm_gain;
+    Buffer<float> norm_bias;
+    PackedLinear qkv;
+    PackedLinear projection;
+    Buffer<float> layer_scale;
+    ConvFfn ffn;
+  };
+  struct Downsample {
+    DepthwiseWeights conv;
+    PackedLinear pointwise;
+  };
+  struct Stage {
+    std::optional<Downsample> downsample;
+    std::optional<DepthwiseWeights> position;
+    std::vector<RepMixerBlock> rep_mixer_blocks;
+    std::vector<AttentionBlock> attention_blocks;
+  };
+  struct Run;  // one forward pass
+
+  static ConvFfn LoadConvFfn(const ConvFfnTensors& tensors, ThreadPool& pool);
+  static Stage LoadStage(const StageTensors& tensors, ThreadPool& pool);
+
+  void Reserve(int64_t height, int64_t width, int threads, VisionWorkspace& workspace) const;
+  // Multiply-adds of one token of input, times a constant: for progress only.
+  double Work(int64_t height, int64_t width) const;
+
+  VisionConfig config_;
+  StemConvWeights stem_conv_;
+  DepthwiseWeights stem_depthwise_;
+  PackedLinear stem_pointwise_;
+  std::vector<Stage> stages_;
+  DepthwiseWeights expand_;
+  SqueezeExciteWeights squeeze_excite_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_MODEL_VISION_ENCODER_H_

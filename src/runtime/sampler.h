@@ -1,0 +1,54 @@
+// From logits to the next token.
+#ifndef FASTVLM_RUNTIME_SAMPLER_H_
+#define FASTVLM_RUNTIME_SAMPLER_H_
+
+#include <cstdint>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "fastvlm/options.h"
+#include "fastvlm/status.h"
+
+namespace fastvlm {
+
+// An error that names the option if one is out of range.
+Status ValidateSampling(const SamplingOptions& options);
+
+// Applies, in the order of transformers' logits processors: repetition penalty, temperature,
+// top-k, top-p, min-p; then draws. With temperature 0 it takes the most likely token, the lowest id
+// among equals, after the repetition penalty. The same seed gives the same draws on every machine.
+class Sampler {
+ public:
+  // options: valid. vocabulary: number of logits.
+  Sampler(const SamplingOptions& options, int64_t vocabulary);
+
+  // Tokens that count as seen for the repetition penalty.
+  void Observe(int32_t token);
+
+  // logits: [vocabulary], changed in place. Tokens at -infinity are never drawn.
+  int32_t Next(std::span<float> logits);
+
+ private:
+  struct Candidate {
+    int32_t token;
+    float logit;
+    double probability;
+  };
+
+  void PenaliseSeen(std::span<float> logits) const;
+  void KeepTopK();
+  void ComputeProbabilities();
+  void KeepTopP();
+  void KeepMinP();
+  int32_t Draw();
+
+  SamplingOptions options_;
+  std::mt19937_64 generator_;
+  std::vector<Candidate> candidates_;  // sized once; reused for every token
+  std::vector<bool> seen_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_RUNTIME_SAMPLER_H_

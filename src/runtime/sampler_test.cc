@@ -1,0 +1,136 @@
+#include "runtime/sampler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace fastvlm {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+SamplingOptions AtTemperature(float temperature) {
+  SamplingOptions options;
+  options.temperature = temperature;
+  options.top_k = 0;
+  return options;
+}
+
+// Share of each token in many draws from the same logits.
+std::map<int32_t, double> Shares(const SamplingOptions& options, const std::vector<float>& logits) {
+  Sampler sampler(options, static_cast<int64_t>(logits.size()));
+  constexpr int kDraws = 20000;
+  std::map<int32_t, double> shares;
+  for (int i = 0; i < kDraws; ++i) {
+    std::vector<float> copy = logits;
+    shares[sampler.Next(copy)] += 1.0 / kDraws;
+  }
+  return shares;
+}
+
+TEST(Sampler, TemperatureZeroTakesTheFirstMaximum) {
+  Sampler sampler({}, 4);
+  std::vector<float> logits = {1, 3, 3, -kInf};
+  EXPECT_EQ(sampler.Next(logits), 1);
+}
+
+TEST(Sampler, SharesFollowTheSoftmax) {
+  const std::vector<float> logits = {0, std::log(2.0f), std::log(5.0f), -kInf};
+  const auto shares = Shares(AtTemperature(1), logits);
+  EXPECT_NEAR(shares.at(0), 0.125, 0.01);
+  EXPECT_NEAR(shares.at(1), 0.25, 0.01);
+  EXPECT_NEAR(shares.at(2), 0.625, 0.01);
+  EXPECT_EQ(shares.count(3), 0u);
+}
+
+TEST(Sampler, TemperatureSharpens) {
+  const auto shares = Shares(AtTemperature(0.5f), {0, std::log(3.0f)});
+  EXPECT_NEAR(shares.at(1), 0.9, 0.01);
+}
+
+TEST(Sampler, TopKKeepsTheMostLikely) {
+  SamplingOptions options = AtTemperature(1);
+  options.top_k = 2;
+  const auto shares = Shares(options, {0, 1, 2, 0.5f});
+  EXPECT_EQ(shares.size(), 2u);
+  EXPECT_NEAR(shares.at(2), 1 / (1 + std::exp(-1.0)), 0.01);
+}
+
+TEST(Sampler, TopPKeepsTheSmallestSufficientSet) {
+  SamplingOptions options = AtTemperature(1);
+  options.top_p = 0.8f;
+  const auto shares =
+      Shares(options, {std::log(0.5f), std::log(0.3f), std::log(0.15f), std::log(0.05f)});
+  EXPECT_EQ(shares.count(2), 0u);
+  EXPECT_NEAR(shares.at(0), 0.625, 0.01);
+}
+
+TEST(Sampler, TopPKeepsAtLeastOne) {
+  SamplingOptions options = AtTemperature(1);
+  options.top_p = 1e-6f;
+  EXPECT_EQ(Shares(options, {0, 4, 1}).at(1), 1.0);
+}
+
+TEST(Sampler, MinPDropsTheUnlikely) {
+  SamplingOptions options = AtTemperature(1);
+  options.min_p = 0.5f;
+  const auto shares = Shares(options, {std::log(0.5f), std::log(0.3f), std::log(0.2f)});
+  EXPECT_EQ(shares.count(2), 0u);
+  EXPECT_NEAR(shares.at(1), 0.375, 0.01);
+}
+
+TEST(Sampler, RepetitionPenaltyActsOnBothSigns) {
+  SamplingOptions options;
+  options.repetition_penalty = 2;
+  Sampler sampler(options, 3);
+  std::vector<float> logits = {4, 3, -1};
+  sampler.Observe(0);
+  EXPECT_EQ(sampler.Next(logits), 1);
+  EXPECT_EQ(logits[0], 2.0f);
+  std::vector<float> negative = {-1, -1.5f, -4};
+  EXPECT_EQ(sampler.Next(negative), 1);
+  EXPECT_EQ(negative[0], -2.0f);
+}
+
+TEST(Sampler, SameSeedSameDraws) {
+  SamplingOptions options = AtTemperature(1);
+  const std::vector<float> logits(50, 0.0f);
+  const auto draws = [&](uint64_t seed) {
+    options.seed = seed;
+    Sampler sampler(options, 50);
+    std::vector<int32_t> tokens;
+    for (int i = 0; i < 20; ++i) {
+      std::vector<float> copy = logits;
+      tokens.push_back(sampler.Next(copy));
+    }
+    return tokens;
+  };
+  EXPECT_EQ(draws(7), draws(7));
+  EXPECT_NE(draws(7), draws(8));
+}
+
+TEST(Sampler, RangesAreChecked) {
+  const auto message = [](auto change) {
+    SamplingOptions options;
+    change(options);
+    return ValidateSampling(options).message();
+  };
+  EXPECT_EQ(message([](SamplingOptions&) {}), "");
+  EXPECT_THAT(message([](SamplingOptions& o) { o.temperature = -1; }),
+              HasSubstr("temperature is -1"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.temperature = std::nanf(""); }),
+              HasSubstr("temperature"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.top_k = -1; }), HasSubstr("top-k"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.top_p = 0; }), HasSubstr("top-p"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.min_p = 1.5f; }), HasSubstr("min-p"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.repetition_penalty = 0; }),
+              HasSubstr("repetition-penalty"));
+}
+
+}  // namespace
+}  // namespace fastvlm
