@@ -16,11 +16,11 @@ namespace fastvlm {
 
 struct ModelInfo {
   std::string directory;
-  std::string layout;     // "apple" or "fast_vlm": how the files name their tensors
-  std::string dtype;      // of the weights in the files
+  std::string layout;  // "apple" or "fast_vlm": how the files name their tensors
+  std::string dtype;   // of the weights in the files
   Precision precision = Precision::kF32;
-  int image_size = 0;           // side of the square the model was trained for, pixels
-  int pixels_per_token = 0;     // side of the square one visual token stands for
+  int image_size = 0;        // side of the square the model was trained for, pixels
+  int pixels_per_token = 0;  // side of the square one visual token stands for
   std::vector<int64_t> stage_blocks;
   std::vector<int64_t> stage_channels;
   int64_t feature_channels = 0;
@@ -36,9 +36,12 @@ struct ModelInfo {
   int64_t projector_parameters = 0;
   int64_t decoder_parameters = 0;
   int64_t file_bytes = 0;
-  int64_t weight_bytes = 0;  // in memory
+  int64_t weight_bytes = 0;  // in memory once loaded
   std::vector<std::string> warnings;
 };
+
+// Opens and checks a checkpoint without loading its weights.
+Result<ModelInfo> InspectModel(const std::string& directory);
 
 // A row-major f32 matrix.
 struct Matrix {
@@ -63,8 +66,10 @@ class Model {
 
   // The encoder's features before the projector, [tokens, feature_channels], or after it,
   // [tokens, hidden]. Token t stands for row t / (width / 64), column t % (width / 64).
-  Result<Matrix> EncodeFeatures(const Image& image, const EncodeOptions& options = {}) const;
-  Result<Matrix> EncodeVisualTokens(const Image& image, const EncodeOptions& options = {}) const;
+  Result<Matrix> EncodeFeatures(const Image& image, const EncodeOptions& options = {},
+                                const ProgressFn& progress = {}) const;
+  Result<Matrix> EncodeVisualTokens(const Image& image, const EncodeOptions& options = {},
+                                    const ProgressFn& progress = {}) const;
 
  private:
   friend class Session;

@@ -1,4 +1,8 @@
 // Options of the public API: plain structs, each field with its default, range and unit.
+//
+// VisitFields(options, visit) calls visit(name, field, help) for each field of a struct that flags,
+// JSON requests and bindings offer: the one list they are all made from. Names are in snake_case; a
+// flag has '-' for '_'.
 #ifndef FASTVLM_OPTIONS_H_
 #define FASTVLM_OPTIONS_H_
 
@@ -30,24 +34,45 @@ struct ImageOptions {
 };
 
 struct EncodeOptions {
-  int width = 0;   // of the encoder's input, pixels; a multiple of 64. 0: what the model was trained for
+  int width =
+      0;  // of the encoder's input, pixels; a multiple of 64. 0: what the model was trained for
   int height = 0;  // likewise
   Fit fit = Fit::kPad;
 };
 
 struct SamplingOptions {
-  float temperature = 0;         // 0: always the most likely token; otherwise 0..100
-  int top_k = 50;                // keep the k most likely tokens; 0: all
-  float top_p = 1;               // keep the smallest set of tokens with this total probability; (0, 1]
-  float min_p = 0;               // drop tokens less likely than this share of the likeliest; [0, 1]
+  float temperature = 0;  // 0: always the most likely token; otherwise 0..100
+  int top_k = 50;         // keep the k most likely tokens; 0: all
+  float top_p = 1;        // keep the smallest set of tokens with this total probability; (0, 1]
+  float min_p = 0;        // drop tokens less likely than this share of the likeliest; [0, 1]
   float repetition_penalty = 1;  // divides positive, multiplies negative logits of tokens seen; > 0
   uint64_t seed = 0;             // same seed, same answer
 };
+
+template <typename Visitor>
+void VisitFields(SamplingOptions& options, Visitor&& visit) {
+  visit("temperature", options.temperature,
+        "0 takes the most likely token each time; higher is more varied");
+  visit("top_k", options.top_k, "Sample among the K most likely tokens; 0 means all");
+  visit("top_p", options.top_p,
+        "Sample among the likeliest tokens that together reach this probability");
+  visit("min_p", options.min_p,
+        "Never sample a token less likely than this share of the likeliest");
+  visit("repetition_penalty", options.repetition_penalty,
+        "Above 1, words already used become less likely");
+  visit("seed", options.seed, "Random seed; the same seed gives the same answer");
+}
 
 struct GenerateOptions {
   int max_tokens = 256;  // >= 1
   SamplingOptions sampling;
 };
+
+template <typename Visitor>
+void VisitFields(GenerateOptions& options, Visitor&& visit) {
+  visit("max_tokens", options.max_tokens, "Longest answer, in tokens");
+  VisitFields(options.sampling, visit);
+}
 
 struct SessionOptions {
   int64_t context_tokens = 0;  // text and image together; 0: what the model was trained for

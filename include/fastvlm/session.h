@@ -23,6 +23,7 @@ enum class FinishReason {
 };
 
 struct Timings {
+  double image_ms = 0;    // bringing the images to the encoder's size
   double encode_ms = 0;   // vision encoder and projector, all images of the turn
   double prefill_ms = 0;  // decoder over the prompt
   double ttft_ms = 0;     // from the call to the first token
@@ -54,14 +55,15 @@ using StreamFn = std::function<bool(std::string_view piece)>;
 // its own tokens.
 class Session {
  public:
-  static Result<Session> Create(std::shared_ptr<const Model> model, const SessionOptions& options = {});
+  static Result<Session> Create(std::shared_ptr<const Model> model,
+                                const SessionOptions& options = {});
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
   // Adds the turn and generates an answer. After an error the session is as before the call.
-  Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options = {}, const StreamFn& stream = {},
-                     const ProgressFn& encode_progress = {});
+  Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options = {},
+                     const StreamFn& stream = {}, const ProgressFn& encode_progress = {});
 
   // Tokens of the conversation so far, text and images.
   int64_t context_used() const;

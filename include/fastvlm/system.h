@@ -10,6 +10,9 @@
 
 namespace fastvlm {
 
+// "0.1.0"
+const char* Version();
+
 struct KernelChoice {
   std::string kernel;   // "gemm_f32"
   std::string variant;  // "avx2_6x16"

@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,9 +35,26 @@ class FileDescriptor {
   int fd_;
 };
 
+// Holds back the signals that end a program, so that no temporary file is left behind.
+class SignalGuard {
+ public:
+  SignalGuard() {
+    sigset_t ending;
+    sigemptyset(&ending);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ending, signal);
+    pthread_sigmask(SIG_BLOCK, &ending, &before_);
+  }
+  ~SignalGuard() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalGuard(const SignalGuard&) = delete;
+  SignalGuard& operator=(const SignalGuard&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 // Opens for reading and requires a regular file or, if `allow_pipe`, something to be read to its
 // end.
-Status CheckRegular(int fd, const std::string& path, size_t* size) {
+Status CheckReadable(int fd, const std::string& path, size_t* size) {
   struct stat info {};
   if (fstat(fd, &info) != 0) return SystemError(path, "read");
   if (S_ISDIR(info.st_mode)) {
@@ -76,7 +94,7 @@ Result<Container> ReadFile(const std::string& path, size_t max_bytes) {
   FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) return SystemError(path, "open");
   size_t size = 0;
-  FASTVLM_RETURN_IF_ERROR(CheckRegular(fd.get(), path, &size));
+  FASTVLM_RETURN_IF_ERROR(CheckReadable(fd.get(), path, &size));
   Container contents;
   FASTVLM_RETURN_IF_ERROR(ReadToEnd(fd.get(), path, size, max_bytes, &contents));
   return contents;
@@ -129,6 +147,7 @@ Status WriteFileAtomically(const std::string& path,
     for (const auto& part : parts) FASTVLM_RETURN_IF_ERROR(WriteAll(fd.get(), path, part));
     return {};
   }
+  const SignalGuard guard;
   std::string temporary = path + ".XXXXXX.tmp";
   FileDescriptor fd(mkstemps(temporary.data(), 4));
   if (fd.get() < 0) return SystemError(path, "create");
@@ -152,7 +171,7 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
   FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) return SystemError(path, "open");
   size_t size = 0;
-  FASTVLM_RETURN_IF_ERROR(CheckRegular(fd.get(), path, &size));
+  FASTVLM_RETURN_IF_ERROR(CheckReadable(fd.get(), path, &size));
   MappedFile file;
   if (size == 0) return file;
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);

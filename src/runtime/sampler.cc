@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/check.h"
 #include "base/status.h"
@@ -12,6 +11,15 @@ namespace {
 
 Status OutOfRange(const char* name, double value, const char* range) {
   return Error(StatusCode::kInvalidArgument, "{} is {}, expected {}", name, value, range);
+}
+
+int32_t MostLikely(std::span<const float> logits) {
+  int32_t best = -1;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!std::isfinite(logits[i])) continue;
+    if (best < 0 || logits[i] > logits[static_cast<size_t>(best)]) best = static_cast<int32_t>(i);
+  }
+  return best;
 }
 
 }  // namespace
@@ -53,14 +61,13 @@ void Sampler::PenaliseSeen(std::span<float> logits) const {
 int32_t Sampler::Next(std::span<float> logits) {
   FASTVLM_CHECK(logits.size() == seen_.size());
   PenaliseSeen(logits);
-  if (options_.temperature == 0) {
-    return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  }
+  if (options_.temperature == 0) return MostLikely(logits);
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] == -std::numeric_limits<float>::infinity()) continue;
+    if (!std::isfinite(logits[i])) continue;
     candidates_.push_back({static_cast<int32_t>(i), logits[i] / options_.temperature, 0});
   }
+  if (candidates_.empty()) return -1;
   KeepTopK();
   ComputeProbabilities();
   KeepTopP();

@@ -26,7 +26,8 @@ class Sampler {
   // Tokens that count as seen for the repetition penalty.
   void Observe(int32_t token);
 
-  // logits: [vocabulary], changed in place. Tokens at -infinity are never drawn.
+  // logits: [vocabulary], changed in place. Infinite and NaN logits are never drawn; -1 if there is
+  // no other.
   int32_t Next(std::span<float> logits);
 
  private:

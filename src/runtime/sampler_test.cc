@@ -114,6 +114,16 @@ TEST(Sampler, SameSeedSameDraws) {
   EXPECT_NE(draws(7), draws(8));
 }
 
+TEST(Sampler, NeverDrawsWhatIsNotANumber) {
+  for (float temperature : {0.0f, 1.0f}) {
+    Sampler sampler(AtTemperature(temperature), 3);
+    std::vector<float> one = {std::nanf(""), 1, kInf};
+    EXPECT_EQ(sampler.Next(one), 1);
+    std::vector<float> none = {std::nanf(""), -kInf, kInf};
+    EXPECT_EQ(sampler.Next(none), -1);
+  }
+}
+
 TEST(Sampler, RangesAreChecked) {
   const auto message = [](auto change) {
     SamplingOptions options;

@@ -1,0 +1,25 @@
+// The commands of the program: one cmd_<name>.cc each, one line in main.cc's table.
+#ifndef FASTVLM_APPS_COMMANDS_H_
+#define FASTVLM_APPS_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace fastvlm {
+
+// Exit codes scripts rely on.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailure = 1;
+inline constexpr int kExitUsage = 2;
+
+// Adds the command's arguments to `app`; the returned function runs it and gives the exit code.
+using CommandFn = std::function<int()>;
+
+CommandFn AddDescribe(CLI::App& app);
+CommandFn AddEncode(CLI::App& app);
+CommandFn AddInfo(CLI::App& app);
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_APPS_COMMANDS_H_

@@ -1,0 +1,73 @@
+#include "flags.h"
+
+#include <charconv>
+#include <map>
+#include <string_view>
+
+namespace fastvlm {
+namespace {
+
+bool ParseSide(std::string_view text, int& side) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), side);
+  return error == std::errc() && end == text.data() + text.size() && side > 0;
+}
+
+// "512" or "640x448", width first.
+std::string ParseResolution(const std::string& text, EncodeOptions& options) {
+  const size_t cross = text.find('x');
+  const bool ok = cross == std::string::npos
+                      ? ParseSide(text, options.width) && ParseSide(text, options.height)
+                      : ParseSide(std::string_view(text).substr(0, cross), options.width) &&
+                            ParseSide(std::string_view(text).substr(cross + 1), options.height);
+  return ok ? ""
+            : "'" + text + "' is not a resolution; expected pixels, for example 512 or 640x448";
+}
+
+}  // namespace
+
+void AddModelFlags(CLI::App& app, ModelFlags& flags) {
+  app.add_option("-m,--model", flags.directory, "Directory of a FastVLM checkpoint")
+      ->type_name("DIR");
+  static const std::map<std::string, Precision> kPrecisions = {{"f32", Precision::kF32}};
+  app.add_option_function<std::string>(
+         "--precision",
+         [&flags](const std::string& name) {
+           const auto found = kPrecisions.find(name);
+           if (found == kPrecisions.end()) {
+             throw CLI::ValidationError("--precision",
+                                        "'" + name + "' is not available in this version; use f32");
+           }
+           flags.options.precision = found->second;
+         },
+         "How weights and activations are held: f32, which reproduces the reference")
+      ->type_name("TYPE")
+      ->default_str("f32");
+  app.add_option("-t,--threads", flags.options.threads,
+                 "Threads; 0 means one for each physical core")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+}
+
+void AddImageFlags(CLI::App& app, ImageFlags& flags) {
+  app.add_option_function<std::string>(
+         "--resolution",
+         [&flags](const std::string& text) {
+           const std::string error = ParseResolution(text, flags.encode);
+           if (!error.empty()) throw CLI::ValidationError("--resolution", error);
+         },
+         "Size the image is brought to, in pixels: N or WIDTHxHEIGHT, multiples of 64\n"
+         "(default: what the model was trained for)")
+      ->type_name("N");
+  static const std::map<std::string, Fit> kFits = {
+      {"pad", Fit::kPad}, {"crop", Fit::kCrop}, {"stretch", Fit::kStretch}};
+  app.add_option("--fit", flags.encode.fit,
+                 "How the image is made to fit: pad (black bars), crop or stretch")
+      ->transform(CLI::CheckedTransformer(kFits).description(""))
+      ->type_name("HOW")
+      ->default_str("pad");
+  app.add_flag_callback(
+      "--no-orient", [&flags] { flags.image.orient = false; },
+      "Do not turn the image as its EXIF orientation says");
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,39 @@
+// Flags that several commands share.
+#ifndef FASTVLM_APPS_FLAGS_H_
+#define FASTVLM_APPS_FLAGS_H_
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string>
+
+#include "fastvlm/options.h"
+
+namespace fastvlm {
+
+// --model, --precision, --threads
+struct ModelFlags {
+  std::string directory;
+  ModelOptions options;
+};
+void AddModelFlags(CLI::App& app, ModelFlags& flags);
+
+// --resolution, --fit, --no-orient
+struct ImageFlags {
+  EncodeOptions encode;
+  ImageOptions image;
+};
+void AddImageFlags(CLI::App& app, ImageFlags& flags);
+
+// One flag for each field an options struct lists in its VisitFields.
+template <typename Options>
+void AddFieldFlags(CLI::App& app, Options& options) {
+  VisitFields(options, [&app](const char* name, auto& field, const char* help) {
+    std::string flag = std::string("--") + name;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    app.add_option(flag, field, help)->capture_default_str();
+  });
+}
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_APPS_FLAGS_H_

@@ -1,0 +1,68 @@
+#include <fmt/format.h>
+
+#include <exception>
+#include <string>
+
+#include "commands.h"
+#include "fastvlm/system.h"
+#include "terminal.h"
+
+namespace fastvlm {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  CommandFn (*add)(CLI::App& app);
+};
+
+constexpr Command kCommands[] = {
+    {"describe", "Answer a question about images, by default describe them", AddDescribe},
+    {"encode", "Write the visual tokens of an image to a NumPy file", AddEncode},
+    {"info", "Show a model, the CPU and the kernels chosen for it", AddInfo},
+};
+
+constexpr const char* kDescription =
+    "fastvlm: Apple's FastVLM on an ordinary CPU. A picture in, words out; nothing leaves the "
+    "machine.";
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  fastvlm describe --model FastVLM-0.5B photo.jpg\n"
+    "  fastvlm describe --model FastVLM-0.5B --prompt \"What does the sign say?\" *.jpg\n"
+    "  fastvlm info FastVLM-0.5B\n"
+    "\n"
+    "'fastvlm COMMAND --help' says more about a command.";
+
+int Main(int argc, char** argv) {
+  CLI::App app(kDescription, "fastvlm");
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("error: {}\nRun with --help for what is expected.\n", error.what());
+  });
+  app.set_version_flag("--version", [] { return std::string("fastvlm ") + Version(); });
+  int exit_code = kExitOk;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->callback([&exit_code, run = command.add(*sub)] { exit_code = run(); });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace fastvlm
+
+int main(int argc, char** argv) {
+  try {
+    return fastvlm::Main(argc, argv);
+  } catch (const std::exception& error) {
+    fastvlm::PrintError(error.what());
+    return fastvlm::kExitFailure;
+  }
+}

@@ -1,0 +1,51 @@
+// What the program says on standard error: errors, warnings and a progress line.
+#ifndef FASTVLM_APPS_TERMINAL_H_
+#define FASTVLM_APPS_TERMINAL_H_
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "fastvlm/status.h"
+
+namespace fastvlm {
+
+// "error: ..." and "warning: ...", coloured on a terminal unless NO_COLOR is set.
+void PrintError(std::string_view message);
+void PrintWarning(std::string_view message);
+
+// A line that is redrawn in place while something long runs. Shows nothing unless standard error is
+// a terminal, and nothing for work that ends within a fifth of a second.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::string label);
+  ~ProgressLine() { Clear(); }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void Update(double fraction);
+  void Clear();
+
+ private:
+  std::string label_;
+  bool enabled_;
+  bool visible_ = false;
+  int last_percent_ = -1;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// Milliseconds since construction.
+class Stopwatch {
+ public:
+  double Milliseconds() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
+        .count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_APPS_TERMINAL_H_

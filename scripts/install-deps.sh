@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs what building and testing fastvlm needs, on Debian 12 and Ubuntu 24.04 or later.
+# Safe to run again: it does nothing when everything is there. docs/DEPENDENCIES.md says why each
+# package is needed.
+# Usage: scripts/install-deps.sh [--print]    --print only lists what is missing
+set -euo pipefail
+
+packages=(
+  g++ cmake ninja-build
+  libfmt-dev nlohmann-json3-dev libcli11-dev
+  libutf8proc-dev
+  libjpeg-dev libpng-dev libwebp-dev libgif-dev libheif-dev
+  libgtest-dev libgmock-dev
+  python3 binutils
+)
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  echo "install-deps.sh knows Debian and Ubuntu only. Elsewhere install the equivalents of:" >&2
+  printf '  %s\n' "${packages[@]}" >&2
+  exit 1
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  if [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+    missing+=("$package")
+  fi
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "All packages are installed." >&2
+  exit 0
+fi
+if [ "${1:-}" = --print ]; then
+  printf '%s\n' "${missing[@]}"
+  exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "Root rights are needed; as root run: apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+echo "Installing: ${missing[*]}" >&2
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
