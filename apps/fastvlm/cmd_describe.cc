@@ -30,7 +30,8 @@ struct DescribeFlags {
 // Set by Ctrl-C; the answer ends after the current token.
 std::atomic<bool> interrupted = false;
 
-// The first Ctrl-C asks for an orderly end, a second one ends the program at once.
+// While an answer is being written the first Ctrl-C ends it in order, with its summary. At any other
+// time, and the second time, it ends the program at once.
 void InterruptOnce(int) {
   interrupted.store(true);
   signal(SIGINT, SIG_DFL);
@@ -104,7 +105,10 @@ class Describer {
     }
     ProgressLine progress("Encoding");
     bool output_ok = true;
+    bool streaming = false;
     const auto stream = [&](std::string_view piece) {
+      if (!streaming) signal(SIGINT, InterruptOnce);
+      streaming = true;
       progress.Clear();
       if (!flags_.json) output_ok = Write(piece);
       return output_ok && !interrupted.load();
@@ -112,6 +116,7 @@ class Describer {
     session_->Reset();
     Result<fastvlm::Answer> answer =
         session_->Ask(turn, flags_.generate, stream, [&](double done) { progress.Update(done); });
+    signal(SIGINT, SIG_DFL);
     progress.Clear();
     if (!answer.ok()) return answer.status();
     output_ok = output_ok && Write(flags_.json ? JsonLine(paths, *answer, image_ms) : "\n");
@@ -176,7 +181,6 @@ int Run(const DescribeFlags& flags) {
     PrintError(status.message());
     return kExitFailure;
   }
-  signal(SIGINT, InterruptOnce);
   std::vector<std::vector<std::string>> groups;
   if (flags.together || flags.images.empty()) {
     groups.push_back(flags.images);

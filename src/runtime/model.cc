@@ -1,0 +1,168 @@
+#include "fastvlm/model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/cpu_features.h"
+#include "base/status.h"
+#include "image/preprocess.h"
+#include "runtime/model_impl.h"
+
+namespace fastvlm {
+namespace {
+
+constexpr int kMaxThreads = 256;
+// 16 times the area the published models were trained for; attention grows with its square.
+constexpr int64_t kMaxEncoderPixels = int64_t{4096} * 4096;
+
+struct Opened {
+  Checkpoint checkpoint;
+  Tokenizer tokenizer;
+};
+
+Result<Opened> Open(const std::string& directory) {
+  FASTVLM_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory));
+  FASTVLM_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(directory));
+  const int64_t rows = checkpoint.config().decoder.vocab_rows;
+  if (tokenizer.size() > rows) {
+    return Error(StatusCode::kDataError,
+                 "{}: the tokenizer has {} tokens, but the embedding only {} rows; do the files "
+                 "belong together?",
+                 directory, tokenizer.size(), rows);
+  }
+  return Opened{std::move(checkpoint), std::move(tokenizer)};
+}
+
+ModelInfo Describe(const std::string& directory, const Opened& opened) {
+  const ModelConfig& config = opened.checkpoint.config();
+  ModelInfo info;
+  info.directory = directory;
+  info.layout = config.layout;
+  info.dtype = DtypeName(config.dtype);
+  info.image_size = static_cast<int>(config.vision.image_size);
+  info.pixels_per_token = static_cast<int>(config.vision.stride());
+  for (const StageConfig& stage : config.vision.stages) {
+    info.stage_blocks.push_back(stage.blocks);
+    info.stage_channels.push_back(stage.channels);
+  }
+  info.feature_channels = config.vision.feature_channels;
+  info.hidden = config.decoder.hidden;
+  info.layers = config.decoder.layers;
+  info.heads = config.decoder.heads;
+  info.kv_heads = config.decoder.kv_heads;
+  info.intermediate = config.decoder.intermediate;
+  info.vocabulary = opened.tokenizer.size();
+  info.context_tokens = config.decoder.context_tokens;
+  info.tied_embeddings = config.decoder.tied_embeddings;
+  info.vision_parameters = config.vision_parameters;
+  info.projector_parameters = config.projector_parameters;
+  info.decoder_parameters = config.decoder_parameters;
+  info.file_bytes = config.file_bytes;
+  info.warnings = opened.checkpoint.warnings();
+  return info;
+}
+
+// Both tokens that can end a Qwen2 answer, and what the configuration adds.
+std::vector<int32_t> EosIds(const Opened& opened) {
+  std::vector<int32_t> ids = opened.checkpoint.config().decoder.eos_ids;
+  for (const char* name : {"<|im_end|>", "<|endoftext|>"}) {
+    if (const auto id = opened.tokenizer.TokenId(name)) ids.push_back(*id);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+Status CheckOptions(const ModelOptions& options) {
+  FASTVLM_RETURN_IF_ERROR(CheckIsaEnvironment());
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    return Error(StatusCode::kInvalidArgument, "threads is {}, expected 0 (automatic) to {}",
+                 options.threads, kMaxThreads);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& options) {
+  const int step = info.pixels_per_token;
+  const EncoderSize size{options.height == 0 ? info.image_size : options.height,
+                         options.width == 0 ? info.image_size : options.width};
+  for (int side : {size.width, size.height}) {
+    if (side < step || side % step != 0) {
+      return Error(StatusCode::kInvalidArgument,
+                   "resolution {}x{}: both sides must be multiples of {}; try {}x{}", size.width,
+                   size.height, step, std::max(1, (size.width + step / 2) / step) * step,
+                   std::max(1, (size.height + step / 2) / step) * step);
+    }
+  }
+  if (int64_t{size.width} * size.height > kMaxEncoderPixels) {
+    return Error(StatusCode::kResourceExhausted,
+                 "resolution {}x{}: more than {} pixels; the model was trained for {}x{}",
+                 size.width, size.height, kMaxEncoderPixels, info.image_size, info.image_size);
+  }
+  return size;
+}
+
+Result<ModelInfo> InspectModel(const std::string& directory) {
+  FASTVLM_ASSIGN_OR_RETURN(const Opened opened, Open(directory));
+  return Describe(directory, opened);
+}
+
+Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Model::~Model() = default;
+const ModelInfo& Model::info() const { return impl_->info; }
+int Model::threads() const { return impl_->pool.threads(); }
+
+Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
+                                                 const ModelOptions& options,
+                                                 const ProgressFn& progress) {
+  FASTVLM_RETURN_IF_ERROR(CheckOptions(options));
+  FASTVLM_ASSIGN_OR_RETURN(Opened opened, Open(directory));
+  ModelInfo info = Describe(directory, opened);
+  std::vector<int32_t> eos_ids = EosIds(opened);
+  std::vector<int32_t> banned_ids;
+  if (const auto image_id = opened.tokenizer.TokenId("<image>")) banned_ids.push_back(*image_id);
+
+  const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
+  auto impl =
+      std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer), threads);
+  impl->eos_ids = std::move(eos_ids);
+  impl->banned_ids = std::move(banned_ids);
+  impl->model = FastVlm(impl->checkpoint, info.vocabulary, impl->pool, progress);
+  info.precision = options.precision;
+  info.weight_bytes = static_cast<int64_t>(impl->model.bytes());
+  impl->info = std::move(info);
+  return std::shared_ptr<const Model>(new Model(std::move(impl)));
+}
+
+Result<Matrix> Model::EncodeFeatures(const Image& image, const EncodeOptions& options,
+                                     const ProgressFn& progress) const {
+  FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(impl_->info, options));
+  FASTVLM_ASSIGN_OR_RETURN(const PixelTensor pixels,
+                           Preprocess(image, size.height, size.width, options.fit));
+  const std::lock_guard lock(impl_->compute_mutex);
+  Matrix features;
+  features.rows = impl_->model.TokenCount(size.height, size.width);
+  features.columns = impl_->model.encoder().feature_channels();
+  features.values.resize(static_cast<size_t>(features.rows * features.columns));
+  impl_->model.encoder().Forward(pixels.values.data(), size.height, size.width,
+                                 features.values.data(), impl_->vision_workspace, impl_->pool,
+                                 progress);
+  return features;
+}
+
+Result<Matrix> Model::EncodeVisualTokens(const Image& image, const EncodeOptions& options,
+                                         const ProgressFn& progress) const {
+  FASTVLM_ASSIGN_OR_RETURN(const Matrix features, EncodeFeatures(image, options, progress));
+  const std::lock_guard lock(impl_->compute_mutex);
+  Matrix tokens;
+  tokens.rows = features.rows;
+  tokens.columns = impl_->model.projector().hidden();
+  tokens.values.resize(static_cast<size_t>(tokens.rows * tokens.columns));
+  impl_->model.projector().Forward(features.values.data(), features.rows, tokens.values.data(),
+                                   impl_->pool);
+  return tokens;
+}
+
+}  // namespace fastvlm

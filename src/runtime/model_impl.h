@@ -1,0 +1,43 @@
+// What a Model holds; shared by the files that implement the public classes.
+#ifndef FASTVLM_RUNTIME_MODEL_IMPL_H_
+#define FASTVLM_RUNTIME_MODEL_IMPL_H_
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "checkpoint/checkpoint.h"
+#include "fastvlm/model.h"
+#include "model/fastvlm.h"
+#include "text/tokenizer.h"
+
+namespace fastvlm {
+
+struct Model::Impl {
+  Impl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, int threads)
+      : checkpoint(std::move(checkpoint_in)), tokenizer(std::move(tokenizer_in)), pool(threads) {}
+
+  Checkpoint checkpoint;
+  Tokenizer tokenizer;
+  std::vector<int32_t> eos_ids;     // any of them ends an answer
+  std::vector<int32_t> banned_ids;  // placeholders that are no output
+  ModelInfo info;
+
+  // The pool runs one loop at a time, so whoever computes holds the mutex.
+  mutable std::mutex compute_mutex;
+  mutable ThreadPool pool;
+  mutable VisionWorkspace vision_workspace;
+  FastVlm model;
+};
+
+// Encoder input for the options, checked against the model.
+struct EncoderSize {
+  int height;
+  int width;
+};
+Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& options);
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_RUNTIME_MODEL_IMPL_H_

@@ -1,0 +1,314 @@
+#include "fastvlm/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/buffer.h"
+#include "base/status.h"
+#include "image/preprocess.h"
+#include "model/kv_cache.h"
+#include "runtime/model_impl.h"
+#include "runtime/sampler.h"
+#include "text/chat_prompt.h"
+#include "text/stream_decoder.h"
+
+namespace fastvlm {
+namespace {
+
+// Tokens the decoder takes at once: enough to amortise reading the weights, few enough that the
+// activations stay small.
+constexpr int64_t kPrefillChunk = 256;
+
+constexpr std::string_view kSpaces = " \t\n\r\v\f";
+
+std::string_view Trim(std::string_view text) {
+  const size_t first = text.find_first_not_of(kSpaces);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
+}
+
+class Stopwatch {
+ public:
+  double Milliseconds() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
+        .count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// Hands tokens to the caller as whole characters, without the white space before the first word.
+class AnswerStream {
+ public:
+  AnswerStream(const Tokenizer& tokenizer, const StreamFn& callback)
+      : decoder_(tokenizer), callback_(callback) {}
+
+  // False if the caller wants no more.
+  bool Add(int32_t token) { return Emit(decoder_.Add(token)); }
+  bool Finish() { return Emit(decoder_.Finish()); }
+
+ private:
+  bool Emit(std::string_view piece) {
+    if (!started_) {
+      const size_t first = piece.find_first_not_of(kSpaces);
+      if (first == std::string_view::npos) return true;
+      piece.remove_prefix(first);
+      started_ = true;
+    }
+    return piece.empty() || !callback_ || callback_(piece);
+  }
+
+  StreamDecoder decoder_;
+  const StreamFn& callback_;
+  bool started_ = false;
+};
+
+}  // namespace
+
+struct Session::Impl {
+  Impl(std::shared_ptr<const Model> model_in, int64_t context_tokens)
+      : model(std::move(model_in)),
+        decoder(model->impl_->model.decoder()),
+        cache(decoder.config(), context_tokens),
+        workspace(decoder.config(), std::min(kPrefillChunk, context_tokens), context_tokens,
+                  model->threads()),
+        logits(static_cast<size_t>(decoder.vocabulary())),
+        next_embedding(static_cast<size_t>(decoder.config().hidden)) {}
+
+  const Model::Impl& shared() const { return *model->impl_; }
+  int64_t used() const { return cache.length() + static_cast<int64_t>(pending.size()); }
+
+  Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options, const StreamFn& stream,
+                     const ProgressFn& progress);
+  Result<std::vector<PixelTensor>> PreprocessImages(const UserTurn& turn) const;
+  Buffer<float> Encode(const std::vector<PixelTensor>& images, int64_t tokens_per_image,
+                       const ProgressFn& progress) const;
+  Buffer<float> Embed(const std::vector<PromptPiece>& prompt, const Buffer<float>& visual,
+                      int64_t tokens_per_image, int64_t total) const;
+  void Prefill(Buffer<float>& embeddings, int64_t tokens);
+  Status Generate(const GenerateOptions& options, const StreamFn& stream,
+                  const Stopwatch& since_call, Answer& answer);
+  Result<int32_t> NextToken(Sampler& sampler, const float* hidden);
+
+  std::shared_ptr<const Model> model;
+  const Decoder& decoder;
+  KvCache cache;
+  DecoderWorkspace workspace;
+  Buffer<float> logits;
+  Buffer<float> next_embedding;  // [hidden]: of the token just produced, then its hidden state
+  std::vector<int32_t> pending;  // produced, but not yet seen by the decoder
+  bool first_turn = true;
+};
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+Result<Session> Session::Create(std::shared_ptr<const Model> model, const SessionOptions& options) {
+  const int64_t max_positions = model->impl_->checkpoint.config().decoder.max_positions;
+  const int64_t context =
+      options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
+  if (context < 1 || context > max_positions) {
+    return Error(StatusCode::kInvalidArgument, "context_tokens is {}, expected 1 to {}", context,
+                 max_positions);
+  }
+  return Session(std::make_unique<Impl>(std::move(model), context));
+}
+
+int64_t Session::context_used() const { return impl_->used(); }
+
+void Session::Reset() {
+  impl_->cache.Truncate(0);
+  impl_->pending.clear();
+  impl_->first_turn = true;
+}
+
+Result<Answer> Session::Ask(const UserTurn& turn, const GenerateOptions& options,
+                            const StreamFn& stream, const ProgressFn& encode_progress) {
+  const int64_t length = impl_->cache.length();
+  const std::vector<int32_t> pending = impl_->pending;
+  Result<Answer> answer = impl_->Ask(turn, options, stream, encode_progress);
+  if (!answer.ok()) {
+    impl_->cache.Truncate(length);
+    impl_->pending = pending;
+  } else {
+    impl_->first_turn = false;
+  }
+  return answer;
+}
+
+Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& options,
+                                  const StreamFn& stream, const ProgressFn& progress) {
+  const Stopwatch since_call;
+  FASTVLM_RETURN_IF_ERROR(ValidateSampling(options.sampling));
+  if (options.max_tokens < 1) {
+    return Error(StatusCode::kInvalidArgument, "max-tokens is {}, expected 1 or more",
+                 options.max_tokens);
+  }
+  FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(model->info(), turn.encode));
+  const ChatTurn chat_turn{ChatRole::kUser, turn.text, static_cast<int>(turn.images.size())};
+  FASTVLM_ASSIGN_OR_RETURN(const std::string text,
+                           first_turn ? StartPrompt(chat_turn) : ContinuePrompt(chat_turn));
+  const std::vector<PromptPiece> prompt = TokenizePrompt(shared().tokenizer, text);
+
+  Answer answer;
+  const int64_t tokens_per_image = shared().model.TokenCount(size.height, size.width);
+  for (const PromptPiece& piece : prompt) {
+    answer.prompt_tokens +=
+        piece.is_image ? tokens_per_image : static_cast<int64_t>(piece.ids.size());
+  }
+  answer.image_tokens = tokens_per_image * static_cast<int64_t>(turn.images.size());
+  if (used() + answer.prompt_tokens > cache.capacity()) {
+    return Error(
+        StatusCode::kResourceExhausted,
+        "the prompt needs {} tokens ({} of them images) after {} already in the conversation, "
+        "but the context holds {}; shorten it or lower the resolution",
+        answer.prompt_tokens, answer.image_tokens, used(), cache.capacity());
+  }
+
+  Stopwatch watch;
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<PixelTensor> images, PreprocessImages(turn));
+  answer.timings.image_ms = watch.Milliseconds();
+
+  const std::lock_guard lock(shared().compute_mutex);
+  watch = Stopwatch();
+  const Buffer<float> visual = Encode(images, tokens_per_image, progress);
+  answer.timings.encode_ms = watch.Milliseconds();
+
+  watch = Stopwatch();
+  const int64_t new_tokens = answer.prompt_tokens + static_cast<int64_t>(pending.size());
+  Buffer<float> embeddings = Embed(prompt, visual, tokens_per_image, new_tokens);
+  Prefill(embeddings, new_tokens);
+  pending.clear();
+  std::memcpy(next_embedding.data(), embeddings.data() + (new_tokens - 1) * decoder.config().hidden,
+              next_embedding.size() * sizeof(float));
+  answer.timings.prefill_ms = watch.Milliseconds();
+  FASTVLM_RETURN_IF_ERROR(Generate(options, stream, since_call, answer));
+  return answer;
+}
+
+Result<std::vector<PixelTensor>> Session::Impl::PreprocessImages(const UserTurn& turn) const {
+  FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(model->info(), turn.encode));
+  std::vector<PixelTensor> images;
+  for (const Image& image : turn.images) {
+    FASTVLM_ASSIGN_OR_RETURN(PixelTensor pixels,
+                             Preprocess(image, size.height, size.width, turn.encode.fit));
+    images.push_back(std::move(pixels));
+  }
+  return images;
+}
+
+// Visual tokens of all images: [images * tokens_per_image, hidden].
+Buffer<float> Session::Impl::Encode(const std::vector<PixelTensor>& images,
+                                    int64_t tokens_per_image, const ProgressFn& progress) const {
+  const Model::Impl& impl = shared();
+  const int64_t image_floats = tokens_per_image * impl.model.projector().hidden();
+  Buffer<float> visual(images.size() * static_cast<size_t>(image_floats));
+  if (images.empty()) return visual;
+  Buffer<float> features(
+      static_cast<size_t>(tokens_per_image * impl.model.encoder().feature_channels()));
+  const double count = static_cast<double>(images.size());
+  for (size_t i = 0; i < images.size(); ++i) {
+    const auto report = [&](double fraction) {
+      if (progress) progress((static_cast<double>(i) + fraction) / count);
+    };
+    impl.model.encoder().Forward(images[i].values.data(), images[i].height, images[i].width,
+                                 features.data(), impl.vision_workspace, impl.pool, report);
+    impl.model.projector().Forward(features.data(), tokens_per_image,
+                                   visual.data() + static_cast<int64_t>(i) * image_floats,
+                                   impl.pool);
+  }
+  return visual;
+}
+
+// Tokens left over from the answer before, then the prompt with the images in their places.
+Buffer<float> Session::Impl::Embed(const std::vector<PromptPiece>& prompt,
+                                   const Buffer<float>& visual, int64_t tokens_per_image,
+                                   int64_t total) const {
+  const int64_t hidden = decoder.config().hidden;
+  Buffer<float> embeddings(static_cast<size_t>(total * hidden));
+  float* out = embeddings.data();
+  const auto embed_ids = [&](const std::vector<int32_t>& ids) {
+    decoder.Embed(ids.data(), static_cast<int64_t>(ids.size()), out);
+    out += static_cast<int64_t>(ids.size()) * hidden;
+  };
+  embed_ids(pending);
+  const float* image = visual.data();
+  for (const PromptPiece& piece : prompt) {
+    if (!piece.is_image) {
+      embed_ids(piece.ids);
+      continue;
+    }
+    const int64_t image_floats = tokens_per_image * hidden;
+    out = std::copy(image, image + image_floats, out);
+    image += image_floats;
+  }
+  return embeddings;
+}
+
+void Session::Impl::Prefill(Buffer<float>& embeddings, int64_t tokens) {
+  for (int64_t start = 0; start < tokens; start += workspace.max_tokens) {
+    decoder.Forward(embeddings.data() + start * decoder.config().hidden,
+                    std::min(workspace.max_tokens, tokens - start), cache, workspace,
+                    shared().pool);
+  }
+}
+
+Result<int32_t> Session::Impl::NextToken(Sampler& sampler, const float* hidden) {
+  decoder.Logits(hidden, logits.data(), workspace, shared().pool);
+  for (int32_t id : shared().banned_ids)
+    logits[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
+  const int32_t token = sampler.Next({logits.data(), logits.size()});
+  if (token < 0) {
+    return Error(StatusCode::kDataError,
+                 "{}: the model produced no finite logit; its weights are damaged",
+                 model->info().directory);
+  }
+  return token;
+}
+
+// next_embedding holds the hidden state of the last token of the prompt.
+Status Session::Impl::Generate(const GenerateOptions& options, const StreamFn& stream,
+                               const Stopwatch& since_call, Answer& answer) {
+  const Model::Impl& impl = shared();
+  Sampler sampler(options.sampling, decoder.vocabulary());
+  AnswerStream output(impl.tokenizer, stream);
+  FASTVLM_ASSIGN_OR_RETURN(int32_t token, NextToken(sampler, next_embedding.data()));
+  answer.timings.ttft_ms = since_call.Milliseconds();
+  const Stopwatch watch;
+  while (true) {
+    if (std::find(impl.eos_ids.begin(), impl.eos_ids.end(), token) != impl.eos_ids.end()) {
+      answer.finish_reason = FinishReason::kStop;
+      break;
+    }
+    answer.token_ids.push_back(token);
+    sampler.Observe(token);
+    const bool wanted = output.Add(token);
+    const bool full = answer.token_ids.size() >= static_cast<size_t>(options.max_tokens) ||
+                      cache.length() == cache.capacity();
+    if (!wanted || full) {
+      answer.finish_reason = wanted ? FinishReason::kLength : FinishReason::kCancelled;
+      pending.push_back(token);
+      break;
+    }
+    decoder.Embed(&token, 1, next_embedding.data());
+    decoder.Forward(next_embedding.data(), 1, cache, workspace, impl.pool);
+    FASTVLM_ASSIGN_OR_RETURN(token, NextToken(sampler, next_embedding.data()));
+  }
+  output.Finish();
+  Timings& timings = answer.timings;
+  timings.decode_ms = watch.Milliseconds();
+  if (answer.token_ids.size() > 1) {
+    timings.decode_tokens_per_s =
+        static_cast<double>(answer.token_ids.size() - 1) * 1000 / timings.decode_ms;
+  }
+  answer.text = Trim(impl.tokenizer.Decode(answer.token_ids, /*skip_special=*/true));
+  return {};
+}
+
+}  // namespace fastvlm
