@@ -30,8 +30,8 @@ struct DescribeFlags {
 // Set by Ctrl-C; the answer ends after the current token.
 std::atomic<bool> interrupted = false;
 
-// While an answer is being written the first Ctrl-C ends it in order, with its summary. At any other
-// time, and the second time, it ends the program at once.
+// While an answer is being written the first Ctrl-C ends it in order, with its summary. At any
+// other time, and the second time, it ends the program at once.
 void InterruptOnce(int) {
   interrupted.store(true);
   signal(SIGINT, SIG_DFL);
@@ -179,7 +179,7 @@ int Run(const DescribeFlags& flags) {
   Status status = describer.Load();
   if (!status.ok()) {
     PrintError(status.message());
-    return kExitFailure;
+    return ExitCode(status);
   }
   std::vector<std::vector<std::string>> groups;
   if (flags.together || flags.images.empty()) {
@@ -192,7 +192,7 @@ int Run(const DescribeFlags& flags) {
     status = describer.Answer(group);
     if (!status.ok()) {
       PrintError(status.message());
-      exit_code = kExitFailure;  // the other images still get their answers
+      exit_code = ExitCode(status);  // the other images still get their answers
     }
     if (interrupted.load()) return kExitFailure;
   }

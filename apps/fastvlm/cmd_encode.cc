@@ -48,7 +48,7 @@ int Run(const EncodeFlags& flags) {
   const Status status = Encode(flags);
   if (status.ok()) return kExitOk;
   PrintError(status.message());
-  return kExitFailure;
+  return ExitCode(status);
 }
 
 }  // namespace

@@ -6,12 +6,19 @@
 #include <functional>
 #include <string>
 
+#include "fastvlm/status.h"
+
 namespace fastvlm {
 
 // Exit codes scripts rely on.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
+
+// What the program ends with after an error of the library.
+inline int ExitCode(const Status& status) {
+  return status.code() == StatusCode::kInvalidArgument ? kExitUsage : kExitFailure;
+}
 
 // Adds the command's arguments to `app`; the returned function runs it and gives the exit code.
 using CommandFn = std::function<int()>;

@@ -58,7 +58,7 @@ Status CheckReadable(int fd, const std::string& path, size_t* size) {
   struct stat info {};
   if (fstat(fd, &info) != 0) return SystemError(path, "read");
   if (S_ISDIR(info.st_mode)) {
-    return Error(StatusCode::kInvalidArgument, "{}: is a directory, expected a file", path);
+    return Error(StatusCode::kIoError, "{}: is a directory, expected a file", path);
   }
   *size = S_ISREG(info.st_mode) ? static_cast<size_t>(info.st_size) : 0;
   return {};
@@ -140,7 +140,7 @@ Status WriteFileAtomically(const std::string& path,
   struct stat info {};
   if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     if (S_ISDIR(info.st_mode)) {
-      return Error(StatusCode::kInvalidArgument, "{}: is a directory, expected a file name", path);
+      return Error(StatusCode::kIoError, "{}: is a directory, expected a file name", path);
     }
     FileDescriptor fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (fd.get() < 0) return SystemError(path, "open");

@@ -58,7 +58,7 @@ TEST_F(FileTest, WriteIntoMissingDirectoryFails) {
 
 TEST_F(FileTest, ReadErrors) {
   EXPECT_EQ(ReadTextFile(Path("missing"), 10).status().code(), StatusCode::kNotFound);
-  EXPECT_EQ(ReadTextFile(directory_, 10).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReadTextFile(directory_, 10).status().code(), StatusCode::kIoError);
   ASSERT_TRUE(WriteText(Path("big"), "0123456789").ok());
   const Status status = ReadTextFile(Path("big"), 9).status();
   EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
@@ -76,7 +76,7 @@ TEST_F(FileTest, MapsAFile) {
 TEST_F(FileTest, MapsAnEmptyFileAndRefusesADirectory) {
   ASSERT_TRUE(WriteText(Path("empty"), "").ok());
   EXPECT_TRUE(MappedFile::Open(Path("empty")).value().bytes().empty());
-  EXPECT_EQ(MappedFile::Open(directory_).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(MappedFile::Open(directory_).status().code(), StatusCode::kIoError);
 }
 
 }  // namespace

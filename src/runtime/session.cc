@@ -48,7 +48,7 @@ class AnswerStream {
       : decoder_(tokenizer), callback_(callback) {}
 
   // False if the caller wants no more.
-  bool Add(int32_t token) { return Emit(decoder_.Add(token)); }
+  bool Add(int32_t token) { return Emit(decoder_.Push(token)); }
   bool Finish() { return Emit(decoder_.Finish()); }
 
  private:
@@ -84,10 +84,11 @@ struct Session::Impl {
 
   Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options, const StreamFn& stream,
                      const ProgressFn& progress);
+  Result<std::vector<int32_t>> Tokenize(const UserTurn& turn) const;
   Result<std::vector<PixelTensor>> PreprocessImages(const UserTurn& turn) const;
   Buffer<float> Encode(const std::vector<PixelTensor>& images, int64_t tokens_per_image,
                        const ProgressFn& progress) const;
-  Buffer<float> Embed(const std::vector<PromptPiece>& prompt, const Buffer<float>& visual,
+  Buffer<float> Embed(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
                       int64_t tokens_per_image, int64_t total) const;
   void Prefill(Buffer<float>& embeddings, int64_t tokens);
   Status Generate(const GenerateOptions& options, const StreamFn& stream,
@@ -151,17 +152,13 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
                  options.max_tokens);
   }
   FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(model->info(), turn.encode));
-  const ChatTurn chat_turn{ChatRole::kUser, turn.text, static_cast<int>(turn.images.size())};
-  FASTVLM_ASSIGN_OR_RETURN(const std::string text,
-                           first_turn ? StartPrompt(chat_turn) : ContinuePrompt(chat_turn));
-  const std::vector<PromptPiece> prompt = TokenizePrompt(shared().tokenizer, text);
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, Tokenize(turn));
 
   Answer answer;
   const int64_t tokens_per_image = shared().model.TokenCount(size.height, size.width);
-  for (const PromptPiece& piece : prompt) {
-    answer.prompt_tokens +=
-        piece.is_image ? tokens_per_image : static_cast<int64_t>(piece.ids.size());
-  }
+  const int64_t images_in_prompt = std::count(prompt.begin(), prompt.end(), kImageTokenIndex);
+  answer.prompt_tokens =
+      static_cast<int64_t>(prompt.size()) + images_in_prompt * (tokens_per_image - 1);
   answer.image_tokens = tokens_per_image * static_cast<int64_t>(turn.images.size());
   if (used() + answer.prompt_tokens > cache.capacity()) {
     return Error(
@@ -190,6 +187,14 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
   answer.timings.prefill_ms = watch.Milliseconds();
   FASTVLM_RETURN_IF_ERROR(Generate(options, stream, since_call, answer));
   return answer;
+}
+
+// Ids of the turn, kImageTokenIndex for each image.
+Result<std::vector<int32_t>> Session::Impl::Tokenize(const UserTurn& turn) const {
+  const ChatTurn chat_turn{ChatRole::kUser, turn.text, static_cast<int>(turn.images.size())};
+  FASTVLM_ASSIGN_OR_RETURN(const std::string text,
+                           first_turn ? BuildPrompt({&chat_turn, 1}) : ContinuePrompt(chat_turn));
+  return TokenizePrompt(shared().tokenizer, text);
 }
 
 Result<std::vector<PixelTensor>> Session::Impl::PreprocessImages(const UserTurn& turn) const {
@@ -227,26 +232,22 @@ Buffer<float> Session::Impl::Encode(const std::vector<PixelTensor>& images,
 }
 
 // Tokens left over from the answer before, then the prompt with the images in their places.
-Buffer<float> Session::Impl::Embed(const std::vector<PromptPiece>& prompt,
-                                   const Buffer<float>& visual, int64_t tokens_per_image,
-                                   int64_t total) const {
+Buffer<float> Session::Impl::Embed(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
+                                   int64_t tokens_per_image, int64_t total) const {
   const int64_t hidden = decoder.config().hidden;
+  const int64_t image_floats = tokens_per_image * hidden;
   Buffer<float> embeddings(static_cast<size_t>(total * hidden));
-  float* out = embeddings.data();
-  const auto embed_ids = [&](const std::vector<int32_t>& ids) {
-    decoder.Embed(ids.data(), static_cast<int64_t>(ids.size()), out);
-    out += static_cast<int64_t>(ids.size()) * hidden;
-  };
-  embed_ids(pending);
+  decoder.Embed(pending.data(), static_cast<int64_t>(pending.size()), embeddings.data());
+  float* out = embeddings.data() + static_cast<int64_t>(pending.size()) * hidden;
   const float* image = visual.data();
-  for (const PromptPiece& piece : prompt) {
-    if (!piece.is_image) {
-      embed_ids(piece.ids);
-      continue;
+  for (int32_t id : prompt) {
+    if (id == kImageTokenIndex) {
+      out = std::copy(image, image + image_floats, out);
+      image += image_floats;
+    } else {
+      decoder.Embed(&id, 1, out);
+      out += hidden;
     }
-    const int64_t image_floats = tokens_per_image * hidden;
-    out = std::copy(image, image + image_floats, out);
-    image += image_floats;
   }
   return embeddings;
 }
