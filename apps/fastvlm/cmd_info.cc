@@ -106,7 +106,7 @@ int Run(const InfoFlags& flags) {
   const Result<SystemInfo> system = GetSystemInfo();
   if (!system.ok()) {
     PrintError(system.status().message());
-    return kExitFailure;
+    return ExitCode(system.status());
   }
   const int threads = flags.threads == 0 ? system->default_threads : flags.threads;
   Json json = Json::object();
@@ -114,7 +114,7 @@ int Run(const InfoFlags& flags) {
     const Result<ModelInfo> info = InspectModel(flags.directory);
     if (!info.ok()) {
       PrintError(info.status().message());
-      return kExitFailure;
+      return ExitCode(info.status());
     }
     if (flags.json) {
       json["model"] = ModelJson(*info);
