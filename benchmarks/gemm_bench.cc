@@ -1,0 +1,151 @@
+// Linear layers of the real models, in GFLOP/s and as a share of what a loop of multiply-adds
+// reaches on this machine in the same run; decoding, in GB/s of weights, as a share of reading.
+//   gemm_bench [threads] [repetitions] [shapes whose name contains this]
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+#include <vector>
+
+#include "base/float16.h"
+#include "ops/ffn.h"
+#include "ops/linear.h"
+#include "peak/peak.h"
+
+namespace fastvlm {
+namespace {
+
+struct Shape {
+  std::string_view name;
+  int64_t m, n, k;
+};
+
+constexpr Shape kShapes[] = {
+    {"stage 1 fc1", 65536, 384, 96},  {"stage 1 fc2", 65536, 96, 384},
+    {"stage 2 fc1", 16384, 768, 192}, {"stage 2 fc2", 16384, 192, 768},
+    {"stage 3 fc1", 4096, 1536, 384}, {"stage 3 fc2", 4096, 384, 1536},
+    {"stage 4 fc1", 1024, 3072, 768}, {"stage 4 fc2", 1024, 768, 3072},
+    {"stage 5 fc1", 256, 6144, 1536}, {"stage 5 fc2", 256, 1536, 6144},
+    {"prefill up", 280, 4864, 896},   {"prefill down", 280, 896, 4864},
+    {"prefill qkv", 280, 1152, 896},  {"batch 8 up", 8, 4864, 896},
+    {"decode 4 up", 4, 4864, 896},    {"decode 2 up", 2, 4864, 896},
+    {"decode up", 1, 4864, 896},      {"decode down", 1, 896, 4864},
+    {"decode qkv", 1, 1152, 896},     {"decode lm_head", 1, 151646, 896},
+};
+
+constexpr Shape kFfnShapes[] = {
+    {"stage 1 ffn", 65536, 384, 96},  {"stage 2 ffn", 16384, 768, 192},
+    {"stage 3 ffn", 4096, 1536, 384}, {"stage 4 ffn", 1024, 3072, 768},
+    {"stage 5 ffn", 256, 6144, 1536},
+};
+
+// Decoding passes over all weights of a model: enough copies that no cache holds them.
+constexpr size_t kColdBytes = size_t{256} << 20;
+
+PackedLinear MakeWeights(int64_t n, int64_t k, bool bf16, ThreadPool& pool) {
+  std::vector<uint16_t> narrow(static_cast<size_t>(n * k));
+  for (size_t i = 0; i < narrow.size(); ++i) {
+    narrow[i] = Bf16FromF32(static_cast<float>(i * 7919 % 255) / 255.0f - 0.5f);
+  }
+  if (bf16) return PackedLinear::Pack(narrow.data(), WeightType::kBf16, n, k, nullptr, pool);
+  std::vector<float> wide(narrow.size());
+  for (size_t i = 0; i < wide.size(); ++i) wide[i] = F32FromBf16(narrow[i]);
+  return PackedLinear::Pack(wide.data(), WeightType::kF32, n, k, nullptr, pool);
+}
+
+std::vector<float> MakeRows(int64_t rows, int64_t columns) {
+  std::vector<float> x(static_cast<size_t>(rows * columns));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 104729 % 511) / 511 - 0.5f;
+  return x;
+}
+
+template <typename Body>
+double BestSeconds(int repetitions, int threads, const Body& body) {
+  double best = 1e30;
+  for (int i = 0; i < repetitions; ++i) {
+    const double begin = BenchmarkTime(threads);
+    body();
+    best = std::min(best, BenchmarkTime(threads) - begin);
+  }
+  return best;
+}
+
+void BenchLinear(const Shape& shape, bool bf16, Activation activation, int repetitions,
+                 double read_gbps, ThreadPool& pool) {
+  const auto [name, m, n, k] = shape;
+  std::vector<PackedLinear> copies;
+  copies.push_back(MakeWeights(n, k, bf16, pool));
+  const bool decode = m <= 4;
+  while (decode && copies.size() * copies[0].bytes() < kColdBytes) {
+    copies.push_back(MakeWeights(n, k, bf16, pool));
+  }
+  const std::vector<float> x = MakeRows(m, k);
+  std::vector<float> y(static_cast<size_t>(m * n));
+  const double peak = MeasurePeakGflops(pool);
+  const Epilogue epilogue = {.activation = activation};
+  const double all = BestSeconds(repetitions, pool.threads(), [&] {
+    for (const PackedLinear& weights : copies) {
+      Linear(weights, x.data(), m, k, y.data(), n, epilogue, pool);
+    }
+  });
+  const double seconds = all / static_cast<double>(copies.size());
+  const double gflops = 2e-9 * static_cast<double>(m * n * k) / seconds;
+  fmt::print("{:15} {:6} x {:6} x {:4}  {}{}  {:9.3f} ms  {:7.1f} GFLOP/s  {:5.1f} %", name, m, n,
+             k, bf16 ? "bf16" : "f32 ", activation == Activation::kGelu ? " gelu" : "     ",
+             seconds * 1e3, gflops, 100 * gflops / peak);
+  if (decode) {
+    const double gbps = 1e-9 * static_cast<double>(copies[0].bytes()) / seconds;
+    fmt::print("  {:5.1f} GB/s  {:5.1f} % of reading", gbps, 100 * gbps / read_gbps);
+  }
+  fmt::print("\n");
+  std::fflush(stdout);
+}
+
+void BenchFfn(const Shape& shape, bool bf16, int repetitions, ThreadPool& pool) {
+  const auto [name, m, hidden, channels] = shape;
+  const PackedLinear fc1 = MakeWeights(hidden, channels, bf16, pool);
+  const PackedLinear fc2 = MakeWeights(channels, hidden, bf16, pool);
+  const std::vector<float> x = MakeRows(m, channels);
+  const std::vector<float> scale(static_cast<size_t>(channels), 0.5f);
+  std::vector<float> y = x;
+  std::vector<float> scratch(FfnScratchFloats(fc1, fc2, pool.threads()));
+  const double peak = MeasurePeakGflops(pool);
+  const double seconds = BestSeconds(repetitions, pool.threads(), [&] {
+    Ffn(fc1, fc2, x.data(), m, y.data(), scale.data(), y.data(), scratch.data(), pool);
+  });
+  const double gflops = 4e-9 * static_cast<double>(m * hidden * channels) / seconds;
+  fmt::print("{:15} {:6} x {:6} x {:4}  {}       {:9.3f} ms  {:7.1f} GFLOP/s  {:5.1f} %\n", name, m,
+             hidden, channels, bf16 ? "bf16" : "f32 ", seconds * 1e3, gflops, 100 * gflops / peak);
+  std::fflush(stdout);
+}
+
+void Main(int threads, int repetitions, std::string_view filter) {
+  ThreadPool pool(threads);
+  const std::vector<float> memory(kColdBytes / sizeof(float), 1.0f);
+  const double read_gbps = MeasureReadGbps(memory.data(), memory.size(), pool);
+  fmt::print("{}, {}, {} thread(s): {:.1f} GFLOP/s, reads {:.1f} GB/s\n", CpuModelName(),
+             IsaName(MaxIsa()), threads, MeasurePeakGflops(pool), read_gbps);
+  for (const Shape& shape : kShapes) {
+    if (shape.name.find(filter) == std::string_view::npos) continue;
+    BenchLinear(shape, false, Activation::kNone, repetitions, read_gbps, pool);
+    BenchLinear(shape, true, Activation::kNone, repetitions, read_gbps, pool);
+    if (shape.name.ends_with("fc1")) {
+      BenchLinear(shape, false, Activation::kGelu, repetitions, read_gbps, pool);
+    }
+  }
+  for (const Shape& shape : kFfnShapes) {
+    if (shape.name.find(filter) == std::string_view::npos) continue;
+    BenchFfn(shape, false, repetitions, pool);
+    BenchFfn(shape, true, repetitions, pool);
+  }
+}
+
+}  // namespace
+}  // namespace fastvlm
+
+int main(int argc, char** argv) {
+  const int threads = argc > 1 ? std::atoi(argv[1]) : fastvlm::PhysicalCoreCount();
+  const int repetitions = argc > 2 ? std::atoi(argv[2]) : 10;
+  fastvlm::Main(std::max(1, threads), std::max(1, repetitions), argc > 3 ? argv[3] : "");
+}

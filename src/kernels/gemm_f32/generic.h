@@ -1,0 +1,121 @@
+// The body for every vector instruction set; an <isa>.cc includes it after its vector header, with
+// FASTVLM_GEMM_TILE_M set to the rows of a register tile. A panel is two vectors wide.
+#include "kernels/gemm_f32/args.h"
+
+namespace fastvlm::FASTVLM_SIMD {
+
+constexpr int64_t kTileM = FASTVLM_GEMM_TILE_M;
+constexpr int64_t kTileN = 2 * kLanes;
+
+FASTVLM_INLINE F32 LoadWeights(const float* p) { return Load(p); }
+FASTVLM_INLINE F32 LoadWeights(const uint16_t* p) { return LoadBf16(p); }
+
+FASTVLM_INLINE F32 Activate(Activation activation, F32 x) {
+  if (activation == Activation::kGelu) return Gelu(x);
+  if (activation == Activation::kSilu) return Silu(x);
+  return x;
+}
+
+// Everything after the sums, for a tile of rows x vectors that begins at row i and column j.
+// Not inlined: one copy per instruction set is enough for it.
+__attribute__((noinline)) static void FinishTile(const GemmF32Args& args, const float* sums,
+                                                 int64_t i, int64_t j, int64_t rows,
+                                                 int64_t vectors) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* y = args.y + (i + r) * args.y_stride;
+    const float* residual = args.residual + (i + r) * args.residual_stride;
+    for (int64_t v = 0; v < vectors; ++v, sums += kLanes) {
+      const int64_t column = j + v * kLanes;
+      const int64_t left = args.columns - column;
+      if (left <= 0) continue;
+      F32 value = Activate(args.activation, Load(sums));
+      if (left >= kLanes) {
+        if (args.scale != nullptr) value = Mul(value, Load(args.scale + column));
+        if (args.residual != nullptr) value = Add(value, Load(residual + column));
+        Store(y + column, value);
+      } else {
+        if (args.scale != nullptr) value = Mul(value, LoadPartial(args.scale + column, left));
+        if (args.residual != nullptr) value = Add(value, LoadPartial(residual + column, left));
+        StorePartial(y + column, left, value);
+      }
+    }
+  }
+}
+
+// The sums of rows x panels of y live in registers while the depth runs by.
+template <int rows, int panels, typename Weight>
+FASTVLM_INLINE void Tile(const GemmF32Args& args, int64_t i, int64_t j) {
+  constexpr int kVectors = 2 * panels;
+  F32 sums[rows][kVectors];
+  const float* start = args.start + i * args.start_stride + j;
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      sums[r][v] = Load(start + r * args.start_stride + v * kLanes);
+    }
+  }
+  const int64_t stride = args.x_stride;
+  const int64_t panel_stride = args.panel_stride;
+  const float* x = args.x + i * stride;
+  const Weight* w = static_cast<const Weight*>(args.weights) + j / kTileN * panel_stride;
+  for (int64_t p = 0; p < args.depth; ++p) {
+    F32 b[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      b[v] = LoadWeights(w + v / 2 * panel_stride + v % 2 * kLanes);
+    }
+    for (int r = 0; r < rows; ++r) {
+      const F32 a = Set(x[r * stride]);
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = MulAdd(a, b[v], sums[r][v]);
+    }
+    ++x;
+    w += kTileN;
+  }
+  alignas(64) float stored[rows * kVectors * kLanes];
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < kVectors; ++v) Store(stored + (r * kVectors + v) * kLanes, sums[r][v]);
+  }
+  FinishTile(args, stored, i, j, rows, kVectors);
+}
+
+// The last rows of a panel, fewer than kTileM.
+template <int rows, typename Weight>
+FASTVLM_INLINE void RestTile(const GemmF32Args& args, int64_t i, int64_t j) {
+  if constexpr (rows > 0) {
+    if (args.rows - i == rows) {
+      Tile<rows, 1, Weight>(args, i, j);
+    } else {
+      RestTile<rows - 1, Weight>(args, i, j);
+    }
+  }
+}
+
+// With one or two rows a tile of one panel would wait for its own sums; more panels side by side
+// give the CPU independent work.
+template <int rows, int panels, typename Weight>
+FASTVLM_INLINE int64_t FewRows(const GemmF32Args& args) {
+  int64_t j = 0;
+  for (; j + (panels - 1) * kTileN < args.columns; j += panels * kTileN) {
+    Tile<rows, panels, Weight>(args, 0, j);
+  }
+  return j;
+}
+
+template <typename Weight>
+FASTVLM_INLINE void Gemm(const GemmF32Args& args) {
+  int64_t j = 0;
+  if (args.rows == 1) j = FewRows<1, 4, Weight>(args);
+  if (args.rows == 2) j = FewRows<2, 2, Weight>(args);
+  for (; j < args.columns; j += kTileN) {
+    int64_t i = 0;
+    for (; i + kTileM <= args.rows; i += kTileM) Tile<kTileM, 1, Weight>(args, i, j);
+    RestTile<kTileM - 1, Weight>(args, i, j);
+  }
+}
+
+void GemmF32(const GemmF32Args& args) { Gemm<float>(args); }
+void GemmF32Bf16(const GemmF32Args& args) { Gemm<uint16_t>(args); }
+
+void GemmF32Widen(const uint16_t* bf16, int64_t size, float* f32) {
+  for (int64_t i = 0; i < size; i += kLanes) Store(f32 + i, LoadBf16(bf16 + i));
+}
+
+}  // namespace fastvlm::FASTVLM_SIMD
