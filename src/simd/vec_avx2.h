@@ -31,6 +31,16 @@ FASTVLM_INLINE void StorePartial(float* p, ptrdiff_t n, F32 a) {
   _mm256_maskstore_ps(p, MaskOf(n), a.v);
 }
 
+// {p[0], p[0], p[1], p[1], ...}, kLanes / 2 elements of p; Partial fills the first n lanes.
+FASTVLM_INLINE F32 LoadPairs(const float* p) {
+  const __m256i pairs = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+  return {_mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), pairs)};
+}
+FASTVLM_INLINE F32 LoadPairsPartial(const float* p, ptrdiff_t n) {
+  const __m256i pairs = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+  return {_mm256_permutevar8x32_ps(LoadPartial(p, ((n < kLanes ? n : kLanes) + 1) / 2).v, pairs)};
+}
+
 // Eight bf16 values, widened exactly.
 FASTVLM_INLINE F32 LoadBf16(const uint16_t* p) {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));

@@ -30,6 +30,17 @@ FASTVLM_INLINE void StorePartial(float* p, ptrdiff_t n, F32 a) {
   _mm512_mask_storeu_ps(p, MaskOf(n), a.v);
 }
 
+// {p[0], p[0], p[1], p[1], ...}, kLanes / 2 elements of p; Partial fills the first n lanes.
+FASTVLM_INLINE F32 LoadPairs(const float* p) {
+  const __m512i pairs = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+  return {_mm512_permutexvar_ps(pairs, _mm512_castps256_ps512(_mm256_loadu_ps(p)))};
+}
+FASTVLM_INLINE F32 LoadPairsPartial(const float* p, ptrdiff_t n) {
+  const __m512i pairs = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+  const ptrdiff_t elements = ((n < kLanes ? n : kLanes) + 1) / 2;
+  return {_mm512_permutexvar_ps(pairs, LoadPartial(p, elements).v)};
+}
+
 // Sixteen bf16 values, widened exactly.
 FASTVLM_INLINE F32 LoadBf16(const uint16_t* p) {
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

@@ -1,0 +1,69 @@
+#include "ops/depthwise.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "kernels/depthwise_f32/depthwise_f32.h"
+
+namespace fastvlm {
+namespace {
+
+constexpr int64_t kBlockRows = 16;
+constexpr int64_t kBlockChannels = 96;
+
+void CheckWeights(const DepthwiseWeights& weights) {
+  FASTVLM_CHECK(weights.kernel == 3 || weights.kernel == 7);
+  FASTVLM_CHECK(weights.stride == 1 || weights.stride == 2);
+  FASTVLM_CHECK(weights.in_channels >= 1);
+  FASTVLM_CHECK(weights.out_channels == weights.in_channels ||
+                weights.out_channels == 2 * weights.in_channels);
+  const int64_t taps = int64_t{weights.kernel} * weights.kernel;
+  FASTVLM_CHECK(static_cast<int64_t>(weights.weight.size()) == taps * weights.out_channels);
+  FASTVLM_CHECK(static_cast<int64_t>(weights.bias.size()) == weights.out_channels);
+}
+
+}  // namespace
+
+void Depthwise(const DepthwiseWeights& weights, const float* x, int64_t height, int64_t width,
+               float* y, DepthwiseActivation activation, ThreadPool& pool) {
+  CheckWeights(weights);
+  FASTVLM_CHECK(height >= 1 && width >= 1);
+  const int64_t channels = weights.out_channels;
+  const int64_t out_height = (height + weights.stride - 1) / weights.stride;
+  const int64_t out_width = (width + weights.stride - 1) / weights.stride;
+  const int64_t row_blocks = (out_height + kBlockRows - 1) / kBlockRows;
+  const int64_t channel_blocks = (channels + kBlockChannels - 1) / kBlockChannels;
+
+  DepthwiseF32Block whole;
+  whole.kernel = weights.kernel;
+  whole.stride = weights.stride;
+  whole.multiplier = static_cast<int>(channels / weights.in_channels);
+  whole.gelu = activation == DepthwiseActivation::kGelu;
+  whole.x = x;
+  whole.height = height;
+  whole.width = width;
+  whole.x_row_stride = width * weights.in_channels;
+  whole.x_pixel_stride = weights.in_channels;
+  whole.weight = weights.weight.data();
+  whole.weight_tap_stride = channels;
+  whole.bias = weights.bias.data();
+  whole.y = y;
+  whole.y_row_stride = out_width * channels;
+  whole.y_pixel_stride = channels;
+
+  const DepthwiseF32Fn convolve = BestDepthwiseF32().fn;
+  pool.ParallelFor(row_blocks * channel_blocks, [&](int64_t task, int /*thread*/) {
+    const int64_t channel = task % channel_blocks * kBlockChannels;
+    DepthwiseF32Block block = whole;
+    block.x += channel / block.multiplier;
+    block.weight += channel;
+    block.bias += channel;
+    block.y += channel;
+    block.channels = std::min(kBlockChannels, channels - channel);
+    block.row_begin = task / channel_blocks * kBlockRows;
+    block.row_end = std::min(block.row_begin + kBlockRows, out_height);
+    convolve(block);
+  });
+}
+
+}  // namespace fastvlm
