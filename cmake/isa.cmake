@@ -6,8 +6,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set(FASTVLM_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
   set(FASTVLM_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # GCC's own AVX-512 headers trip this warning (GCC bug 105593).
-    list(APPEND FASTVLM_ISA_FLAGS_avx512 -Wno-maybe-uninitialized)
+    # GCC's own AVX-512 headers trip these warnings (GCC bug 105593).
+    list(APPEND FASTVLM_ISA_FLAGS_avx512 -Wno-maybe-uninitialized -Wno-uninitialized)
   endif()
 endif()
 foreach(isa IN LISTS FASTVLM_ISAS)
