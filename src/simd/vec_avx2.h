@@ -52,6 +52,7 @@ FASTVLM_INLINE F32 Sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 Mul(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 Div(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 MulAdd(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+FASTVLM_INLINE F32 Sqrt(F32 a) { return {_mm256_sqrt_ps(a.v)}; }
 FASTVLM_INLINE F32 Min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 Max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 RoundToNearest(F32 a) {

@@ -52,6 +52,7 @@ FASTVLM_INLINE F32 Sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 Mul(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 Div(F32 a, F32 b) { return {_mm512_div_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 MulAdd(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+FASTVLM_INLINE F32 Sqrt(F32 a) { return {_mm512_sqrt_ps(a.v)}; }
 FASTVLM_INLINE F32 Min(F32 a, F32 b) { return {_mm512_min_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 Max(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
 FASTVLM_INLINE F32 RoundToNearest(F32 a) {

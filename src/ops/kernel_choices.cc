@@ -1,0 +1,23 @@
+#include "ops/kernel_choices.h"
+
+#include "kernels/attention_f32/attention_f32.h"
+#include "kernels/depthwise_f32/depthwise_f32.h"
+#include "kernels/gemm_f32/gemm_f32.h"
+#include "kernels/layer_norm/layer_norm.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rope/rope.h"
+#include "kernels/silu_mul/silu_mul.h"
+#include "kernels/squeeze_excite/squeeze_excite.h"
+#include "kernels/stem_conv_f32/stem_conv_f32.h"
+
+namespace fastvlm {
+
+std::vector<std::pair<std::string_view, std::string_view>> SelectedKernels() {
+  return {{"attention_f32", BestAttentionF32().name},   {"depthwise_f32", BestDepthwiseF32().name},
+          {"gemm_f32", BestGemmF32().name},             {"layer_norm", BestLayerNorm().name},
+          {"rms_norm", BestRmsNorm().name},             {"rope", BestRope().name},
+          {"silu_mul", BestSiluMul().name},             {"squeeze_excite", BestSqueezeExcite().name},
+          {"stem_conv_f32", BestStemConvF32().name}};
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,25 @@
+#include "ops/norm.h"
+
+#include "kernels/layer_norm/layer_norm.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "ops/chunks.h"
+
+namespace fastvlm {
+
+void LayerNorm(const float* x, int64_t tokens, int64_t channels, const float* gain,
+               const float* bias, float eps, float* y, ThreadPool& pool) {
+  const LayerNormFn kernel = BestLayerNorm().fn;
+  ForChunks(tokens, channels, pool, [&](int64_t first, int64_t count) {
+    kernel(x + first * channels, count, channels, gain, bias, eps, y + first * channels);
+  });
+}
+
+void RmsNorm(const float* x, int64_t tokens, int64_t hidden, const float* gain, float eps, float* y,
+             ThreadPool& pool) {
+  const RmsNormFn kernel = BestRmsNorm().fn;
+  ForChunks(tokens, hidden, pool, [&](int64_t first, int64_t count) {
+    kernel(x + first * hidden, count, hidden, gain, eps, y + first * hidden);
+  });
+}
+
+}  // namespace fastvlm
