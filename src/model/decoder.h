@@ -34,7 +34,6 @@ struct DecoderWorkspace {
 // Immutable; Forward may run on several caches and workspaces, one at a time on one pool.
 class Decoder {
  public:
-  Decoder() = default;
   // The embedding stays a view into the checkpoint, which must outlive the decoder. Logits are made
   // for the first `vocabulary` tokens only. on_layer is called after each layer is loaded.
   Decoder(const DecoderConfig& config, const DecoderTensors& tensors, int64_t vocabulary,

@@ -13,7 +13,6 @@ namespace fastvlm {
 
 class Projector {
  public:
-  Projector() = default;
   Projector(const ProjectorTensors& tensors, ThreadPool& pool);
 
   size_t bytes() const { return first_.bytes() + second_.bytes(); }

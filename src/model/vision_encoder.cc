@@ -110,7 +110,7 @@ void VisionEncoder::Reserve(int64_t height, int64_t width, int threads,
   const int64_t stem_pixels = height / 2 * (width / 2);
   int64_t largest = 0;
   int64_t qkv = 0;
-  size_t scratch = SqueezeExciteScratchFloats(squeeze_excite_);
+  size_t scratch = SqueezeExciteScratchSize(squeeze_excite_);
   int64_t pixels = stem_pixels / 4;
   for (size_t i = 0; i < stages_.size(); ++i) {
     const int64_t channels = config_.stages[i].channels;

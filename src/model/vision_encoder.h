@@ -34,7 +34,6 @@ struct VisionWorkspace {
 // Immutable; Forward may run on several workspaces, one at a time on one pool.
 class VisionEncoder {
  public:
-  VisionEncoder() = default;
   VisionEncoder(const VisionConfig& config, const VisionTensors& tensors, ThreadPool& pool);
 
   int64_t stride() const { return config_.stride(); }

@@ -125,11 +125,10 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   if (const auto image_id = opened.tokenizer.TokenId("<image>")) banned_ids.push_back(*image_id);
 
   const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
-  auto impl =
-      std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer), threads);
+  auto impl = std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
+                                     threads, progress);
   impl->eos_ids = std::move(eos_ids);
   impl->banned_ids = std::move(banned_ids);
-  impl->model = FastVlm(impl->checkpoint, info.vocabulary, impl->pool, progress);
   info.precision = options.precision;
   info.weight_bytes = static_cast<int64_t>(impl->model.bytes());
   impl->info = std::move(info);

@@ -15,8 +15,11 @@
 namespace fastvlm {
 
 struct Model::Impl {
-  Impl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, int threads)
-      : checkpoint(std::move(checkpoint_in)), tokenizer(std::move(tokenizer_in)), pool(threads) {}
+  Impl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, int threads, const ProgressFn& progress)
+      : checkpoint(std::move(checkpoint_in)),
+        tokenizer(std::move(tokenizer_in)),
+        pool(threads),
+        model(checkpoint, tokenizer.size(), pool, progress) {}
 
   Checkpoint checkpoint;
   Tokenizer tokenizer;
