@@ -19,8 +19,6 @@ from typing import Iterator
 
 import numpy as np
 
-HEAD_DIM = 32  # of the vision encoder's attention; fixed by the architecture
-CLIP_DIM = 768  # output of the unused CLIP head that the published files carry
 BASE_VOCAB = 151643  # byte-level BPE tokens of Qwen2, before the added ones
 SHARD_BYTES = 5_000_000_000
 CHUNK = 1 << 22  # values generated at once
@@ -126,7 +124,7 @@ def vision_tensors(arch: Architecture) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from conv(VISION + "conv_exp.reparam_conv", (features, 1, 3, 3))
     yield from conv(VISION + "conv_exp.se.reduce", (features // 16, features, 1, 1))
     yield from conv(VISION + "conv_exp.se.expand", (features, features // 16, 1, 1))
-    yield VISION + "head.proj", (features, CLIP_DIM if features == 3072 else features // 4)
+    yield VISION + "head.proj", (features, features // 4)  # CLIP's head, not used by the model
 
 
 def all_tensors(arch: Architecture) -> list[tuple[str, tuple[int, ...]]]:
