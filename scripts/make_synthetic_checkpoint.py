@@ -141,11 +141,11 @@ def all_tensors(arch: Architecture) -> list[tuple[str, tuple[int, ...]]]:
 # (pattern, gain): weights are normal with variance gain / fan_in. GELU halves the mean square
 # (gain 2.35 restores it); attention averages (gain 4); softmax needs scores of some spread (2.5).
 GAINS = [
-    (r"patch_embed\.0\.", 3.0), (r"patch_embed\.[12]\.", 2.35),
-    (r"proj\.1\.reparam_conv", 2.35), (r"fc2\.", 2.35),
+    (r"patch_embed\.0\.", 8.0), (r"patch_embed\.[12]\.", 3.5), (r"fc2\.", 2.35),
+    (r"proj\.0\.lkb_reparam", 2.0), (r"proj\.1\.reparam_conv", 3.0), (r"conv_exp\.rep", 3.0),
     (r"token_mixer\.proj\.", 4.0), (r"token_mixer\.qkv\.", 2.0),
-    (r"conv_exp\.se", 4.0), (r"mm_projector\.0\.", 12.0), (r"mm_projector\.2\.", 3.0),
-    (r"self_attn\.[qk]_proj", 2.5), (r"self_attn\.o_proj", 1.5), (r"mlp\.down_proj", 3.0),
+    (r"conv_exp\.se", 4.0), (r"mm_projector\.0\.", 4.0), (r"mm_projector\.2\.", 3.0),
+    (r"self_attn\.[qk]_proj", 4.0), (r"self_attn\.o_proj", 0.3), (r"mlp\.down_proj", 6.0),
 ]
 # Mean and spread of the tensors that are not weights of a linear map.
 VECTORS = [
@@ -169,6 +169,8 @@ def block_scale(arch: Architecture, name: str) -> float:
 
 def weight_std(arch: Architecture, name: str, shape: tuple[int, ...]) -> float:
     if name in ("model.embed_tokens.weight", "lm_head.weight"):
+        if not arch.tied and name == "model.embed_tokens.weight":
+            return 0.7
         return 2.6 / arch.hidden**0.5  # logits then have a standard deviation of about 2.6
     row = find(GAINS, name)
     gain = row[1] if row else 1.0

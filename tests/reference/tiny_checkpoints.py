@@ -29,7 +29,7 @@ BASE_VOCAB = 400
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 # Rows without a token are made longer than the others, so that they often have the highest
 # logit: a program that forgets to mask them fails the greedy tests.
-PADDING_ROW_SCALE = 1.6
+PADDING_ROW_SCALE = 1.35
 
 CORPUS = """
 The picture shows two small cats on a red sofa. The image depicts a red circle on a blue ground.
@@ -55,21 +55,22 @@ def architecture(**values) -> synthetic.Architecture:
     return synthetic.Architecture(base_vocab=BASE_VOCAB, **values)
 
 
+# The seeds are ones for which every text of make_golden.py is varied and no choice in it is close.
 TIED = architecture(
     hidden=112, layers=3, heads=14, kv_heads=2, intermediate=96, vocab_rows=416, tied=True,
     max_window_layers=3, dims=(8, 16, 32, 64, 128), depths=(1, 2, 2, 1, 1))
 SPECS = {
-    "apple_tied": Spec(TIED, 1, "bfloat16", apple=True),
-    "fast_vlm_tied": Spec(TIED, 1, "bfloat16", apple=False),
+    "apple_tied": Spec(TIED, 42, "bfloat16", apple=True),
+    "fast_vlm_tied": Spec(TIED, 42, "bfloat16", apple=False),
     "apple_untied": Spec(architecture(
         hidden=96, layers=2, heads=12, kv_heads=2, intermediate=96, vocab_rows=448, tied=False,
         max_window_layers=2, sliding_window=131072,
         added_tokens=tuple(synthetic.QWEN25_ADDED), dims=(4, 8, 16, 32, 64),
-        depths=(2, 1, 1, 1, 2)), 1, "float16", apple=True, shard_count=3),
+        depths=(2, 1, 1, 1, 2)), 25, "float16", apple=True, shard_count=3),
     "fast_vlm_untied": Spec(architecture(
         hidden=64, layers=2, heads=4, kv_heads=2, intermediate=96, vocab_rows=448, tied=False,
         max_window_layers=2, added_tokens=tuple(synthetic.QWEN25_ADDED), dims=(4, 8, 16, 32, 64),
-        depths=(1, 1, 1, 1, 1)), 1, "float32", apple=False),
+        depths=(1, 1, 1, 1, 1)), 34, "float32", apple=False),
 }
 
 
