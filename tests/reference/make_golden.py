@@ -159,7 +159,7 @@ def greedy(ref: Reference, ids: torch.Tensor, batch) -> dict:
     return {"greedy_ids": chosen,
             "finish_reason": "stop" if chosen[-1] in ref.stop else "length",
             "min_gap": (best[:, 0] - best[:, 1]).min().item(), "min_relative_gap": gaps.min().item(),
-            "masked_wins": padding_wins, "text": ref.tokenizer.decode(chosen)}
+            "masked_wins": padding_wins, "text": ref.tokenizer.decode(chosen, skip_special_tokens=True)}
 
 
 def next_prime(number: int) -> int:
