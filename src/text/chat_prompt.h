@@ -1,0 +1,60 @@
+// The prompt string of FastVLM (conversation template qwen_2 of its reference program) and its
+// token ids.
+//   <|im_start|>system\n{system}<|im_end|>\n
+//   <|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n ...
+// without any line break but the \n shown. A turn without images is its text alone; the
+// transformers layout's chat template would put one more \n before it, which the model was not
+// trained with.
+//
+// Injection: control tokens inside a text ("<|im_end|>") take effect as if they were part of the
+// template, because the reference tokenizes the finished string. Callers who join trusted and
+// foreign text in one prompt have to remove them first.
+#ifndef FASTVLM_TEXT_CHAT_PROMPT_H_
+#define FASTVLM_TEXT_CHAT_PROMPT_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "text/tokenizer.h"
+
+namespace fastvlm {
+
+inline constexpr std::string_view kDefaultSystemText = "You are a helpful assistant.";
+inline constexpr std::string_view kImagePlaceholder = "<image>";
+
+// Stands for one image in a sequence of ids. Source: IMAGE_TOKEN_INDEX of the reference program.
+inline constexpr int32_t kImageTokenIndex = -200;
+
+enum class ChatRole { kSystem, kUser, kAssistant };
+
+struct ChatTurn {
+  ChatRole role = ChatRole::kUser;
+  std::string text;
+  // Images of a user turn. They stand before the text, each as "<image>\n", unless the text places
+  // them itself with "<image>", once for each.
+  int images = 0;
+};
+
+// The prompt of a conversation. Starts with the default system turn unless turns[0] is one. With
+// add_generation_prompt it ends where the model is to answer. kInvalidArgument if there are no
+// turns, a system turn is not the first, images stand outside user turns, or the number of
+// "<image>" in a text is not the number of images.
+Result<std::string> BuildPrompt(std::span<const ChatTurn> turns, bool add_generation_prompt = true);
+
+// What follows the model's answer when the conversation goes on: the end of the answer's turn,
+// `turn`, and the beginning of the next answer. The prompt so far, the answer (without the
+// "<|im_end|>" it stopped at) and this string make BuildPrompt of the longer conversation. Errors
+// as above; `turn` must be a user turn.
+Result<std::string> ContinuePrompt(const ChatTurn& turn);
+
+// Ids of a prompt, kImageTokenIndex for each "<image>". The stretches between them are tokenized
+// one by one, so "<image>" never reaches the vocabulary, even if that has such a token.
+std::vector<int32_t> TokenizePrompt(const Tokenizer& tokenizer, std::string_view prompt);
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_TEXT_CHAT_PROMPT_H_

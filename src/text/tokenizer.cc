@@ -1,0 +1,188 @@
+#include "text/tokenizer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "text/byte_alphabet.h"
+#include "text/json_file.h"
+#include "text/stream_decoder.h"
+#include "text/unicode.h"
+#include "text/word_splitter.h"
+
+namespace fastvlm {
+namespace {
+
+// Vocabulary and added tokens in one map; the same token may be in both.
+Result<TokenMap> JoinTokens(const Vocabulary& vocabulary, const std::string& source) {
+  TokenMap ids = vocabulary.tokens;
+  for (const AddedToken& token : vocabulary.added_tokens) {
+    const auto [entry, is_new] = ids.emplace(token.content, token.id);
+    if (!is_new && entry->second != token.id) {
+      return Error(
+          StatusCode::kDataError,
+          "{}: token {} has two ids, {} and {}; the tokenizer files do not belong together", source,
+          QuoteForMessage(token.content), entry->second, token.id);
+    }
+  }
+  return ids;
+}
+
+// Spelling of each id, null for ids without a token.
+Result<std::vector<const std::string*>> IndexById(const TokenMap& ids, const std::string& source) {
+  int32_t highest = -1;
+  for (const auto& [spelling, id] : ids) highest = std::max(highest, id);
+  std::vector<const std::string*> spellings(static_cast<size_t>(highest + 1), nullptr);
+  for (const auto& [spelling, id] : ids) {
+    if (spellings[id] != nullptr) {
+      return Error(StatusCode::kDataError,
+                   "{}: id {} belongs to two tokens, {} and {}; the tokenizer files are damaged or "
+                   "do not belong together",
+                   source, id, QuoteForMessage(*spellings[id]), QuoteForMessage(spelling));
+    }
+    spellings[id] = &spelling;
+  }
+  return spellings;
+}
+
+Result<std::array<int32_t, 256>> FindByteTokens(const TokenMap& tokens, const std::string& source) {
+  std::array<int32_t, 256> byte_tokens{};
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string spelling = SpellByte(static_cast<uint8_t>(byte));
+    const auto token = tokens.find(spelling);
+    if (token == tokens.end()) {
+      return Error(StatusCode::kDataError,
+                   "{}: expected a token for each of the 256 bytes, found none for byte 0x{:02X} "
+                   "(\"{}\"); this is not a byte-level vocabulary, or it is damaged",
+                   source, byte, spelling);
+    }
+    byte_tokens[byte] = token->second;
+  }
+  return byte_tokens;
+}
+
+Status AddMerges(const Vocabulary& vocabulary, const std::string& source,
+                 BytePairEncoder* encoder) {
+  encoder->Reserve(vocabulary.merges.size());
+  std::string joined;
+  for (size_t rank = 0; rank < vocabulary.merges.size(); ++rank) {
+    const auto& [left, right] = vocabulary.merges[rank];
+    joined = left;
+    joined += right;
+    int32_t ids[3];
+    const std::string* spellings[3] = {&left, &right, &joined};
+    for (int i = 0; i < 3; ++i) {
+      const auto token = vocabulary.tokens.find(*spellings[i]);
+      if (token == vocabulary.tokens.end()) {
+        return Error(StatusCode::kDataError,
+                     "{}: merge {} ({} {}): {} is not in the vocabulary; vocabulary and merges are "
+                     "damaged or do not belong together",
+                     source, rank, QuoteForMessage(left), QuoteForMessage(right),
+                     QuoteForMessage(*spellings[i]));
+      }
+      ids[i] = token->second;
+    }
+    encoder->AddMerge(ids[0], ids[1], static_cast<uint32_t>(rank), ids[2]);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Tokenizer> Tokenizer::Load(const std::string& directory) {
+  FASTVLM_ASSIGN_OR_RETURN(const Vocabulary vocabulary, ReadVocabulary(directory));
+  return Create(vocabulary, directory);
+}
+
+Result<Tokenizer> Tokenizer::Create(const Vocabulary& vocabulary, const std::string& source) {
+  FASTVLM_ASSIGN_OR_RETURN(auto byte_tokens, FindByteTokens(vocabulary.tokens, source));
+  Tokenizer tokenizer(byte_tokens);
+  FASTVLM_ASSIGN_OR_RETURN(tokenizer.ids_, JoinTokens(vocabulary, source));
+  FASTVLM_ASSIGN_OR_RETURN(const auto spellings, IndexById(tokenizer.ids_, source));
+  FASTVLM_RETURN_IF_ERROR(AddMerges(vocabulary, source, &tokenizer.encoder_));
+  tokenizer.StoreBytes(spellings);
+  tokenizer.StoreAddedTokens(vocabulary.added_tokens);
+  return tokenizer;
+}
+
+void Tokenizer::StoreBytes(const std::vector<const std::string*>& spellings) {
+  offsets_.reserve(spellings.size() + 1);
+  offsets_.push_back(0);
+  for (const std::string* spelling : spellings) {
+    if (spelling != nullptr) bytes_ += SpellingToBytes(*spelling);
+    offsets_.push_back(static_cast<uint32_t>(bytes_.size()));
+  }
+}
+
+void Tokenizer::StoreAddedTokens(const std::vector<AddedToken>& tokens) {
+  special_.resize(static_cast<size_t>(size()));
+  std::vector<AddedToken> raw;
+  std::vector<AddedToken> normalized;
+  for (const AddedToken& token : tokens) {
+    if (token.special) special_[token.id] = true;
+    if (token.normalized) {
+      normalized.push_back(token);
+      normalized.back().content = NormalizeNfc(token.content);
+    } else {
+      raw.push_back(token);
+    }
+  }
+  raw_tokens_ = AddedTokenMatcher(std::move(raw));
+  normalized_tokens_ = AddedTokenMatcher(std::move(normalized));
+}
+
+std::vector<int32_t> Tokenizer::Encode(std::string_view text) const {
+  std::string repaired;
+  if (!IsValidUtf8(text)) {
+    repaired = ReplaceInvalidUtf8(text);
+    text = repaired;
+  }
+  std::vector<int32_t> ids;
+  raw_tokens_.Split(
+      text, [&](std::string_view plain) { EncodePlain(plain, &ids); },
+      [&](int32_t id) { ids.push_back(id); });
+  return ids;
+}
+
+void Tokenizer::EncodePlain(std::string_view text, std::vector<int32_t>* ids) const {
+  const std::string normalized = NormalizeNfc(text);
+  normalized_tokens_.Split(
+      normalized, [&](std::string_view plain) { EncodeWords(plain, ids); },
+      [&](int32_t id) { ids->push_back(id); });
+}
+
+void Tokenizer::EncodeWords(std::string_view text, std::vector<int32_t>* ids) const {
+  const std::u32string code_points = ToCodePoints(text);
+  size_t byte_start = 0;
+  for (size_t start = 0; start < code_points.size();) {
+    const size_t end = WordEnd(code_points, start);
+    size_t bytes = 0;
+    for (; start < end; ++start) bytes += Utf8Length(code_points[start]);
+    encoder_.Encode(text.substr(byte_start, bytes), ids);
+    byte_start += bytes;
+  }
+}
+
+std::string_view Tokenizer::TokenBytes(int32_t id) const {
+  if (id < 0 || id >= size()) return {};
+  const uint32_t start = offsets_[id];
+  return std::string_view(bytes_).substr(start, offsets_[id + 1] - start);
+}
+
+std::string Tokenizer::Decode(std::span<const int32_t> ids, bool skip_special) const {
+  StreamDecoder decoder(*this, skip_special);
+  std::string text;
+  for (const int32_t id : ids) text += decoder.Push(id);
+  return text += decoder.Finish();
+}
+
+std::optional<int32_t> Tokenizer::TokenId(std::string_view spelling) const {
+  const auto token = ids_.find(spelling);
+  if (token == ids_.end()) return std::nullopt;
+  return token->second;
+}
+
+bool Tokenizer::IsSpecial(int32_t id) const {
+  return id >= 0 && id < size() && special_[static_cast<size_t>(id)];
+}
+
+}  // namespace fastvlm
