@@ -1,0 +1,168 @@
+// JPEG by libjpeg-turbo, with the settings Pillow uses: accurate integer DCT, fancy upsampling.
+// libjpeg leaves an error by longjmp: the functions it can jump out of own nothing.
+#include <csetjmp>
+#include <cstdio>
+
+#include <jpeglib.h>
+
+#include "image/decoder.h"
+#include "image/orientation.h"
+
+namespace fastvlm {
+namespace {
+
+// A progressive file has about ten scans. Each costs a pass over the whole picture, so a file of
+// thousands of empty ones is an attack.
+constexpr int kMaxScans = 100;
+
+// All state of one decode; outlives every jump.
+struct JpegReader {
+  explicit JpegReader(const ImageSource& image_source) : source(image_source) {}
+  ~JpegReader() { jpeg_destroy_decompress(&jpeg); }
+  JpegReader(const JpegReader&) = delete;
+  JpegReader& operator=(const JpegReader&) = delete;
+
+  const ImageSource& source;
+  jpeg_decompress_struct jpeg = {};
+  jpeg_error_mgr errors = {};
+  jpeg_source_mgr input = {};
+  jpeg_progress_mgr progress = {};
+  jmp_buf jump = {};
+  Status failure;
+  DecodedImage decoded;
+  std::vector<uint8_t> cmyk_row;
+};
+
+JpegReader& ReaderOf(j_common_ptr jpeg) { return *static_cast<JpegReader*>(jpeg->client_data); }
+
+[[noreturn]] void Fail(JpegReader& reader, StatusCode code, const char* what, const char* detail) {
+  reader.failure = Error(code, "{}: {} JPEG: {}", reader.source.name, what, detail);
+  longjmp(reader.jump, 1);
+}
+
+[[noreturn]] void OnError(j_common_ptr jpeg) {
+  char message[JMSG_LENGTH_MAX];
+  jpeg->err->format_message(jpeg, message);
+  Fail(ReaderOf(jpeg), StatusCode::kDataError, "damaged", message);
+}
+
+// Warnings (a bad Huffman code, a wrong restart marker) leave a readable picture; Pillow shows it.
+void OnMessage(j_common_ptr jpeg, int level) {
+  if (level < 0) ++jpeg->err->num_warnings;
+}
+
+void OnProgress(j_common_ptr jpeg) {
+  if (jpeg->is_decompressor == 0) return;
+  if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number > kMaxScans) {
+    Fail(ReaderOf(jpeg), StatusCode::kResourceExhausted, "refused",
+         "it has more than 100 scans, about ten are usual");
+  }
+}
+
+void NoSource(j_decompress_ptr) {}
+
+boolean OnEndOfData(j_decompress_ptr jpeg) {
+  Fail(ReaderOf(reinterpret_cast<j_common_ptr>(jpeg)), StatusCode::kDataError, "truncated",
+       "the file ends before its end-of-image marker");
+}
+
+void Skip(j_decompress_ptr jpeg, long bytes) {  // NOLINT: libjpeg's type
+  if (bytes <= 0) return;
+  if (static_cast<size_t>(bytes) > jpeg->src->bytes_in_buffer) OnEndOfData(jpeg);
+  jpeg->src->next_input_byte += bytes;
+  jpeg->src->bytes_in_buffer -= static_cast<size_t>(bytes);
+}
+
+void SetUp(JpegReader& reader) {
+  jpeg_decompress_struct& jpeg = reader.jpeg;
+  jpeg.err = jpeg_std_error(&reader.errors);
+  jpeg.client_data = &reader;
+  reader.errors.error_exit = OnError;
+  reader.errors.emit_message = OnMessage;
+  jpeg_create_decompress(&jpeg);
+  reader.progress.progress_monitor = OnProgress;
+  jpeg.progress = &reader.progress;
+  reader.input.init_source = NoSource;
+  reader.input.fill_input_buffer = OnEndOfData;
+  reader.input.skip_input_data = Skip;
+  reader.input.resync_to_restart = jpeg_resync_to_restart;
+  reader.input.term_source = NoSource;
+  reader.input.next_input_byte = reader.source.bytes.data();
+  reader.input.bytes_in_buffer = reader.source.bytes.size();
+  jpeg.src = &reader.input;
+  jpeg_save_markers(&jpeg, JPEG_APP0 + 1, 0xffff);
+}
+
+// Adobe's CMYK files hold inverted ink; Pillow takes every four-component JPEG to be one, and its
+// CMYK to RGB is white minus ink, scaled by white minus black with the rounded division by 255.
+void InvertedCmykToRgb(const uint8_t* cmyk, size_t width, uint8_t* rgb) {
+  for (size_t x = 0; x < width; ++x, cmyk += 4, rgb += 3) {
+    const int white = cmyk[3];
+    for (int c = 0; c < 3; ++c) {
+      const int scaled = (255 - cmyk[c]) * white + 128;
+      const int value = white - ((scaled + (scaled >> 8)) >> 8);
+      rgb[c] = static_cast<uint8_t>(value < 0 ? 0 : value);
+    }
+  }
+}
+
+int OrientationOf(const jpeg_decompress_struct& jpeg) {
+  for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
+    const std::span<const uint8_t> data(marker->data, marker->data_length);
+    if (data.size() > 6 && data[0] == 'E' && data[1] == 'x' && data[2] == 'i' && data[3] == 'f') {
+      return ReadExifOrientation(data);
+    }
+  }
+  return 1;
+}
+
+void ReadRows(JpegReader& reader) {
+  jpeg_decompress_struct& jpeg = reader.jpeg;
+  RgbImage& image = reader.decoded.image;
+  const size_t width = static_cast<size_t>(image.width);
+  while (jpeg.output_scanline < jpeg.output_height) {
+    uint8_t* row = &image.pixels[jpeg.output_scanline * width * 3];
+    if (jpeg.out_color_space == JCS_CMYK) {
+      JSAMPROW target = reader.cmyk_row.data();
+      jpeg_read_scanlines(&jpeg, &target, 1);
+      InvertedCmykToRgb(target, width, row);
+    } else {
+      jpeg_read_scanlines(&jpeg, &row, 1);
+    }
+  }
+}
+
+// False with reader.failure set when the file cannot be read.
+bool Read(JpegReader& reader) {
+  jpeg_decompress_struct& jpeg = reader.jpeg;
+  if (setjmp(reader.jump) != 0) return false;
+  SetUp(reader);
+  jpeg_read_header(&jpeg, TRUE);
+  if (jpeg.num_components == 4) {
+    jpeg.out_color_space = JCS_CMYK;
+  } else if (jpeg.num_components == 1 || jpeg.num_components == 3) {
+    jpeg.out_color_space = JCS_RGB;
+  } else {
+    Fail(reader, StatusCode::kUnsupported, "unsupported",
+         "it has neither 1 (grey), 3 (colour) nor 4 (CMYK) components");
+  }
+  reader.failure =
+      AllocateImage(reader.source, jpeg.image_width, jpeg.image_height, &reader.decoded.image);
+  if (!reader.failure.ok()) return false;
+  if (jpeg.num_components == 4) reader.cmyk_row.resize(size_t{jpeg.image_width} * 4);
+  reader.decoded.orientation = OrientationOf(jpeg);
+  jpeg_start_decompress(&jpeg);
+  ReadRows(reader);
+  jpeg_finish_decompress(&jpeg);
+  return true;
+}
+
+}  // namespace
+
+Result<DecodedImage> DecodeJpeg(const ImageSource& source) {
+  JpegReader reader(source);
+  if (!Read(reader)) return std::move(reader.failure);
+  return std::move(reader.decoded);
+}
+
+}  // namespace fastvlm

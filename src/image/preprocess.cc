@@ -1,0 +1,105 @@
+#include "image/preprocess.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "image/resize.h"
+
+namespace fastvlm {
+namespace {
+
+constexpr int kMaxTargetSide = 16384;
+
+struct Axes {
+  ResizeAxis horizontal;
+  ResizeAxis vertical;
+};
+
+ResizeAxis WholeAxis(int source, int target) {
+  return {.canvas = source, .offset = 0, .scaled = target, .first = 0, .count = target};
+}
+
+// The image in the middle of the smallest canvas of the target's shape; an odd pixel of black goes
+// right or below. A square target gives LLaVA's expand2square; for others the canvas's longer side
+// is rounded to the nearest pixel.
+Axes PadAxes(int64_t width, int64_t height, int target_width, int target_height) {
+  const int64_t needed_width = (2 * height * target_width + target_height) / (2 * target_height);
+  const int64_t needed_height = (2 * width * target_height + target_width) / (2 * target_width);
+  Axes axes{WholeAxis(static_cast<int>(width), target_width),
+            WholeAxis(static_cast<int>(height), target_height)};
+  if (width * target_height >= height * target_width) {
+    axes.vertical.canvas = std::max(height, needed_height);
+  } else {
+    axes.horizontal.canvas = std::max(width, needed_width);
+  }
+  axes.horizontal.offset = (axes.horizontal.canvas - width) / 2;
+  axes.vertical.offset = (axes.vertical.canvas - height) / 2;
+  return axes;
+}
+
+// CLIPImageProcessor: the side that is short of the target's shape gets the target's size, the
+// other one keeps the ratio, truncated; the centre is cut with the offset rounded down.
+Axes CropAxes(int64_t width, int64_t height, int target_width, int target_height) {
+  Axes axes{WholeAxis(static_cast<int>(width), target_width),
+            WholeAxis(static_cast<int>(height), target_height)};
+  if (width * target_height <= height * target_width) {
+    axes.vertical.scaled = height * target_width / width;
+  } else {
+    axes.horizontal.scaled = width * target_height / height;
+  }
+  axes.horizontal.first = (axes.horizontal.scaled - target_width) / 2;
+  axes.vertical.first = (axes.vertical.scaled - target_height) / 2;
+  return axes;
+}
+
+Axes AxesOf(const RgbImage& image, int height, int width, Fit fit) {
+  switch (fit) {
+    case Fit::kPad:
+      return PadAxes(image.width, image.height, width, height);
+    case Fit::kCrop:
+      return CropAxes(image.width, image.height, width, height);
+    case Fit::kStretch:
+      break;
+  }
+  return {WholeAxis(image.width, width), WholeAxis(image.height, height)};
+}
+
+}  // namespace
+
+Result<RgbImage> FitImage(const RgbImage& image, int height, int width, Fit fit, ThreadPool* pool) {
+  if (image.width <= 0 || image.height <= 0 ||
+      image.pixels.size() / 3 != static_cast<size_t>(image.width) * image.height ||
+      image.pixels.size() % 3 != 0) {
+    return Error(StatusCode::kInvalidArgument, "an image of {} x {} needs {} RGB bytes, not {}",
+                 image.width, image.height, int64_t{3} * image.width * image.height,
+                 image.pixels.size());
+  }
+  if (height < 1 || width < 1 || height > kMaxTargetSide || width > kMaxTargetSide) {
+    return Error(StatusCode::kInvalidArgument,
+                 "the image cannot be resized to {} x {}: sides of 1 to {} pixels are possible",
+                 width, height, kMaxTargetSide);
+  }
+  try {
+    const Axes axes = AxesOf(image, height, width, fit);
+    return ResizeBicubic(image, axes.horizontal, axes.vertical, pool);
+  } catch (const std::bad_alloc&) {
+    return Error(StatusCode::kResourceExhausted, "not enough memory to resize the image to {} x {}",
+                 width, height);
+  }
+}
+
+Result<PixelTensor> Preprocess(const RgbImage& image, int height, int width, Fit fit,
+                               ThreadPool* pool) {
+  FASTVLM_ASSIGN_OR_RETURN(const RgbImage fitted, FitImage(image, height, width, fit, pool));
+  PixelTensor tensor;
+  tensor.height = height;
+  tensor.width = width;
+  tensor.values = Buffer<float>(fitted.pixels.size());
+  for (size_t i = 0; i < fitted.pixels.size(); ++i) {
+    tensor.values[i] = static_cast<float>(fitted.pixels[i]) / 255.0f;
+  }
+  return tensor;
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,38 @@
+// Pixels of a decoded image as the vision encoder wants them.
+#ifndef FASTVLM_IMAGE_PREPROCESS_H_
+#define FASTVLM_IMAGE_PREPROCESS_H_
+
+#include "base/buffer.h"
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "image/image.h"
+
+namespace fastvlm {
+
+// How an image gets the shape of the encoder's input. docs/IMAGES.md shows who uses which.
+enum class Fit {
+  kPad,      // black bars to the target's shape, then resize: nothing is lost. Apple's predict.py
+  kCrop,     // cover the target, then cut its centre: the sides are lost. transformers
+  kStretch,  // resize each side on its own: shapes are distorted
+};
+
+struct PixelTensor {
+  int height = 0;
+  int width = 0;
+  Buffer<float> values;  // [height, width, 3] RGB, each 8-bit level v as exactly v / 255.0f
+};
+
+// The 8-bit half of Preprocess: [height, width, 3] levels.
+Result<RgbImage> FitImage(const RgbImage& image, int height, int width, Fit fit,
+                          ThreadPool* pool = nullptr);
+
+// Fits `image` to height x width with Pillow's bicubic and scales it to [0, 1]. FastVLM uses no
+// mean and no standard deviation. Errors: kInvalidArgument for an empty image, a target side
+// outside 1..16384 or a buffer that does not match the image's size. The result does not depend on
+// `pool`, which may be null.
+Result<PixelTensor> Preprocess(const RgbImage& image, int height, int width, Fit fit,
+                               ThreadPool* pool = nullptr);
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_IMAGE_PREPROCESS_H_

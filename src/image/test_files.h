@@ -1,0 +1,67 @@
+// The golden image files, for the tests of this folder.
+#ifndef FASTVLM_IMAGE_TEST_FILES_H_
+#define FASTVLM_IMAGE_TEST_FILES_H_
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "image/image.h"
+
+namespace fastvlm {
+
+inline std::string GoldenPath(const std::string& name) {
+  return std::string(FASTVLM_SOURCE_DIR) + "/tests/golden/image/" + name;
+}
+
+inline std::vector<uint8_t> GoldenBytes(const std::string& name) {
+  auto bytes = ReadBinaryFile(GoldenPath(name), 1 << 20);
+  EXPECT_TRUE(bytes.ok()) << bytes.status().message();
+  return bytes.ok() ? *bytes : std::vector<uint8_t>();
+}
+
+inline RgbImage GoldenImage(const std::string& name, const DecodeOptions& options = {}) {
+  auto image = DecodeImage(GoldenBytes(name), name, options);
+  EXPECT_TRUE(image.ok()) << image.status().message();
+  return image.ok() ? *image : RgbImage();
+}
+
+// A binary PPM as make_image_golden.py writes it.
+inline RgbImage GoldenPpm(const std::string& name) {
+  const std::vector<uint8_t> bytes = GoldenBytes(name);
+  std::istringstream text(std::string(bytes.begin(), bytes.end()));
+  std::string magic;
+  int levels = 0;
+  RgbImage image;
+  text >> magic >> image.width >> image.height >> levels;
+  const size_t start = static_cast<size_t>(text.tellg()) + 1;
+  image.pixels.assign(bytes.begin() + static_cast<std::ptrdiff_t>(start), bytes.end());
+  EXPECT_EQ(magic, "P6");
+  EXPECT_EQ(image.pixels.size(), static_cast<size_t>(image.width) * image.height * 3);
+  return image;
+}
+
+struct GoldenFile {
+  std::string name;  // below decode/
+  int tolerance = 0;
+  int orientation = 1;
+  bool heif() const { return name.ends_with(".heic") || name.ends_with(".avif"); }
+};
+
+inline std::vector<GoldenFile> GoldenFiles() {
+  std::ifstream manifest(GoldenPath("decode/manifest.txt"));
+  std::vector<GoldenFile> files;
+  for (GoldenFile file; manifest >> file.name >> file.tolerance >> file.orientation;) {
+    files.push_back(file);
+  }
+  return files;
+}
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_IMAGE_TEST_FILES_H_

@@ -1,0 +1,80 @@
+// WebP by libwebp: lossy and lossless, alpha dropped, of an animation the first frame on black.
+#include <webp/decode.h>
+#include <webp/demux.h>
+
+#include <memory>
+
+#include "image/decoder.h"
+#include "image/orientation.h"
+
+namespace fastvlm {
+namespace {
+
+struct DemuxerDeleter {
+  void operator()(WebPDemuxer* demuxer) const { WebPDemuxDelete(demuxer); }
+};
+using Demuxer = std::unique_ptr<WebPDemuxer, DemuxerDeleter>;
+
+int ReadOrientation(const WebPDemuxer* demuxer) {
+  WebPChunkIterator chunk = {};
+  int orientation = 1;
+  if (WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk) != 0) {
+    orientation = ReadExifOrientation({chunk.chunk.bytes, chunk.chunk.size});
+  }
+  WebPDemuxReleaseChunkIterator(&chunk);
+  return orientation;
+}
+
+Status DecodeFrame(const ImageSource& source, const WebPIterator& frame, RgbImage* image) {
+  int width = 0;
+  int height = 0;
+  const bool known = WebPGetInfo(frame.fragment.bytes, frame.fragment.size, &width, &height) != 0;
+  if (!known || width != frame.width || height != frame.height || frame.x_offset < 0 ||
+      frame.y_offset < 0 || width > image->width - frame.x_offset ||
+      height > image->height - frame.y_offset) {
+    return Error(StatusCode::kDataError,
+                 "{}: damaged WebP: a {} x {} frame at ({}, {}) does not fit a {} x {} picture",
+                 source.name, width, height, frame.x_offset, frame.y_offset, image->width,
+                 image->height);
+  }
+  const size_t row_bytes = static_cast<size_t>(image->width) * 3;
+  const size_t first =
+      static_cast<size_t>(frame.y_offset) * row_bytes + static_cast<size_t>(frame.x_offset) * 3;
+  if (WebPDecodeRGBInto(frame.fragment.bytes, frame.fragment.size, image->pixels.data() + first,
+                        image->pixels.size() - first, static_cast<int>(row_bytes)) == nullptr) {
+    return Error(StatusCode::kDataError, "{}: damaged WebP: libwebp cannot decode the picture",
+                 source.name);
+  }
+  return Status();
+}
+
+}  // namespace
+
+Result<DecodedImage> DecodeWebp(const ImageSource& source) {
+  const WebPData data = {source.bytes.data(), source.bytes.size()};
+  WebPDemuxState state = WEBP_DEMUX_PARSE_ERROR;
+  const Demuxer demuxer(WebPDemuxPartial(&data, &state));
+  if (demuxer == nullptr || state != WEBP_DEMUX_DONE) {
+    const bool truncated = state == WEBP_DEMUX_PARSING_HEADER || state == WEBP_DEMUX_PARSED_HEADER;
+    return Error(StatusCode::kDataError, "{}: {}", source.name,
+                 truncated ? "truncated WebP: the file is shorter than its header says"
+                           : "damaged WebP: its chunks cannot be parsed");
+  }
+  DecodedImage decoded;
+  FASTVLM_RETURN_IF_ERROR(AllocateImage(source, WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
+                                        WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT),
+                                        &decoded.image));
+  decoded.orientation = ReadOrientation(demuxer.get());
+  WebPIterator frame = {};
+  Status status;
+  if (WebPDemuxGetFrame(demuxer.get(), 1, &frame) == 0) {
+    status = Error(StatusCode::kDataError, "{}: damaged WebP: it has no frame", source.name);
+  } else {
+    status = DecodeFrame(source, frame, &decoded.image);
+  }
+  WebPDemuxReleaseIterator(&frame);
+  FASTVLM_RETURN_IF_ERROR(status);
+  return decoded;
+}
+
+}  // namespace fastvlm
