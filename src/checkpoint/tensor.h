@@ -26,6 +26,8 @@ struct Tensor {
   int64_t elements() const;
   // Widens a float tensor exactly. out: [elements()].
   void CopyToF32(float* out) const;
+  // The same for elements [first, first + count), which must exist. out: [count].
+  void CopyToF32(int64_t first, int64_t count, float* out) const;
   std::vector<float> ToF32() const;
 };
 

@@ -1,0 +1,153 @@
+#include "checkpoint/json.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/file.h"
+
+namespace fastvlm {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMaxDepth = 64;
+constexpr size_t kMaxShown = 200;  // bytes of file contents in a message
+
+// Deepest nesting of arrays and objects, counted before parsing: some of the JSON library's
+// functions recurse.
+int NestingDepth(std::string_view text) {
+  int depth = 0;
+  int deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+}  // namespace
+
+Result<json> ReadJsonObject(const std::string& path, size_t max_bytes) {
+  FASTVLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, max_bytes));
+  if (NestingDepth(text) > kMaxDepth) {
+    return Error(StatusCode::kDataError, "{}: JSON nested more than {} deep", path, kMaxDepth);
+  }
+  std::string message = "not valid JSON";
+  try {
+    json value = json::parse(text);
+    if (value.is_object()) return value;
+    message = fmt::format("expected a JSON object, found {}", value.type_name());
+  } catch (const json::exception& exception) {
+    message = fmt::format("not valid JSON: {}", Printable(exception.what()));
+  }
+  return Error(StatusCode::kDataError, "{}: {}", path, message);
+}
+
+std::string Printable(std::string_view text) {
+  std::string shown(text.substr(0, kMaxShown));
+  // Do not cut inside a UTF-8 character.
+  if (text.size() > kMaxShown) {
+    while (!shown.empty() && (text[shown.size()] & 0xc0) == 0x80) shown.pop_back();
+    shown += "...";
+  }
+  for (char& c : shown) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return shown;
+}
+
+std::string JsonText(const json& value) {
+  return Printable(value.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+const json* JsonFields::Find(const char* name) const {
+  const auto found = object_.find(name);
+  return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::string JsonFields::ValueText(const char* name) const {
+  const json* value = Find(name);
+  return value == nullptr ? "nothing" : JsonText(*value);
+}
+
+Status JsonFields::Wrong(const char* name, std::string_view expected) const {
+  return Error(StatusCode::kDataError, "{}: {}{} must be {}, found {}", path_, prefix_, name,
+               expected, ValueText(name));
+}
+
+Status JsonFields::Unsupported(const char* name, std::string_view supported) const {
+  return Error(StatusCode::kUnsupported, "{}: {}{} is {}; only {} is supported", path_, prefix_,
+               name, ValueText(name), supported);
+}
+
+Result<int64_t> JsonFields::Integer(const char* name, int64_t low, int64_t high) const {
+  const json* value = Find(name);
+  if (value != nullptr && value->is_number_integer()) {
+    // Above the range of int64 the library stores an unsigned number.
+    const bool fits = !value->is_number_unsigned() || value->get<uint64_t>() <= INT64_MAX;
+    if (fits && value->get<int64_t>() >= low && value->get<int64_t>() <= high) {
+      return value->get<int64_t>();
+    }
+  }
+  return Wrong(name, fmt::format("an integer from {} to {}", low, high));
+}
+
+Result<int64_t> JsonFields::IntegerOr(const char* name, int64_t low, int64_t high,
+                                      int64_t absent) const {
+  if (Find(name) == nullptr) return absent;
+  return Integer(name, low, high);
+}
+
+Result<double> JsonFields::PositiveOr(const char* name, double absent) const {
+  const json* value = Find(name);
+  if (value == nullptr) return absent;
+  if (value->is_number()) {
+    const double number = value->get<double>();
+    if (std::isfinite(number) && number > 0) return number;
+  }
+  return Wrong(name, "a positive number");
+}
+
+Result<bool> JsonFields::BoolOr(const char* name, bool absent) const {
+  const json* value = Find(name);
+  if (value == nullptr) return absent;
+  if (value->is_boolean()) return value->get<bool>();
+  return Wrong(name, "true or false");
+}
+
+Result<std::string> JsonFields::StringOr(const char* name, std::string absent) const {
+  const json* value = Find(name);
+  if (value == nullptr) return absent;
+  if (value->is_string()) return value->get<std::string>();
+  return Wrong(name, "a string");
+}
+
+Result<std::optional<JsonFields>> JsonFields::Object(const char* name) const {
+  const json* value = Find(name);
+  if (value == nullptr) return std::optional<JsonFields>();
+  if (value->is_object()) return std::optional(JsonFields(*value, path_, prefix_ + name + "."));
+  return Wrong(name, "an object");
+}
+
+Status JsonFields::RequireString(const char* name, std::string_view supported,
+                                 std::string_view absent) const {
+  FASTVLM_ASSIGN_OR_RETURN(const std::string value, StringOr(name, std::string(absent)));
+  return value == supported ? Status() : Unsupported(name, fmt::format("\"{}\"", supported));
+}
+
+Status JsonFields::RequireBool(const char* name, bool supported, bool absent) const {
+  FASTVLM_ASSIGN_OR_RETURN(const bool value, BoolOr(name, absent));
+  return value == supported ? Status() : Unsupported(name, supported ? "true" : "false");
+}
+
+}  // namespace fastvlm

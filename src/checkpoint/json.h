@@ -1,0 +1,69 @@
+// JSON files of a checkpoint: bounded in size and depth, and read without exceptions.
+#ifndef FASTVLM_CHECKPOINT_JSON_H_
+#define FASTVLM_CHECKPOINT_JSON_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/file.h"
+#include "base/status.h"
+
+namespace fastvlm {
+
+// The object a JSON file holds. kDataError if it is not valid JSON, not an object, or nested more
+// than 64 deep; the errors of ReadTextFile otherwise.
+Result<nlohmann::json> ReadJsonObject(const std::string& path, size_t max_bytes);
+
+// A value as a message shows it, cut if it is long.
+std::string JsonText(const nlohmann::json& value);
+
+// Untrusted text as a message shows it: control characters replaced, cut if it is long.
+std::string Printable(std::string_view text);
+
+// The fields of one JSON object by name. null counts as absent, as in transformers' own configs.
+// Errors name the file and the field, what was expected and what was found.
+class JsonFields {
+ public:
+  // `object` must outlive this. `path` and `prefix` ("text_config.") are for messages.
+  JsonFields(const nlohmann::json& object, std::string path, std::string prefix = "")
+      : object_(object), path_(std::move(path)), prefix_(std::move(prefix)) {}
+
+  const std::string& path() const { return path_; }
+  std::string FieldName(const char* name) const { return prefix_ + name; }
+
+  // nullptr if absent or null.
+  const nlohmann::json* Find(const char* name) const;
+
+  // Absent: an error without a default, else `absent`.
+  Result<int64_t> Integer(const char* name, int64_t low, int64_t high) const;
+  Result<int64_t> IntegerOr(const char* name, int64_t low, int64_t high, int64_t absent) const;
+  Result<double> PositiveOr(const char* name, double absent) const;
+  Result<bool> BoolOr(const char* name, bool absent) const;
+  Result<std::string> StringOr(const char* name, std::string absent) const;
+  // The object in a field. Absent: nullopt.
+  Result<std::optional<JsonFields>> Object(const char* name) const;
+
+  // kUnsupported unless the field is `supported`; if it is absent, `absent` stands for it.
+  Status RequireString(const char* name, std::string_view supported, std::string_view absent) const;
+  Status RequireBool(const char* name, bool supported, bool absent) const;
+
+  // kDataError: "<path>: <field> must be <expected>, found <value>".
+  Status Wrong(const char* name, std::string_view expected) const;
+  // kUnsupported: "<path>: <field> is <value>; only <supported> is supported".
+  Status Unsupported(const char* name, std::string_view supported) const;
+
+ private:
+  std::string ValueText(const char* name) const;
+
+  const nlohmann::json& object_;
+  std::string path_;
+  std::string prefix_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_CHECKPOINT_JSON_H_
