@@ -6,7 +6,7 @@
 set -euo pipefail
 
 packages=(
-  g++ cmake ninja-build
+  g++ cmake ninja-build pkg-config
   libfmt-dev nlohmann-json3-dev libcli11-dev
   libutf8proc-dev
   libjpeg-dev libpng-dev libwebp-dev libgif-dev libheif-dev

@@ -6,6 +6,7 @@
 #ifndef FASTVLM_OPTIONS_H_
 #define FASTVLM_OPTIONS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -27,10 +28,16 @@ struct ModelOptions {
   int threads = 0;  // 0: one for each physical core this process may use; otherwise 1..256
 };
 
+// The limits keep a small hostile file from asking for much memory.
 struct ImageOptions {
-  bool orient = true;  // turn the image as its EXIF orientation says
-  int64_t max_file_bytes = int64_t{512} << 20;
-  int64_t max_pixels = int64_t{256} << 20;  // width * height
+  // Turn the image as its EXIF orientation says. Apple's predict.py does not: false reproduces it
+  // on rotated photos.
+  bool orient = true;
+  // Width times height. The default is the hard limit of Pillow, twice the 89,478,485 pixels above
+  // which it warns: what the reference opens, this opens, in at most 0.5 GiB of RGB.
+  int64_t max_pixels = 178'956'970;
+  int max_side = 1'000'000;  // pixels of the longer side; the default is libpng's
+  size_t max_file_bytes = size_t{1} << 30;
 };
 
 struct EncodeOptions {

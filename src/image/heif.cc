@@ -21,7 +21,7 @@ void ReleaseImage(heif_image* image) { heif_image_release(image); }
 
 using Context = std::unique_ptr<heif_context, Deleter<heif_context, heif_context_free>>;
 using Handle = std::unique_ptr<heif_image_handle, Deleter<heif_image_handle, ReleaseHandle>>;
-using Image = std::unique_ptr<heif_image, Deleter<heif_image, ReleaseImage>>;
+using HeifImage = std::unique_ptr<heif_image, Deleter<heif_image, ReleaseImage>>;
 using Options = std::unique_ptr<heif_decoding_options,
                                 Deleter<heif_decoding_options, heif_decoding_options_free>>;
 
@@ -78,7 +78,7 @@ Result<DecodedImage> DecodeHeif(const ImageSource& source) {
   heif_image* raw_image = nullptr;
   error = heif_decode_image(handle.get(), &raw_image, heif_colorspace_RGB,
                             heif_chroma_interleaved_RGB, options.get());
-  const Image image(raw_image);
+  const HeifImage image(raw_image);
   if (error.code != heif_error_Ok) return HeifError(source, error);
   DecodedImage decoded;
   FASTVLM_RETURN_IF_ERROR(CopyPixels(source, image.get(), &decoded.image));

@@ -10,27 +10,12 @@
 #include <vector>
 
 #include "base/status.h"
+#include "fastvlm/image.h"
 
 namespace fastvlm {
 
-struct RgbImage {
-  int width = 0;
-  int height = 0;
-  std::vector<uint8_t> pixels;  // [height, width, 3], the file's own RGB values (taken as sRGB)
-};
-
-struct DecodeOptions {
-  // Apply the EXIF orientation (HEIC / AVIF: the file's own rotation and mirroring). Apple's
-  // predict.py does not: false reproduces it on rotated photos.
-  bool orient = true;
-  // Width times height. The default is the hard limit of Pillow, twice the 89,478,485 pixels above
-  // which it warns: what the reference opens, this opens, in at most 0.5 GiB of RGB.
-  int64_t max_pixels = 178'956'970;
-  // Pixels of the longer side; the default is libpng's.
-  int max_side = 1'000'000;
-  // Bytes of the encoded file.
-  size_t max_file_bytes = size_t{1} << 30;
-};
+using RgbImage = Image;
+using DecodeOptions = ImageOptions;
 
 enum class ImageFormat { kUnknown, kJpeg, kPng, kWebp, kGif, kBmp, kHeif };
 

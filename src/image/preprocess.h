@@ -5,16 +5,10 @@
 #include "base/buffer.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
+#include "fastvlm/options.h"
 #include "image/image.h"
 
 namespace fastvlm {
-
-// How an image gets the shape of the encoder's input. docs/IMAGES.md shows who uses which.
-enum class Fit {
-  kPad,      // black bars to the target's shape, then resize: nothing is lost. Apple's predict.py
-  kCrop,     // cover the target, then cut its centre: the sides are lost. transformers
-  kStretch,  // resize each side on its own: shapes are distorted
-};
 
 struct PixelTensor {
   int height = 0;
