@@ -179,7 +179,8 @@ def weight_std(arch: Architecture, name: str, shape: tuple[int, ...]) -> float:
     return (gain / float(np.prod(shape[1:]))) ** 0.5
 
 
-def generate(arch: Architecture, name: str, shape: tuple[int, ...], seed: int) -> Iterator[np.ndarray]:
+def generate(arch: Architecture, name: str, shape: tuple[int, ...],
+             seed: int) -> Iterator[np.ndarray]:
     """The tensor's values, float32 and flat, in pieces. They depend on seed and name only."""
     source = "model.embed_tokens.weight" if arch.tied and name == "lm_head.weight" else name
     rng = np.random.Generator(np.random.SFC64([seed, zlib.crc32(source.encode())]))
@@ -383,7 +384,8 @@ def write_tokenizer(directory: Path, arch: Architecture, source: Path | None, se
     write_text(directory / "merges.txt", "#version: 0.2\n" + "\n".join(merges) + "\n")
 
 
-def write_checkpoint(directory: Path, arch: Architecture, seed: int, tokenizer: Path | None) -> None:
+def write_checkpoint(directory: Path, arch: Architecture, seed: int,
+                     tokenizer: Path | None) -> None:
     tensors = all_tensors(arch)
     total = sum(tensor_bytes(shape) for _, shape in tensors)
     directory.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,8 @@ MIN_VARIETY = 8  # different tokens in a text of 32
 
 IMAGES = {"wide.png": (96, 64, 1), "tall.png": (64, 96, 2), "landscape.png": (80, 56, 3),
           "strip.png": (16, 48, 4)}
-UNICODE_PROMPT = "Qu'est-ce que c'est ? Cafe\u0301 \u00fcber 12 \u4e2d\u6587 \U0001f600\n\n  What's it?"
+UNICODE_PROMPT = ("Qu'est-ce que c'est ? Cafe\u0301 \u00fcber 12 \u4e2d\u6587 \U0001f600"
+                  "\n\n  What's it?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,8 +159,9 @@ def greedy(ref: Reference, ids: torch.Tensor, batch) -> dict:
     padding_wins = sum(int(i) in ref.masked for i in logits.argmax(-1))
     return {"greedy_ids": chosen,
             "finish_reason": "stop" if chosen[-1] in ref.stop else "length",
-            "min_gap": (best[:, 0] - best[:, 1]).min().item(), "min_relative_gap": gaps.min().item(),
-            "masked_wins": padding_wins, "text": ref.tokenizer.decode(chosen, skip_special_tokens=True)}
+            "min_gap": (best[:, 0] - best[:, 1]).min().item(),
+            "min_relative_gap": gaps.min().item(), "masked_wins": padding_wins,
+            "text": ref.tokenizer.decode(chosen, skip_special_tokens=True)}
 
 
 def next_prime(number: int) -> int:

@@ -6,7 +6,8 @@
       --fastvlm build/release/apps/fastvlm/fastvlm --cache /data/random05.npz
 
 Everything is computed in float32. Without --fastvlm only the reference is run. The reference of
-the 0.5B model needs about 7 GB of memory; --cache keeps its results for the next run.
+the 0.5B model needs about 7 GB of memory; --cache keeps its results for the next run
+(use another file for another checkpoint).
 """
 
 import argparse
@@ -134,9 +135,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         image = Path(directory) / "image.png"
         inputs.draw(640, 480, seed=5).save(image)
+        reference = {}
         if args.cache and args.cache.exists():
             reference = dict(np.load(args.cache))
-        else:
+        if not all(f"{size}.ids" in reference for size in args.resolutions):
             print("running the reference", flush=True)
             reference = run_reference(args.model, args.apple_source, image, args.resolutions)
             if args.cache:
