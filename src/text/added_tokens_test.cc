@@ -1,5 +1,6 @@
 #include "text/added_tokens.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace fastvlm {
@@ -14,7 +15,7 @@ std::vector<std::string> Split(const std::vector<AddedToken>& tokens, const std:
   std::vector<std::string> parts;
   AddedTokenMatcher(tokens).Split(
       text, [&](std::string_view plain) { parts.emplace_back(plain); },
-      [&](int32_t id) { parts.push_back("[" + std::to_string(id) + "]"); });
+      [&](int32_t id) { parts.push_back(fmt::format("[{}]", id)); });
   return parts;
 }
 

@@ -16,6 +16,9 @@ namespace {
 Result<TokenMap> JoinTokens(const Vocabulary& vocabulary, const std::string& source) {
   TokenMap ids = vocabulary.tokens;
   for (const AddedToken& token : vocabulary.added_tokens) {
+    if (token.content.empty()) {
+      return Error(StatusCode::kDataError, "{}: added token {} has no content", source, token.id);
+    }
     const auto [entry, is_new] = ids.emplace(token.content, token.id);
     if (!is_new && entry->second != token.id) {
       return Error(
@@ -30,7 +33,13 @@ Result<TokenMap> JoinTokens(const Vocabulary& vocabulary, const std::string& sou
 // Spelling of each id, null for ids without a token.
 Result<std::vector<const std::string*>> IndexById(const TokenMap& ids, const std::string& source) {
   int32_t highest = -1;
-  for (const auto& [spelling, id] : ids) highest = std::max(highest, id);
+  for (const auto& [spelling, id] : ids) {
+    if (id < 0 || id > kMaxTokenId) {
+      return Error(StatusCode::kDataError, "{}: token {}: expected an id in 0..{}, found {}",
+                   source, QuoteForMessage(spelling), kMaxTokenId, id);
+    }
+    highest = std::max(highest, id);
+  }
   std::vector<const std::string*> spellings(static_cast<size_t>(highest + 1), nullptr);
   for (const auto& [spelling, id] : ids) {
     if (spellings[id] != nullptr) {

@@ -29,8 +29,9 @@ class Tokenizer {
   // those of Create.
   static Result<Tokenizer> Load(const std::string& directory);
 
-  // `source` names the vocabulary in messages. kDataError if an id belongs to two tokens, one of
-  // the 256 bytes has no token, or a merge names or makes a token that is not in the vocabulary.
+  // `source` names the vocabulary in messages. kDataError if an id is not in 0..kMaxTokenId or
+  // belongs to two tokens, an added token is empty, one of the 256 bytes has no token, or a merge
+  // names or makes a token that is not in the vocabulary.
   static Result<Tokenizer> Create(const Vocabulary& vocabulary, const std::string& source);
 
   // Ids of `text`: added tokens are cut out first, wherever they come from (a user who types

@@ -118,6 +118,22 @@ TEST(TokenizerTest, RefusesDuplicateIds) {
   EXPECT_THAT(CreateError(vocabulary), HasSubstr("id 257 belongs to two tokens"));
 }
 
+TEST(TokenizerTest, RefusesIdsOutOfRangeAndEmptyTokens) {
+  for (const int32_t id : {-1, INT32_MIN, kMaxTokenId + 1, INT32_MAX}) {
+    Vocabulary vocabulary = SmallVocabulary();
+    vocabulary.tokens["x"] = id;
+    EXPECT_THAT(CreateError(vocabulary), HasSubstr("\"x\": expected an id in 0..16777215"));
+    vocabulary = SmallVocabulary();
+    vocabulary.added_tokens = {{id, "<x>"}};
+    EXPECT_THAT(CreateError(vocabulary), HasSubstr("\"<x>\": expected an id in 0..16777215"));
+  }
+  Vocabulary vocabulary = SmallVocabulary();
+  vocabulary.added_tokens = {{300, ""}};
+  EXPECT_THAT(CreateError(vocabulary), HasSubstr("added token 300 has no content"));
+  vocabulary.added_tokens = {{kMaxTokenId, "<last>"}};
+  EXPECT_EQ(Make(vocabulary).TokenBytes(kMaxTokenId), "<last>");
+}
+
 TEST(TokenizerTest, RefusesTwoIdsForAToken) {
   Vocabulary vocabulary = SmallVocabulary();
   vocabulary.added_tokens = {{300, "<x>"}, {301, "<x>"}};

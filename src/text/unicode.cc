@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -129,6 +130,20 @@ std::vector<utf8proc_int32_t> Decompose(std::string_view text) {
   return result;
 }
 
+// A Hangul vowel that composes with nothing. utf8proc 2.8 takes it for a final consonant and drops
+// it after a syllable, so it is kept out of composition.
+constexpr utf8proc_int32_t kHangulFinalBase = 0x11A7;
+
+// Composes in place and appends the result.
+void AppendComposed(std::span<utf8proc_int32_t> code_points, std::string* text) {
+  const utf8proc_ssize_t size = utf8proc_normalize_utf32(
+      code_points.data(), static_cast<utf8proc_ssize_t>(code_points.size()),
+      static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+  for (utf8proc_ssize_t i = 0; i < size; ++i) {
+    AppendUtf8(static_cast<char32_t>(code_points[static_cast<size_t>(i)]), text);
+  }
+}
+
 }  // namespace
 
 Utf8Character FirstCharacter(std::string_view text) {
@@ -193,13 +208,15 @@ std::u32string ToCodePoints(std::string_view text) {
 std::string NormalizeNfc(std::string_view text) {
   if (IsTriviallyNfc(text)) return std::string(text);
   std::vector<utf8proc_int32_t> code_points = Decompose(text);
-  const utf8proc_ssize_t size = utf8proc_normalize_utf32(
-      code_points.data(), static_cast<utf8proc_ssize_t>(code_points.size()),
-      static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
   std::string result;
   result.reserve(text.size());
-  for (utf8proc_ssize_t i = 0; i < size; ++i) {
-    AppendUtf8(static_cast<char32_t>(code_points[static_cast<size_t>(i)]), &result);
+  for (auto start = code_points.begin(); start != code_points.end();) {
+    const auto end = std::find(start, code_points.end(), kHangulFinalBase);
+    AppendComposed({start, end}, &result);
+    start = end;
+    for (; start != code_points.end() && *start == kHangulFinalBase; ++start) {
+      AppendUtf8(kHangulFinalBase, &result);
+    }
   }
   return result;
 }

@@ -23,7 +23,7 @@ TEST(Utf8Test, EveryScalarValueGoesThereAndBack) {
     std::string text;
     AppendUtf8(c, &text);
     const Utf8Character first = FirstCharacter(text);
-    ASSERT_EQ(first.kind, Utf8Kind::kValid) << c;
+    ASSERT_EQ(first.kind, Utf8Kind::kValid) << static_cast<uint32_t>(c);
     ASSERT_EQ(first.code_point, c);
     ASSERT_EQ(first.length, text.size());
     ASSERT_EQ(Utf8Length(c), text.size());
@@ -79,6 +79,7 @@ TEST(NfcTest, ComposesAndOrders) {
   EXPECT_EQ(NormalizeNfc(Utf8(U"\u212B\u2126")), Utf8(U"\u00C5\u03A9"));
   EXPECT_EQ(NormalizeNfc(Utf8(U"\u1112\u1161\u11AB")), Utf8(U"\uD55C"));
   EXPECT_EQ(NormalizeNfc(Utf8(U"\uAC00\u11A8")), Utf8(U"\uAC01"));
+  EXPECT_EQ(NormalizeNfc(Utf8(U"\uAC00\u11A7\u11A7")), Utf8(U"\uAC00\u11A7\u11A7"));
   EXPECT_EQ(NormalizeNfc(Utf8(U"q\u0307\u0323")), Utf8(U"q\u0323\u0307"));
   EXPECT_EQ(NormalizeNfc(Utf8(U"\u0958")), Utf8(U"\u0915\u093C"));  // composition exclusion
   EXPECT_EQ(NormalizeNfc(Utf8(U"\uFB01")), Utf8(U"\uFB01"));        // compatibility only

@@ -29,7 +29,8 @@ class VocabularyTest : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(directory_); }
 
   void CopyGolden(const std::string& form) {
-    const auto options = std::filesystem::copy_options::overwrite_existing;
+    using enum std::filesystem::copy_options;
+    const auto options = overwrite_existing | recursive;
     std::filesystem::copy(FASTVLM_SOURCE_DIR "/tests/golden/text/" + form, directory_, options);
   }
   void Write(const std::string& name, const std::string& text) {
@@ -308,8 +309,11 @@ TEST_F(VocabularyTest, FlippedBytes) {
     broken[at] = static_cast<char>(broken[at] ^ 0x15);
     Write("tokenizer.json", broken);
     const Result<Tokenizer> tokenizer = Tokenizer::Load(directory_);
-    if (tokenizer.ok()) tokenizer->Encode("The photo, é <|im_end|>");
-    if (!tokenizer.ok()) EXPECT_THAT(tokenizer.status().message(), HasSubstr(directory_));
+    if (tokenizer.ok()) {
+      tokenizer->Encode("The photo, é <|im_end|>");
+    } else {
+      EXPECT_THAT(tokenizer.status().message(), HasSubstr(directory_));
+    }
   }
 }
 
