@@ -20,8 +20,8 @@ struct RgbImage {
 };
 
 struct DecodeOptions {
-  // Apply the EXIF orientation (HEIC / AVIF: the file's own rotation and mirroring). Apple's
-  // predict.py does not: false reproduces it on rotated photos.
+  // Apply the EXIF orientation. Apple's predict.py does not: false reproduces it on rotated photos.
+  // HEIC and AVIF are always shown upright: their rotation is part of the format, not of EXIF.
   bool orient = true;
   // Width times height. The default is the hard limit of Pillow, twice the 89,478,485 pixels above
   // which it warns: what the reference opens, this opens, in at most 0.5 GiB of RGB.
