@@ -25,8 +25,8 @@ const RgbImage& Photo() {
     size_t i = 0;
     for (int y = 0; y < kHeight; ++y) {
       for (int x = 0; x < kWidth; ++x) {
-        const int base = (x / 64 * 37 + y / 48 * 61) % 160 + (x % 97 + y % 71) / 4;
-        const int noise = static_cast<int>(random() % 13);
+        const int base = (x / 64 * 37 + y / 48 * 61) % 140 + (x % 97 + y % 71) / 4;
+        const int noise = static_cast<int>(random() % 41);
         for (int c = 0; c < 3; ++c) {
           image.pixels[i++] = static_cast<uint8_t>(base + noise + c * 9);
         }
