@@ -31,7 +31,7 @@ struct ModelOptions {
 // The limits keep a small hostile file from asking for much memory.
 struct ImageOptions {
   // Turn the image as its EXIF orientation says. Apple's predict.py does not: false reproduces it
-  // on rotated photos.
+  // on rotated photos. HEIC and AVIF are always upright: their rotation is part of the format.
   bool orient = true;
   // Width times height. The default is the hard limit of Pillow, twice the 89,478,485 pixels above
   // which it warns: what the reference opens, this opens, in at most 0.5 GiB of RGB.

@@ -33,7 +33,7 @@ struct Timings {
 
 struct Answer {
   std::string text;                // without special tokens, spaces at both ends removed
-  std::vector<int32_t> token_ids;  // as produced, without the one that ended the answer
+  std::vector<int32_t> token_ids;  // as produced, with the one that ended the answer if it did
   int64_t prompt_tokens = 0;       // text and image together, of this turn
   int64_t image_tokens = 0;
   FinishReason finish_reason = FinishReason::kStop;

@@ -190,6 +190,4 @@ TEST(BadInput, JpegOfManyScans) {
 
 }  // namespace
 
-void PrintTo(const GoldenFile& file, std::ostream* out) { *out << file.name; }
-
 }  // namespace fastvlm

@@ -1,5 +1,7 @@
-// HEIC and AVIF by libheif, when the build found it. libheif applies the file's own rotation,
-// mirroring and cropping; the EXIF copy of the orientation is ignored, as the format demands.
+// HEIC and AVIF by libheif, when the build found it. Rotation, mirroring and cropping are part of
+// decoding these formats: libheif applies them, and the EXIF copy of the orientation is ignored, as
+// the format demands. DecodeOptions::orient cannot switch them off: libheif can only leave out all
+// of them, and without the cropping the codec's padding shows.
 #include "image/decoder.h"
 
 #ifdef FASTVLM_HAVE_HEIF
@@ -73,7 +75,6 @@ Result<DecodedImage> DecodeHeif(const ImageSource& source) {
   FASTVLM_RETURN_IF_ERROR(CheckImageSize(source, heif_image_handle_get_width(handle.get()),
                                          heif_image_handle_get_height(handle.get())));
 
-  options->ignore_transformations = source.options.orient ? 0 : 1;
   options->convert_hdr_to_8bit = 1;
   heif_image* raw_image = nullptr;
   error = heif_decode_image(handle.get(), &raw_image, heif_colorspace_RGB,

@@ -53,6 +53,8 @@ struct GoldenFile {
   bool heif() const { return name.ends_with(".heic") || name.ends_with(".avif"); }
 };
 
+inline void PrintTo(const GoldenFile& file, std::ostream* out) { *out << file.name; }
+
 inline std::vector<GoldenFile> GoldenFiles() {
   std::ifstream manifest(GoldenPath("decode/manifest.txt"));
   std::vector<GoldenFile> files;

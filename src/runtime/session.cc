@@ -283,11 +283,11 @@ Status Session::Impl::Generate(const GenerateOptions& options, const StreamFn& s
   answer.timings.ttft_ms = since_call.Milliseconds();
   const Stopwatch watch;
   while (true) {
+    answer.token_ids.push_back(token);
     if (std::find(impl.eos_ids.begin(), impl.eos_ids.end(), token) != impl.eos_ids.end()) {
       answer.finish_reason = FinishReason::kStop;
       break;
     }
-    answer.token_ids.push_back(token);
     sampler.Observe(token);
     const bool wanted = output.Add(token);
     const bool full = answer.token_ids.size() >= static_cast<size_t>(options.max_tokens) ||

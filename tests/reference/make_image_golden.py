@@ -307,6 +307,13 @@ def fnv1a(data):
     return value
 
 
+def resize(image, width, height):
+    """Pillow's bicubic, rows first. Up to Pillow 12 this is image.resize((width, height)); Pillow 13 does the
+    columns first in some cases where the two scales differ, which changes the rounding between the passes."""
+    rows = image.resize((width, image.height), Image.Resampling.BICUBIC)
+    return rows.resize((width, height), Image.Resampling.BICUBIC)
+
+
 def fit(image, mode, height, width):
     """Apple's expand2square and transformers' CLIPImageProcessor, for targets that may not be square."""
     w, h = image.size
@@ -317,12 +324,12 @@ def fit(image, mode, height, width):
             canvas = (max(w, (2 * h * width + height) // (2 * height)), h)
         padded = Image.new("RGB", canvas, (0, 0, 0))
         padded.paste(image, ((canvas[0] - w) // 2, (canvas[1] - h) // 2))
-        return padded.resize((width, height), Image.Resampling.BICUBIC)
+        return resize(padded, width, height)
     if mode == "crop":
         scaled = (width, int(h * width / w)) if w * height <= h * width else (int(w * height / h), height)
         left, top = (scaled[0] - width) // 2, (scaled[1] - height) // 2
-        return image.resize(scaled, Image.Resampling.BICUBIC).crop((left, top, left + width, top + height))
-    return image.resize((width, height), Image.Resampling.BICUBIC)
+        return resize(image, *scaled).crop((left, top, left + width, top + height))
+    return resize(image, width, height)
 
 
 def write_preprocess():
