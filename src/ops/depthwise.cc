@@ -8,8 +8,12 @@
 namespace fastvlm {
 namespace {
 
-constexpr int64_t kBlockRows = 16;
+// A task: kBlockChannels channels of up to kMaxBlockRows rows. Fewer rows where that gives too few
+// tasks for the threads, though each task reads the kernel's rows above and below again.
 constexpr int64_t kBlockChannels = 96;
+constexpr int64_t kMinBlockRows = 8;
+constexpr int64_t kMaxBlockRows = 32;
+constexpr int64_t kTasksPerThread = 4;
 
 void CheckWeights(const DepthwiseWeights& weights) {
   FASTVLM_CHECK(weights.kernel == 3 || weights.kernel == 7);
@@ -31,8 +35,11 @@ void Depthwise(const DepthwiseWeights& weights, const float* x, int64_t height, 
   const int64_t channels = weights.out_channels;
   const int64_t out_height = (height + weights.stride - 1) / weights.stride;
   const int64_t out_width = (width + weights.stride - 1) / weights.stride;
-  const int64_t row_blocks = (out_height + kBlockRows - 1) / kBlockRows;
   const int64_t channel_blocks = (channels + kBlockChannels - 1) / kBlockChannels;
+  const int64_t block_rows =
+      std::clamp(out_height * channel_blocks / (kTasksPerThread * pool.threads()), kMinBlockRows,
+                 kMaxBlockRows);
+  const int64_t row_blocks = (out_height + block_rows - 1) / block_rows;
 
   DepthwiseF32Block whole;
   whole.kernel = weights.kernel;
@@ -60,8 +67,8 @@ void Depthwise(const DepthwiseWeights& weights, const float* x, int64_t height, 
     block.bias += channel;
     block.y += channel;
     block.channels = std::min(kBlockChannels, channels - channel);
-    block.row_begin = task / channel_blocks * kBlockRows;
-    block.row_end = std::min(block.row_begin + kBlockRows, out_height);
+    block.row_begin = task / channel_blocks * block_rows;
+    block.row_end = std::min(block.row_begin + block_rows, out_height);
     convolve(block);
   });
 }

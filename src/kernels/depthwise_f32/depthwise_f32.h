@@ -2,7 +2,8 @@
 //   y[r,q,o] = act(bias[o] + sum_{ky,kx} x[r s + ky - kernel/2, q s + kx - kernel/2, o /
 //   multiplier]
 //                                        * weight[ky,kx,o]),   s = stride
-// Taps outside the image are left out of the sum, so an infinite weight there gives no NaN.
+// Weights must be finite: whether one outside of the image is left out or multiplied by zero is not
+// defined.
 // Source: torch.nn.Conv2d with groups = in_channels; gelu is torch.nn.GELU(), the exact one.
 #ifndef FASTVLM_KERNELS_DEPTHWISE_F32_DEPTHWISE_F32_H_
 #define FASTVLM_KERNELS_DEPTHWISE_F32_DEPTHWISE_F32_H_

@@ -1,103 +1,196 @@
 // The body for every vector instruction set; an <isa>.cc includes it after its vector header.
+//
+// Work goes by strips: kChannels channels (a cache line) of kColumns output columns, from the first
+// row down. The input rows under the window are copied to a ring in the first-level cache, padding
+// and repeated channels included, and so are the weights. Read in place they evict each other, as
+// pixels and rows are often a multiple of 1 KB apart: on Zen 3 the copy makes 7x7 over 384 channels
+// 1.6 times faster, over 1536 channels 2.7 times.
 #include "kernels/depthwise_f32/depthwise_f32.h"
 
 namespace fastvlm::FASTVLM_SIMD {
 namespace {
 
-// Output pixels of a row that are summed at once. With the weights of one kernel row (7) and an
-// input vector they fill the registers: 16 of AVX2, 32 of AVX-512.
-constexpr int kPixels = kLanes == 16 ? 16 : 8;
+constexpr int kChannels = 16;
+constexpr int kVectors = kChannels / kLanes;
+constexpr int kColumns = 32;
+constexpr int kMaxKernel = 7;
+constexpr int kMaxSpan = (kColumns - 1) * 2 + kMaxKernel;  // input columns of a strip
 
-// Where a group of kPixels output pixels and one vector of channels stand.
-struct Group {
-  const DepthwiseF32Block* block;
-  int64_t row, column, channel;  // of the output
-  ptrdiff_t lanes;               // channels in the vector; counts if kPartial
-  int64_t pixels;                // pixels in the group; counts if kEdge
+// Output pixels of a row that are summed at once. With the weights of one kernel row (7) and an
+// input vector they fill the 16 registers of AVX2; AVX-512 has 32.
+constexpr int kPixels = kLanes == 16 ? 16 : 8;
+static_assert(kColumns % kPixels == 0);
+
+struct Strip {
+  int64_t column, columns;  // of the output
+  int64_t channel;          // of the output
+  int64_t in_column, span;  // of the input, padding included
+  alignas(64) float weight[kMaxKernel * kMaxKernel][kChannels];
+  alignas(64) float bias[kChannels];
+  alignas(64) float rows[kMaxKernel][kMaxSpan][kChannels];  // input row i is in rows[i % kernel]
 };
 
-template <bool kPartial>
-FASTVLM_INLINE F32 LoadChannels(const float* p, ptrdiff_t lanes) {
-  return kPartial ? LoadPartial(p, lanes) : Load(p);
+template <int kKernel>
+FASTVLM_INLINE void PackWeights(const DepthwiseF32Block& b, Strip& strip) {
+  for (int v = 0; v < kVectors; ++v) {
+    const int64_t first = strip.channel + v * kLanes;
+    if (first >= b.channels) return;
+    Store(strip.bias + v * kLanes, LoadPartial(b.bias + first, b.channels - first));
+    for (int tap = 0; tap < kKernel * kKernel; ++tap) {
+      const float* from = b.weight + tap * b.weight_tap_stride + first;
+      Store(strip.weight[tap] + v * kLanes, LoadPartial(from, b.channels - first));
+    }
+  }
 }
 
-// The input of `lanes` output channels.
-template <int kMultiplier, bool kPartial>
-FASTVLM_INLINE F32 LoadInput(const float* p, ptrdiff_t lanes) {
-  if constexpr (kMultiplier == 1) return LoadChannels<kPartial>(p, lanes);
-  return kPartial ? LoadPairsPartial(p, lanes) : LoadPairs(p);
+// One pixel; kWhole: all kChannels exist, otherwise the first `channels`.
+template <int kMultiplier, bool kWhole>
+FASTVLM_INLINE void PackPixel(const float* x, int64_t channels, float* to) {
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v, x += kLanes / kMultiplier) {
+    const ptrdiff_t lanes = channels - v * kLanes;
+    if (!kWhole && lanes <= 0) return;
+    if constexpr (kMultiplier == 1) {
+      Store(to + v * kLanes, kWhole ? Load(x) : LoadPartial(x, lanes));
+    } else {
+      Store(to + v * kLanes, kWhole ? LoadPairs(x) : LoadPairsPartial(x, lanes));
+    }
+  }
 }
 
-// kEdge: some taps are outside the image on the left or right, or the group is not whole.
-template <int kKernel, int kStride, int kMultiplier, bool kEdge, bool kPartial>
-FASTVLM_INLINE void Convolve(const Group& g) {
-  const DepthwiseF32Block& b = *g.block;
-  F32 sum[kPixels];
-  const F32 bias = LoadChannels<kPartial>(b.bias + g.channel, g.lanes);
+// Copies the strip's part of one row of the image, zeros outside of it.
+template <int kMultiplier>
+FASTVLM_INLINE void PackRow(const DepthwiseF32Block& b, const Strip& strip, int64_t row,
+                            float (&to)[kMaxSpan][kChannels]) {
+  const int64_t begin = strip.in_column < 0 ? -strip.in_column : 0;
+  const int64_t inside = b.width - strip.in_column;
+  const int64_t end = inside < strip.span ? inside : strip.span;
+  for (int64_t i = 0; i < begin; ++i) {
+    for (int v = 0; v < kVectors; ++v) Store(to[i] + v * kLanes, Zero());
+  }
+  const float* x = b.x + row * b.x_row_stride + (strip.in_column + begin) * b.x_pixel_stride +
+                   strip.channel / kMultiplier;
+  const int64_t channels = b.channels - strip.channel;
+  if (channels >= kChannels) {
+    for (int64_t i = begin; i < end; ++i, x += b.x_pixel_stride) {
+      PackPixel<kMultiplier, true>(x, channels, to[i]);
+    }
+  } else {
+    for (int64_t i = begin; i < end; ++i, x += b.x_pixel_stride) {
+      PackPixel<kMultiplier, false>(x, channels, to[i]);
+    }
+  }
+  for (int64_t i = end; i < strip.span; ++i) {
+    for (int v = 0; v < kVectors; ++v) Store(to[i] + v * kLanes, Zero());
+  }
+}
+
+// Asks for what the next output row will read and write while this one is summed.
+template <int kStride, int kMultiplier>
+FASTVLM_INLINE void PrefetchNextRow(const DepthwiseF32Block& b, const Strip& strip, int64_t next_in,
+                                    int64_t next_out) {
+  const int64_t begin = strip.in_column < 0 ? 0 : strip.in_column;
+  const int64_t reach = strip.in_column + strip.span;
+  const int64_t end = reach < b.width ? reach : b.width;
+  for (int64_t row = next_in; row < next_in + kStride && row < b.height; ++row) {
+    const float* x = b.x + row * b.x_row_stride + strip.channel / kMultiplier;
+    for (int64_t i = begin; i < end; ++i) __builtin_prefetch(x + i * b.x_pixel_stride);
+  }
+  if (next_out >= b.row_end) return;
+  const float* y =
+      b.y + next_out * b.y_row_stride + strip.column * b.y_pixel_stride + strip.channel;
+  for (int64_t i = 0; i < strip.columns; ++i) __builtin_prefetch(y + i * b.y_pixel_stride, 1);
+}
+
+// Sums kPixels outputs of vector v from output column `column` of the strip on; in_row: the image
+// row under the first row of the window.
+template <int kKernel, int kStride>
+FASTVLM_INLINE void Convolve(const DepthwiseF32Block& b, const Strip& strip, int64_t in_row,
+                             int64_t column, int v, F32 (&sum)[kPixels]) {
+  const F32 bias = Load(strip.bias + v * kLanes);
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) sum[p] = bias;
-
-  const int64_t in_row = g.row * kStride - kKernel / 2;
-  const int64_t in_column = g.column * kStride - kKernel / 2;
-  const int64_t ky_begin = in_row < 0 ? -in_row : 0;
-  const int64_t ky_end = b.height - in_row < kKernel ? b.height - in_row : kKernel;
-  const int64_t step = b.x_pixel_stride;
-  for (int64_t ky = ky_begin; ky < ky_end; ++ky) {
+  const int64_t row_begin = in_row < 0 ? 0 : in_row;
+  const int64_t row_end = in_row + kKernel < b.height ? in_row + kKernel : b.height;
+  int64_t slot = row_begin % kKernel;
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    const auto& taps = strip.weight + (row - in_row) * kKernel;
     F32 weight[kKernel];
-    const float* w = b.weight + ky * kKernel * b.weight_tap_stride + g.channel;
 #pragma GCC unroll 8
-    for (int kx = 0; kx < kKernel; ++kx) {
-      weight[kx] = LoadChannels<kPartial>(w, g.lanes);
-      w += b.weight_tap_stride;
-    }
-    const int64_t x_offset =
-        (in_row + ky) * b.x_row_stride + in_column * step + g.channel / kMultiplier;
+    for (int kx = 0; kx < kKernel; ++kx) weight[kx] = Load(taps[kx] + v * kLanes);
+    const float* x = strip.rows[slot][column * kStride] + v * kLanes;
+    slot = slot + 1 == kKernel ? 0 : slot + 1;
 #pragma GCC unroll 64
     for (int j = 0; j < (kPixels - 1) * kStride + kKernel; ++j) {
-      if (kEdge && static_cast<uint64_t>(in_column + j) >= static_cast<uint64_t>(b.width)) continue;
-      const F32 x = LoadInput<kMultiplier, kPartial>(b.x + x_offset + j * step, g.lanes);
+      const F32 value = Load(x + j * kChannels);
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
         const int kx = j - p * kStride;
-        if (kx >= 0 && kx < kKernel) sum[p] = MulAdd(x, weight[kx], sum[p]);
+        if (kx >= 0 && kx < kKernel) sum[p] = MulAdd(value, weight[kx], sum[p]);
       }
     }
   }
+}
 
-  float* y = b.y + g.row * b.y_row_stride + g.column * b.y_pixel_stride + g.channel;
+FASTVLM_INLINE void StorePixels(const DepthwiseF32Block& b, const F32 (&sum)[kPixels], float* y,
+                                int64_t pixels, ptrdiff_t lanes) {
+  if (pixels >= kPixels && lanes >= kLanes) {
 #pragma GCC unroll 16
-  for (int p = 0; p < kPixels; ++p) {
-    if (kEdge && p >= g.pixels) break;
-    const F32 out = b.gelu ? Gelu(sum[p]) : sum[p];
-    if (kPartial) {
-      StorePartial(y, g.lanes, out);
-    } else {
-      Store(y, out);
+    for (int p = 0; p < kPixels; ++p, y += b.y_pixel_stride) Store(y, sum[p]);
+  } else {
+#pragma GCC unroll 16
+    for (int p = 0; p < kPixels; ++p, y += b.y_pixel_stride) {
+      if (p < pixels) StorePartial(y, lanes, sum[p]);
     }
-    y += b.y_pixel_stride;
+  }
+}
+
+template <int kKernel, int kStride>
+FASTVLM_INLINE void ConvolveRow(const DepthwiseF32Block& b, const Strip& strip, int64_t row) {
+  const int64_t in_row = row * kStride - kKernel / 2;
+  float* y = b.y + row * b.y_row_stride + strip.column * b.y_pixel_stride + strip.channel;
+  for (int64_t column = 0; column < strip.columns; column += kPixels) {
+    for (int v = 0; v < kVectors; ++v) {
+      const ptrdiff_t lanes = b.channels - strip.channel - v * kLanes;
+      if (lanes <= 0) break;
+      F32 sum[kPixels];
+      Convolve<kKernel, kStride>(b, strip, in_row, column, v, sum);
+      if (b.gelu) {
+#pragma GCC unroll 16
+        for (int p = 0; p < kPixels; ++p) sum[p] = Gelu(sum[p]);
+      }
+      StorePixels(b, sum, y + column * b.y_pixel_stride + v * kLanes, strip.columns - column,
+                  lanes);
+    }
+  }
+}
+
+template <int kKernel, int kStride, int kMultiplier>
+FASTVLM_INLINE void ConvolveStrip(const DepthwiseF32Block& b, Strip& strip) {
+  strip.in_column = strip.column * kStride - kKernel / 2;
+  const int64_t summed = (strip.columns + kPixels - 1) / kPixels * kPixels;
+  strip.span = (summed - 1) * kStride + kKernel;
+  PackWeights<kKernel>(b, strip);
+  const int64_t first = b.row_begin * kStride - kKernel / 2;
+  int64_t packed = first < 0 ? 0 : first;  // rows before this one are in the ring, if needed
+  for (int64_t row = b.row_begin; row < b.row_end; ++row) {
+    const int64_t reach = row * kStride - kKernel / 2 + kKernel;
+    for (; packed < reach && packed < b.height; ++packed) {
+      PackRow<kMultiplier>(b, strip, packed, strip.rows[packed % kKernel]);
+    }
+    PrefetchNextRow<kStride, kMultiplier>(b, strip, packed, row + 1);
+    ConvolveRow<kKernel, kStride>(b, strip, row);
   }
 }
 
 template <int kKernel, int kStride, int kMultiplier>
 void ConvolveBlock(const DepthwiseF32Block& b) {
   const int64_t out_width = (b.width + kStride - 1) / kStride;
-  const int64_t whole = b.channels / kLanes * kLanes;
-  Group g = {&b, 0, 0, 0, b.channels - whole, 0};
-  for (g.row = b.row_begin; g.row < b.row_end; ++g.row) {
-    for (g.column = 0; g.column < out_width; g.column += kPixels) {
-      g.pixels = out_width - g.column;
-      const int64_t first = g.column * kStride - kKernel / 2;
-      const bool edge = first < 0 || first + (kPixels - 1) * kStride + kKernel > b.width;
-      if (edge) {
-        for (g.channel = 0; g.channel < whole; g.channel += kLanes) {
-          Convolve<kKernel, kStride, kMultiplier, true, false>(g);
-        }
-      } else {
-        for (g.channel = 0; g.channel < whole; g.channel += kLanes) {
-          Convolve<kKernel, kStride, kMultiplier, false, false>(g);
-        }
-      }
-      if (g.lanes > 0) Convolve<kKernel, kStride, kMultiplier, true, true>(g);
+  Strip strip;
+  for (strip.column = 0; strip.column < out_width; strip.column += kColumns) {
+    strip.columns = out_width - strip.column < kColumns ? out_width - strip.column : kColumns;
+    for (strip.channel = 0; strip.channel < b.channels; strip.channel += kChannels) {
+      ConvolveStrip<kKernel, kStride, kMultiplier>(b, strip);
     }
   }
 }
