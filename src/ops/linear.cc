@@ -11,9 +11,9 @@ namespace {
 // A block of y is computed in pieces of the depth such that a panel's piece stays in the L1 cache
 // while the block's rows pass over it and the block's piece of x stays in L2. The sums between two
 // pieces are kept on the stack, which also holds a widened piece: 64 KB together.
-constexpr int64_t kBlockRows = 192;
+constexpr int64_t kBlockRows = 144;
 constexpr int64_t kBlockColumns = 64;
-constexpr int64_t kPanelFloats = 4096;
+constexpr int64_t kPanelFloats = 6144;
 // With this many rows it pays to widen a piece of bf16 weights once instead of once per row tile.
 constexpr int64_t kWidenRows = 24;
 

@@ -69,6 +69,15 @@ FASTVLM_INLINE void Tile(const GemmF32Args& args, int64_t i, int64_t j) {
     ++x;
     w += kTileN;
   }
+  const bool plain = args.activation == Activation::kNone && args.scale == nullptr &&
+                     args.residual == nullptr && j + kVectors * kLanes <= args.columns;
+  if (plain) {
+    float* y = args.y + i * args.y_stride + j;
+    for (int r = 0; r < rows; ++r) {
+      for (int v = 0; v < kVectors; ++v) Store(y + r * args.y_stride + v * kLanes, sums[r][v]);
+    }
+    return;
+  }
   alignas(64) float stored[rows * kVectors * kLanes];
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < kVectors; ++v) Store(stored + (r * kVectors + v) * kLanes, sums[r][v]);
