@@ -11,9 +11,13 @@ namespace {
 // A block of y is computed in pieces of the depth such that a panel's piece stays in the L1 cache
 // while the block's rows pass over it and the block's piece of x stays in L2. The sums between two
 // pieces are kept on the stack, which also holds a widened piece: 64 KB together.
-constexpr int64_t kBlockRows = 192;
+constexpr int64_t kBlockRows = 144;
 constexpr int64_t kBlockColumns = 64;
-constexpr int64_t kPanelFloats = 4096;
+constexpr int64_t kPanelFloats = 6144;
+// x of a block up to this size is at home in an L2 cache of 512 KB.
+constexpr int64_t kCachedFloats = 64 * 1024;
+// How far ahead of its use a weight is fetched when memory sets the pace, in steps of the depth.
+constexpr int64_t kPrefetchDepth = 32;
 // With this many rows it pays to widen a piece of bf16 weights once instead of once per row tile.
 constexpr int64_t kWidenRows = 24;
 
@@ -57,7 +61,8 @@ GemmF32Args OutputArgs(const Call& call, const Block& block) {
   return args;
 }
 
-// Few rows: every weight is used once, so there is nothing to keep in a cache.
+// Few rows: every weight is used once, so there is nothing to keep in a cache, and memory sets the
+// pace: it is asked for weights well ahead.
 void RunStreaming(const Call& call, const Block& block) {
   const PackedLinear& weights = call.weights;
   GemmF32Args args = OutputArgs(call, block);
@@ -65,9 +70,11 @@ void RunStreaming(const Call& call, const Block& block) {
   args.panel_stride = weights.k() * weights.variant().tile_n;
   if (weights.is_bf16()) {
     args.weights = weights.bf16(block.column, 0);
+    args.next = weights.bf16(block.column, kPrefetchDepth);
     weights.variant().bf16(args);
   } else {
     args.weights = weights.f32(block.column, 0);
+    args.next = weights.f32(block.column, kPrefetchDepth);
     weights.variant().f32(args);
   }
 }
@@ -79,44 +86,53 @@ void RunBlocked(const Call& call, const Block& block) {
   const GemmF32Variant& variant = weights.variant();
   const int64_t tile_n = variant.tile_n;
   const int64_t k = weights.k();
-  const int64_t pieces = CeilDiv(k, kPanelFloats / tile_n);
-  const int64_t step = CeilDiv(k, pieces);
+  const int64_t step = CeilDiv(k, CeilDiv(k, kPanelFloats / tile_n));
   const bool widen = weights.is_bf16() && block.rows >= kWidenRows;
   const GemmF32Args output = OutputArgs(call, block);
-  for (int64_t p = 0; p < k; p += step) {
+  const auto run_piece = [&](int64_t j, int64_t p) {
+    const int64_t column = block.column + j;
     const int64_t depth = std::min(step, k - p);
-    const bool last = p + depth == k;
+    GemmF32Args args;
+    args.rows = block.rows;
+    args.columns = tile_n;
+    args.depth = depth;
+    args.x = output.x + p;
+    args.x_stride = output.x_stride;
+    args.start = p == 0 ? output.start + j : sums + j;
+    args.start_stride = p == 0 ? 0 : kBlockColumns;
+    args.y = sums + j;
+    args.y_stride = kBlockColumns;
+    if (p + depth == k) {
+      args.columns = std::min(tile_n, block.columns - j);
+      args.y = output.y + j;
+      args.y_stride = output.y_stride;
+      args.activation = output.activation;
+      if (output.scale != nullptr) args.scale = output.scale + j;
+      if (output.residual != nullptr) args.residual = output.residual + j;
+      args.residual_stride = output.residual_stride;
+    }
+    if (!weights.is_bf16()) {
+      args.weights = weights.f32(column, p);
+      args.next = weights.f32(column, p + depth);
+      variant.f32(args);
+    } else if (widen) {
+      variant.widen(weights.bf16(column, p), depth * tile_n, wide);
+      args.weights = wide;
+      variant.f32(args);
+    } else {
+      args.weights = weights.bf16(column, p);
+      args.next = weights.bf16(column, p + depth);
+      variant.bf16(args);
+    }
+  };
+  if (block.rows * k <= kCachedFloats) {
+    // All of the block's x stays in L2, so that the weights are read in the order of memory.
     for (int64_t j = 0; j < block.columns; j += tile_n) {
-      GemmF32Args args;
-      args.rows = block.rows;
-      args.columns = tile_n;
-      args.depth = depth;
-      args.x = output.x + p;
-      args.x_stride = output.x_stride;
-      args.start = p == 0 ? output.start + j : sums + j;
-      args.start_stride = p == 0 ? 0 : kBlockColumns;
-      args.y = sums + j;
-      args.y_stride = kBlockColumns;
-      if (last) {
-        args.columns = std::min(tile_n, block.columns - j);
-        args.y = output.y + j;
-        args.y_stride = output.y_stride;
-        args.activation = output.activation;
-        if (output.scale != nullptr) args.scale = output.scale + j;
-        if (output.residual != nullptr) args.residual = output.residual + j;
-        args.residual_stride = output.residual_stride;
-      }
-      if (!weights.is_bf16()) {
-        args.weights = weights.f32(block.column + j, p);
-        variant.f32(args);
-      } else if (widen) {
-        variant.widen(weights.bf16(block.column + j, p), depth * tile_n, wide);
-        args.weights = wide;
-        variant.f32(args);
-      } else {
-        args.weights = weights.bf16(block.column + j, p);
-        variant.bf16(args);
-      }
+      for (int64_t p = 0; p < k; p += step) run_piece(j, p);
+    }
+  } else {
+    for (int64_t p = 0; p < k; p += step) {
+      for (int64_t j = 0; j < block.columns; j += tile_n) run_piece(j, p);
     }
   }
 }

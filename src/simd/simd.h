@@ -18,4 +18,11 @@
 
 #define FASTVLM_INLINE static inline __attribute__((always_inline, unused))
 
+namespace fastvlm {
+
+// Asks for the cache line of p, which may be any address.
+FASTVLM_INLINE void Prefetch(const void* p) { __builtin_prefetch(p); }
+
+}  // namespace fastvlm
+
 #endif  // FASTVLM_SIMD_SIMD_H_

@@ -20,6 +20,8 @@ struct GemmF32Args {
   // in panel j / tile_n, which begins panel_stride elements after the one before it.
   const void* weights = nullptr;
   int64_t panel_stride = 0;
+  // What is likely to be read after the weights, laid out like them: fetched ahead of its use.
+  const void* next = nullptr;
   // What the sums begin with: row i at start + i * start_stride (0: one row for all), readable up
   // to a multiple of tile_n columns. May be y itself, with the same stride.
   const float* start = nullptr;

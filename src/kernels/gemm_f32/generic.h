@@ -10,25 +10,34 @@ constexpr int64_t kTileN = 2 * kLanes;
 FASTVLM_INLINE F32 LoadWeights(const float* p) { return Load(p); }
 FASTVLM_INLINE F32 LoadWeights(const uint16_t* p) { return LoadBf16(p); }
 
-FASTVLM_INLINE F32 Activate(Activation activation, F32 x) {
-  if (activation == Activation::kGelu) return Gelu(x);
-  if (activation == Activation::kSilu) return Silu(x);
+template <Activation activation>
+FASTVLM_INLINE F32 Activate(F32 x) {
+  if constexpr (activation == Activation::kGelu) return Gelu(x);
+  if constexpr (activation == Activation::kSilu) return Silu(x);
   return x;
 }
 
-// Everything after the sums, for a tile of rows x vectors that begins at row i and column j.
-// Not inlined: one copy per instruction set is enough for it.
-__attribute__((noinline)) static void FinishTile(const GemmF32Args& args, const float* sums,
-                                                 int64_t i, int64_t j, int64_t rows,
-                                                 int64_t vectors) {
-  for (int64_t r = 0; r < rows; ++r) {
-    float* y = args.y + (i + r) * args.y_stride;
-    const float* residual = args.residual + (i + r) * args.residual_stride;
-    for (int64_t v = 0; v < vectors; ++v, sums += kLanes) {
-      const int64_t column = j + v * kLanes;
+// A tile of sums and where it goes: rows x vectors from row i and column j of y.
+struct TileSums {
+  const float* sums;
+  int64_t i;
+  int64_t j;
+  int64_t rows;
+  int64_t vectors;
+};
+
+// Everything after the sums. Not inlined: one copy per instruction set is enough.
+template <Activation activation>
+__attribute__((noinline)) static void FinishTile(const GemmF32Args& args, const TileSums& tile) {
+  const float* sums = tile.sums;
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    float* y = args.y + (tile.i + r) * args.y_stride;
+    const float* residual = args.residual + (tile.i + r) * args.residual_stride;
+    for (int64_t v = 0; v < tile.vectors; ++v, sums += kLanes) {
+      const int64_t column = tile.j + v * kLanes;
       const int64_t left = args.columns - column;
       if (left <= 0) continue;
-      F32 value = Activate(args.activation, Load(sums));
+      F32 value = Activate<activation>(Load(sums));
       if (left >= kLanes) {
         if (args.scale != nullptr) value = Mul(value, Load(args.scale + column));
         if (args.residual != nullptr) value = Add(value, Load(residual + column));
@@ -42,8 +51,9 @@ __attribute__((noinline)) static void FinishTile(const GemmF32Args& args, const 
   }
 }
 
-// The sums of rows x panels of y live in registers while the depth runs by.
-template <int rows, int panels, typename Weight>
+// The sums of rows x panels of y live in registers while the depth runs by. The last tile of a
+// panel fetches what comes after it.
+template <int rows, int panels, bool last, typename Weight>
 FASTVLM_INLINE void Tile(const GemmF32Args& args, int64_t i, int64_t j) {
   constexpr int kVectors = 2 * panels;
   F32 sums[rows][kVectors];
@@ -57,7 +67,13 @@ FASTVLM_INLINE void Tile(const GemmF32Args& args, int64_t i, int64_t j) {
   const int64_t panel_stride = args.panel_stride;
   const float* x = args.x + i * stride;
   const Weight* w = static_cast<const Weight*>(args.weights) + j / kTileN * panel_stride;
+  const void* after = args.next != nullptr ? args.next : args.weights;
+  const Weight* next = static_cast<const Weight*>(after) + j / kTileN * panel_stride;
   for (int64_t p = 0; p < args.depth; ++p) {
+    if constexpr (last) {
+      for (int panel = 0; panel < panels; ++panel) Prefetch(next + panel * panel_stride);
+      next += kTileN;
+    }
     F32 b[kVectors];
     for (int v = 0; v < kVectors; ++v) {
       b[v] = LoadWeights(w + v / 2 * panel_stride + v % 2 * kLanes);
@@ -69,21 +85,38 @@ FASTVLM_INLINE void Tile(const GemmF32Args& args, int64_t i, int64_t j) {
     ++x;
     w += kTileN;
   }
+  const bool plain = args.activation == Activation::kNone && args.scale == nullptr &&
+                     args.residual == nullptr && j + kVectors * kLanes <= args.columns;
+  if (plain) {
+    float* y = args.y + i * args.y_stride + j;
+    for (int r = 0; r < rows; ++r) {
+      for (int v = 0; v < kVectors; ++v) Store(y + r * args.y_stride + v * kLanes, sums[r][v]);
+    }
+    return;
+  }
   alignas(64) float stored[rows * kVectors * kLanes];
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < kVectors; ++v) Store(stored + (r * kVectors + v) * kLanes, sums[r][v]);
   }
-  FinishTile(args, stored, i, j, rows, kVectors);
+  const TileSums tile = {stored, i, j, rows, kVectors};
+  switch (args.activation) {
+    case Activation::kNone:
+      return FinishTile<Activation::kNone>(args, tile);
+    case Activation::kGelu:
+      return FinishTile<Activation::kGelu>(args, tile);
+    case Activation::kSilu:
+      return FinishTile<Activation::kSilu>(args, tile);
+  }
 }
 
-// The last rows of a panel, fewer than kTileM.
+// The last rows of a panel, at most kTileM.
 template <int rows, typename Weight>
-FASTVLM_INLINE void RestTile(const GemmF32Args& args, int64_t i, int64_t j) {
+FASTVLM_INLINE void LastTile(const GemmF32Args& args, int64_t i, int64_t j) {
   if constexpr (rows > 0) {
     if (args.rows - i == rows) {
-      Tile<rows, 1, Weight>(args, i, j);
+      Tile<rows, 1, true, Weight>(args, i, j);
     } else {
-      RestTile<rows - 1, Weight>(args, i, j);
+      LastTile<rows - 1, Weight>(args, i, j);
     }
   }
 }
@@ -94,7 +127,7 @@ template <int rows, int panels, typename Weight>
 FASTVLM_INLINE int64_t FewRows(const GemmF32Args& args) {
   int64_t j = 0;
   for (; j + (panels - 1) * kTileN < args.columns; j += panels * kTileN) {
-    Tile<rows, panels, Weight>(args, 0, j);
+    Tile<rows, panels, true, Weight>(args, 0, j);
   }
   return j;
 }
@@ -104,10 +137,16 @@ FASTVLM_INLINE void Gemm(const GemmF32Args& args) {
   int64_t j = 0;
   if (args.rows == 1) j = FewRows<1, 4, Weight>(args);
   if (args.rows == 2) j = FewRows<2, 2, Weight>(args);
+  // Fewer than four rows would wait as well: the last two tiles share what is left.
+  constexpr int64_t kHalf = kTileM / 2 + 1;
   for (; j < args.columns; j += kTileN) {
     int64_t i = 0;
-    for (; i + kTileM <= args.rows; i += kTileM) Tile<kTileM, 1, Weight>(args, i, j);
-    RestTile<kTileM - 1, Weight>(args, i, j);
+    for (; i + kTileM + 4 <= args.rows; i += kTileM) Tile<kTileM, 1, false, Weight>(args, i, j);
+    if (i + kTileM < args.rows) {
+      Tile<kHalf, 1, false, Weight>(args, i, j);
+      i += kHalf;
+    }
+    LastTile<kTileM, Weight>(args, i, j);
   }
 }
 
