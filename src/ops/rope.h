@@ -12,7 +12,7 @@ namespace fastvlm {
 // Cosines and sines of every angle position * theta^(-2i / head_dim), i < head_dim / 2.
 // Source: Qwen2RotaryEmbedding of transformers (modeling_qwen2.py). As there, the inverse
 // frequencies and the angles are rounded to f32 (at position 32767 that moves an angle by up to
-// 1e-3), so that long contexts agree with the models' own code. Immutable, so threads may share it.
+// 4e-3), so that long contexts agree with the models' own code. Immutable, so threads may share it.
 class RopeTable {
  public:
   // head_dim even and >= 2, theta > 0, 1 <= max_positions <= 2^24. Takes
