@@ -75,6 +75,14 @@ Status CheckModelOptions(const json& model, const std::string& path) {
   return {};
 }
 
+// A TemplateProcessing that passes a single text through, as transformers 5 writes it.
+bool IsBareTemplate(const json& post) {
+  if (!HasType(&post, "TemplateProcessing")) return false;
+  const json* single = FindMember(post, "single");
+  return single != nullptr && single->is_array() && single->size() == 1 &&
+         (*single)[0].is_object() && (*single)[0].contains("Sequence");
+}
+
 Status CheckKind(const json& root, const std::string& path) {
   const json* model = FindMember(root, "model");
   // Old files have no type; a BPE model is then told by its merges.
@@ -92,8 +100,8 @@ Status CheckKind(const json& root, const std::string& path) {
   const json* decoder = FindMember(root, "decoder");
   if (!HasType(decoder, "ByteLevel")) return WrongKind(path, "decoder", "ByteLevel", decoder);
   const json* post = FindMember(root, "post_processor");
-  if (post != nullptr && !HasType(post, "ByteLevel")) {
-    return WrongKind(path, "post_processor", "ByteLevel, which adds no tokens", post);
+  if (post != nullptr && !HasType(post, "ByteLevel") && !IsBareTemplate(*post)) {
+    return WrongKind(path, "post_processor", "one that adds no tokens", post);
   }
   return {};
 }

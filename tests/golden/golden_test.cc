@@ -60,9 +60,8 @@ struct GoldenTensor {
 class GoldenFile {
  public:
   explicit GoldenFile(const std::string& path) : file_(MappedFile::Open(path).value()) {
-    for (StoredTensor& stored : ParseSafetensors(file_.bytes(), path).value()) {
-      tensors_.emplace(stored.tensor.name, stored.tensor);
-    }
+    const std::vector<StoredTensor> stored = ParseSafetensors(file_.bytes(), path).value();
+    for (const StoredTensor& entry : stored) tensors_.emplace(entry.tensor.name, entry.tensor);
   }
 
   bool Has(const std::string& name) const { return tensors_.contains(name + ".sample"); }
