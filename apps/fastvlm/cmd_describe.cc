@@ -212,9 +212,10 @@ CommandFn AddDescribe(CLI::App& app) {
       "  fastvlm describe --model FastVLM-0.5B --json scan.png | jq -r .text\n"
       "  camera-shot | fastvlm describe --model FastVLM-0.5B -");
   app.add_option(
-      "IMAGE", flags->images,
-      "Pictures: JPEG, PNG, WebP, BMP, GIF, HEIC, AVIF; '-' reads one from standard input.\n"
-      "Without any, the prompt alone is answered");
+         "IMAGE", flags->images,
+         "Pictures: JPEG, PNG, WebP, BMP, GIF, HEIC, AVIF; '-' reads one from standard input.\n"
+         "Without any, the prompt alone is answered")
+      ->take_all();
   app.add_option("-p,--prompt", flags->prompt, "Question or instruction")->capture_default_str();
   AddModelFlags(app, flags->model);
   AddImageFlags(app, flags->image);

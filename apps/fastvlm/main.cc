@@ -37,7 +37,6 @@ constexpr const char* kExamples =
 int Main(int argc, char** argv) {
   CLI::App app(kDescription, "fastvlm");
   app.footer(kExamples);
-  app.require_subcommand(1);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("error: {}\nRun with --help for what is expected.\n", error.what());
   });
@@ -45,12 +44,23 @@ int Main(int argc, char** argv) {
   int exit_code = kExitOk;
   for (const Command& command : kCommands) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->option_defaults()->take_last();  // of a flag given twice
     sub->callback([&exit_code, run = command.add(*sub)] { exit_code = run(); });
   }
+  app.allow_extras();  // to name an unknown command
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (!app.remaining().empty()) {
+    PrintError(
+        fmt::format("'{}' is no command; fastvlm --help lists them", app.remaining().front()));
+    return kExitUsage;
+  }
+  if (app.get_subcommands().empty()) {
+    fmt::print(stderr, "{}", app.help());
+    return kExitUsage;
   }
   return exit_code;
 }

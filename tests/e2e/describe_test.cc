@@ -164,7 +164,7 @@ TEST(Describe, BadModels) {
   };
   EXPECT_EQ(describe("/no/such/model").exit_code, 1);
   EXPECT_THAT(describe("/no/such/model").err, HasSubstr("/no/such/model"));
-  EXPECT_EQ(describe(kImage).exit_code, 1);
+  EXPECT_EQ(describe(kImage).exit_code, 2) << "a file is no model directory";
   // A copy with a piece missing or cut names the piece.
   const auto copy_model = [&](const std::string& name) {
     std::filesystem::copy(kModel, scratch / name, std::filesystem::copy_options::recursive);

@@ -34,8 +34,8 @@ TEST(Usage, WrongFlags) {
     std::vector<std::string> arguments;
     const char* message;
   } kCases[] = {
-      {{}, "subcommand is required"},
-      {{"paint"}, "paint"},
+      {{}, "Examples:"},
+      {{"paint"}, "'paint' is no command"},
       {{"describe", "--no-such-flag", kImage}, "--no-such-flag"},
       {{"describe", kImage}, "--model"},
       {{"describe", "--model", kModel, "--max-tokens", "many", kImage}, "many"},
