@@ -100,16 +100,14 @@ TEST(BadInput, TruncationIsNamed) {
 }
 
 TEST(BadInput, JpegWithoutItsEndMarkerIsTruncated) {
-  std::vector<uint8_t> bytes = GoldenBytes("decode/420.jpg");
-  bytes.resize(bytes.size() - 2);
-  EXPECT_EQ(Decode(bytes, "a.jpg").message(),
+  const std::vector<uint8_t> bytes = GoldenBytes("decode/420.jpg");
+  EXPECT_EQ(Decode(std::span(bytes).first(bytes.size() - 2), "a.jpg").message(),
             "a.jpg: truncated JPEG: the file ends before its end-of-image marker");
 }
 
 TEST(BadInput, PngWithoutItsEndChunkIsComplete) {
-  std::vector<uint8_t> bytes = GoldenBytes("decode/rgb8.png");
-  bytes.resize(bytes.size() - 12);
-  EXPECT_TRUE(Decode(bytes, "a.png").ok());
+  const std::vector<uint8_t> bytes = GoldenBytes("decode/rgb8.png");
+  EXPECT_TRUE(Decode(std::span(bytes).first(bytes.size() - 12), "a.png").ok());
 }
 
 TEST(BadInput, HugePngHeader) {

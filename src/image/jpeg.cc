@@ -55,7 +55,7 @@ void OnProgress(j_common_ptr jpeg) {
   if (jpeg->is_decompressor == 0) return;
   if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number > kMaxScans) {
     Fail(ReaderOf(jpeg), StatusCode::kResourceExhausted, "refused",
-         "it has more than 100 scans, about ten are usual");
+         "it has far more scans than the usual ten");
   }
 }
 
@@ -100,8 +100,7 @@ void InvertedCmykToRgb(const uint8_t* cmyk, size_t width, uint8_t* rgb) {
     const int white = cmyk[3];
     for (int c = 0; c < 3; ++c) {
       const int scaled = (255 - cmyk[c]) * white + 128;
-      const int value = white - ((scaled + (scaled >> 8)) >> 8);
-      rgb[c] = static_cast<uint8_t>(value < 0 ? 0 : value);
+      rgb[c] = static_cast<uint8_t>(white - ((scaled + (scaled >> 8)) >> 8));
     }
   }
 }
