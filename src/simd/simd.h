@@ -18,4 +18,9 @@
 
 #define FASTVLM_INLINE static inline __attribute__((always_inline, unused))
 
+// Asks for the cache line of p, into the second-level cache; p need not be readable.
+namespace fastvlm {
+FASTVLM_INLINE void Prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
+}  // namespace fastvlm
+
 #endif  // FASTVLM_SIMD_SIMD_H_
