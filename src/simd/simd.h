@@ -20,8 +20,9 @@
 
 namespace fastvlm {
 
-// Asks for the cache line of p, which may be any address.
+// Asks for the cache line of p, which may be any address, into the first or second level of cache.
 FASTVLM_INLINE void Prefetch(const void* p) { __builtin_prefetch(p); }
+FASTVLM_INLINE void PrefetchToL2(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 }  // namespace fastvlm
 

@@ -18,7 +18,7 @@ constexpr int PanelsAtOnce(int rows) {
 // scores[r, j] = sum_d q[r, d] k[j, d] for kRows rows and the keys of kPanels panels.
 template <int kRows, int kPanels>
 FASTVLM_INLINE void ScorePanels(const float* q, int64_t q_stride, const float* keys,
-                                int64_t head_dim, float* scores) {
+                                int64_t head_dim, int64_t ahead, float* scores) {
   constexpr int kWidth = kPanels * kVectors;
   F32 acc[kRows][kWidth];
 #pragma GCC unroll 16
@@ -33,6 +33,8 @@ FASTVLM_INLINE void ScorePanels(const float* q, int64_t q_stride, const float* k
     for (int v = 0; v < kWidth; ++v) {
       k[v] = Load(keys + v / kVectors * panel_floats + v % kVectors * kLanes);
     }
+#pragma GCC unroll 16
+    for (int p = 0; p < kPanels; ++p) PrefetchToL2(keys + p * panel_floats + ahead);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const F32 element = Set(q[r]);
@@ -52,7 +54,7 @@ FASTVLM_INLINE void ScorePanels(const float* q, int64_t q_stride, const float* k
 // acc[r, :] = acc[r, :] * factor[r] + sum_j scores[r, j] v[j, :] for kPanels panels of values.
 template <int kRows, int kPanels>
 FASTVLM_INLINE void AddValuePanels(const float* scores, const float* factors, const float* values,
-                                   int64_t keys, float* out, int64_t out_stride) {
+                                   int64_t keys, int64_t ahead, float* out, int64_t out_stride) {
   constexpr int kWidth = kPanels * kVectors;
   constexpr int64_t kPanelFloats = kAttentionBlock * kAttentionPanel;
   F32 acc[kRows][kWidth];
@@ -69,6 +71,8 @@ FASTVLM_INLINE void AddValuePanels(const float* scores, const float* factors, co
     for (int v = 0; v < kWidth; ++v) {
       value[v] = Load(values + v / kVectors * kPanelFloats + v % kVectors * kLanes);
     }
+#pragma GCC unroll 16
+    for (int p = 0; p < kPanels; ++p) PrefetchToL2(values + p * kPanelFloats + ahead);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const F32 weight = Set(scores[r * kScoreStride + j]);
@@ -128,14 +132,14 @@ FASTVLM_INLINE void Weigh(const TileState& tile, float* scores, float* factors) 
 // One tile of kRows rows over one block, of which it sees the first `keys` keys.
 template <int kRows>
 FASTVLM_INLINE void TileOverBlock(const AttentionF32Args& args, const float* q, const float* block,
-                                  int64_t keys, TileState tile, float* acc) {
+                                  int64_t keys, int64_t ahead, TileState tile, float* acc) {
   constexpr int kPanels = PanelsAtOnce(kRows);
   alignas(64) float scores[kRows * kScoreStride];
   alignas(64) float factors[kAttentionPanel];
   const int64_t panels = (keys + kAttentionPanel - 1) / kAttentionPanel;
   const int64_t panel_floats = args.head_dim * kAttentionPanel;
   for (int64_t p = 0; p < panels; p += kPanels) {
-    ScorePanels<kRows, kPanels>(q, args.tile_rows, block + p * panel_floats, args.head_dim,
+    ScorePanels<kRows, kPanels>(q, args.tile_rows, block + p * panel_floats, args.head_dim, ahead,
                                 scores + p * kAttentionPanel);
   }
   tile.rows = kRows;
@@ -146,22 +150,22 @@ FASTVLM_INLINE void TileOverBlock(const AttentionF32Args& args, const float* q, 
   const int64_t value_dim = AttentionValueDim(args.head_dim);
   int64_t d = 0;
   for (; d + kPanels * kAttentionPanel <= value_dim; d += kPanels * kAttentionPanel) {
-    AddValuePanels<kRows, kPanels>(scores, factors, values + d * kAttentionBlock, keys, acc + d,
-                                   value_dim);
+    AddValuePanels<kRows, kPanels>(scores, factors, values + d * kAttentionBlock, keys, ahead,
+                                   acc + d, value_dim);
   }
   for (; d < value_dim; d += kAttentionPanel) {
-    AddValuePanels<kRows, 1>(scores, factors, values + d * kAttentionBlock, keys, acc + d,
+    AddValuePanels<kRows, 1>(scores, factors, values + d * kAttentionBlock, keys, ahead, acc + d,
                              value_dim);
   }
 }
 
 using TileFn = void (*)(const AttentionF32Args& args, const float* q, const float* block,
-                        int64_t keys, const TileState& tile, float* acc);
+                        int64_t keys, int64_t ahead, const TileState& tile, float* acc);
 
 template <int kRows>
 static void RunTile(const AttentionF32Args& args, const float* q, const float* block, int64_t keys,
-                    const TileState& tile, float* acc) {
-  TileOverBlock<kRows>(args, q, block, keys, tile, acc);
+                    int64_t ahead, const TileState& tile, float* acc) {
+  TileOverBlock<kRows>(args, q, block, keys, ahead, tile, acc);
 }
 
 // RunTile<rows> for a number known at run time.
@@ -184,7 +188,9 @@ void AttentionF32(const AttentionF32Args& args) {
   for (int64_t first_key = 0; first_key < args.visible[args.rows - 1];
        first_key += kAttentionBlock) {
     const float* block = args.blocks + first_key / kAttentionBlock * args.block_stride;
+    const bool last = first_key + kAttentionBlock >= args.visible[args.rows - 1];
     for (int64_t row = 0; row < args.rows; row += args.tile_rows) {
+      const int64_t ahead = row == 0 && !last ? args.block_stride : 0;
       const int64_t rest = args.rows - row;
       const int64_t rows = rest < args.tile_rows ? rest : args.tile_rows;
       int64_t keys = args.visible[row + rows - 1] - first_key;
@@ -196,7 +202,7 @@ void AttentionF32(const AttentionF32Args& args) {
                               .columns = 0,
                               .max = args.max + row,
                               .sum = args.sum + row};
-      ChooseTile<kMaxRows>(rows)(args, args.q + row * args.head_dim, block, keys, tile,
+      ChooseTile<kMaxRows>(rows)(args, args.q + row * args.head_dim, block, keys, ahead, tile,
                                  args.acc + row * value_dim);
     }
   }
