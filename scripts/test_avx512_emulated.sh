@@ -22,10 +22,14 @@ readonly kRequiredFlags=(avx512f avx512bw avx512dq avx512vl)
 # Emulated instructions per emulated second. Near Bochs's real speed, so that
 # times measured inside are roughly those on a clock on the wall.
 readonly kInstructionsPerSecond=40000000
-# What Bochs 2.7 gets wrong, hidden from Linux, which else gives up all of AVX:
+# What Bochs 2.7 gets wrong, hidden from Linux, by its numbers of CPU features.
+# It would give up all of AVX because of
 #   321 xsavec, 323 xsaves: the size of the compacted state is reported too large;
-#   515 pku, 516 ospke:     the newer models report a PKRU state of size 0.
-readonly kHiddenFeatures=321,323,515,516
+#   515 pku, 516 ospke:     the newer models report a PKRU state of size 0;
+# and overwrite its own code because of
+#   580 fsrm:               the newer models report it without erms, and Linux's
+#                           memmove takes the one to imply the other.
+readonly kHiddenFeatures=321,323,515,516,580
 
 keep=0 timeout_seconds=1200 cpu_model=corei7_skylake_x memory_mb=512 install=0
 files=()
@@ -57,7 +61,10 @@ Log() { printf '[emulator] %s\n' "$*" >&2; }
 # shellcheck disable=SC2317  # called by trap
 Cleanup() {
   # Bochs answers SIGTERM only between emulated instructions, if at all.
-  if [[ -n $bochs_pid ]]; then kill -KILL "$bochs_pid" 2>/dev/null || true; fi
+  if [[ -n $bochs_pid ]]; then
+    kill -KILL "$bochs_pid" 2>/dev/null || true
+    wait "$bochs_pid" 2>/dev/null || true
+  fi
   if [[ -z $work ]]; then return; fi
   if ((keep)); then Log "work folder: $work"; else rm -rf -- "$work"; fi
 }
