@@ -19,7 +19,7 @@ function(fastvlm_test name)
   target_link_libraries(${name} PRIVATE ${arg_DEPS} fastvlm_flags GTest::gmock GTest::gtest_main)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE FASTVLM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES)
 endfunction()
 
 # fastvlm_kernel(name): the folder src/kernels/<name>. scalar.cc, variants.cc and

@@ -280,8 +280,14 @@ TEST_F(VocabularyTest, OtherKindsOfTokenizer) {
       {[](json& root) { root["pre_tokenizer"]["pretokenizers"][1].erase("use_regex"); },
        "pre_tokenizer[1]"},
       {[](json& root) { root["decoder"]["type"] = "Metaspace"; }, "decoder: expected ByteLevel"},
-      {[](json& root) { root["post_processor"]["type"] = "TemplateProcessing"; },
-       "post_processor: expected ByteLevel"},
+      {[](json& root) { root["post_processor"]["type"] = "BertProcessing"; },
+       "post_processor: expected one that adds no tokens"},
+      {[](json& root) {
+         root["post_processor"] = json::parse(
+             R"({"type": "TemplateProcessing", "single": [
+                 {"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]})");
+       },
+       "post_processor: expected one that adds no tokens"},
       {[](json& root) { root["added_tokens"][0]["single_word"] = true; }, "single_word"},
   };
   for (const auto& [change, message] : cases) {
@@ -301,6 +307,14 @@ TEST_F(VocabularyTest, OptionsThatChangeNothingAreAccepted) {
 }
 
 // Any single byte changed: an error or a working tokenizer, never a crash.
+TEST_F(VocabularyTest, TemplateThatAddsNothingIsAccepted) {
+  ChangeJson([](json& root) {
+    root["post_processor"] =
+        json::parse(R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}]})");
+  });
+  EXPECT_GT(Load().Encode("one two three four five six").size(), 4u);
+}
+
 TEST_F(VocabularyTest, FlippedBytes) {
   CopyGolden("json");
   const std::string whole = Read("tokenizer.json");
