@@ -27,6 +27,10 @@ Status WriteFileAtomically(const std::string& path,
 bool FileExists(const std::string& path);  // a regular file or a link to one
 bool DirectoryExists(const std::string& path);
 
+// Gives the memory of mapped file contents back to the system; reading them again is possible and
+// costs a page fault. Keeps the peak low while weights are packed.
+void ReleaseMappedPages(const void* data, size_t bytes);
+
 // A whole regular file mapped read-only. Move-only; the mapping lives as long as the object.
 class MappedFile {
  public:

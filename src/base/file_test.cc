@@ -73,6 +73,15 @@ TEST_F(FileTest, MapsAFile) {
   EXPECT_EQ(std::string(moved.bytes().begin(), moved.bytes().end()), "mapped");
 }
 
+TEST_F(FileTest, ReleasedPagesCanBeReadAgain) {
+  const std::string text(20000, 'x');
+  ASSERT_TRUE(WriteText(Path("a"), text).ok());
+  const MappedFile file = MappedFile::Open(Path("a")).value();
+  EXPECT_EQ(file.bytes()[9000], 'x');
+  ReleaseMappedPages(file.bytes().data() + 1, file.bytes().size() - 1);
+  EXPECT_EQ(std::string(file.bytes().begin(), file.bytes().end()), text);
+}
+
 TEST_F(FileTest, MapsAnEmptyFileAndRefusesADirectory) {
   ASSERT_TRUE(WriteText(Path("empty"), "").ok());
   EXPECT_TRUE(MappedFile::Open(Path("empty")).value().bytes().empty());

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/file.h"
 
 namespace fastvlm {
 namespace {
@@ -24,6 +25,18 @@ WeightType TypeOf(const Tensor& tensor) {
 
 const float* BiasOf(const std::vector<float>& bias) { return bias.empty() ? nullptr : bias.data(); }
 
+void Release(const Tensor& tensor) {
+  ReleaseMappedPages(tensor.data,
+                     static_cast<size_t>(tensor.elements() * DtypeBytes(tensor.dtype)));
+}
+
+PackedLinear PackRows(const Tensor& weight, int64_t rows, const float* bias, ThreadPool& pool) {
+  PackedLinear packed =
+      PackedLinear::Pack(weight.data, TypeOf(weight), rows, weight.shape[1], bias, pool);
+  Release(weight);
+  return packed;
+}
+
 }  // namespace
 
 Buffer<float> ToBuffer(const std::vector<float>& values) {
@@ -33,14 +46,12 @@ Buffer<float> ToBuffer(const std::vector<float>& values) {
 }
 
 PackedLinear LoadLinear(const LinearTensors& tensors, ThreadPool& pool) {
-  const Tensor& weight = tensors.weight;
-  return PackedLinear::Pack(weight.data, TypeOf(weight), weight.shape[0], weight.shape[1],
-                            BiasOf(tensors.bias), pool);
+  return PackRows(tensors.weight, tensors.weight.shape[0], BiasOf(tensors.bias), pool);
 }
 
 PackedLinear LoadRows(const Tensor& weight, int64_t rows, ThreadPool& pool) {
   FASTVLM_CHECK(rows <= weight.shape[0]);
-  return PackedLinear::Pack(weight.data, TypeOf(weight), rows, weight.shape[1], nullptr, pool);
+  return PackRows(weight, rows, nullptr, pool);
 }
 
 PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, ThreadPool& pool) {
@@ -65,6 +76,7 @@ PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, Threa
       part->weight.CopyToF32(reinterpret_cast<float*>(out));
     }
     out += part->weight.elements() * element;
+    Release(part->weight);
   }
   return PackedLinear::Pack(joined.data(), same_dtype ? TypeOf(first) : WeightType::kF32, n, k,
                             BiasOf(bias), pool);

@@ -7,16 +7,19 @@
 namespace fastvlm {
 
 Result<Image> Image::FromFile(const std::string& path, const ImageOptions& options) {
-  FASTVLM_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, ReadBinaryFile(path, options.max_file_bytes));
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes,
+                           ReadBinaryFile(path, options.max_file_bytes));
   return FromBytes(bytes, path, options);
 }
 
 Result<Image> Image::FromStandardInput(const ImageOptions& options) {
-  FASTVLM_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, ReadStandardInput(options.max_file_bytes));
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes,
+                           ReadStandardInput(options.max_file_bytes));
   return FromBytes(bytes, "standard input", options);
 }
 
-Result<Image> Image::FromBytes(std::span<const uint8_t> bytes, const std::string& name, const ImageOptions& options) {
+Result<Image> Image::FromBytes(std::span<const uint8_t> bytes, const std::string& name,
+                               const ImageOptions& options) {
   return DecodeImage(bytes, name, options);
 }
 

@@ -138,9 +138,9 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
 Result<Matrix> Model::EncodeFeatures(const Image& image, const EncodeOptions& options,
                                      const ProgressFn& progress) const {
   FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(impl_->info, options));
-  FASTVLM_ASSIGN_OR_RETURN(const PixelTensor pixels,
-                           Preprocess(image, size.height, size.width, options.fit));
   const std::lock_guard lock(impl_->compute_mutex);
+  FASTVLM_ASSIGN_OR_RETURN(const PixelTensor pixels,
+                           Preprocess(image, size.height, size.width, options.fit, &impl_->pool));
   Matrix features;
   features.rows = impl_->model.TokenCount(size.height, size.width);
   features.columns = impl_->model.encoder().feature_channels();

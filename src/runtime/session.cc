@@ -85,7 +85,8 @@ struct Session::Impl {
   Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options, const StreamFn& stream,
                      const ProgressFn& progress);
   Result<std::vector<int32_t>> Tokenize(const UserTurn& turn) const;
-  Result<std::vector<PixelTensor>> PreprocessImages(const UserTurn& turn) const;
+  Result<std::vector<PixelTensor>> PreprocessImages(const UserTurn& turn,
+                                                    const EncoderSize& size) const;
   Buffer<float> Encode(const std::vector<PixelTensor>& images, int64_t tokens_per_image,
                        const ProgressFn& progress) const;
   Buffer<float> Embed(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
@@ -168,11 +169,11 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
         answer.prompt_tokens, answer.image_tokens, used(), cache.capacity());
   }
 
+  const std::lock_guard lock(shared().compute_mutex);
   Stopwatch watch;
-  FASTVLM_ASSIGN_OR_RETURN(const std::vector<PixelTensor> images, PreprocessImages(turn));
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<PixelTensor> images, PreprocessImages(turn, size));
   answer.timings.image_ms = watch.Milliseconds();
 
-  const std::lock_guard lock(shared().compute_mutex);
   watch = Stopwatch();
   const Buffer<float> visual = Encode(images, tokens_per_image, progress);
   answer.timings.encode_ms = watch.Milliseconds();
@@ -197,12 +198,12 @@ Result<std::vector<int32_t>> Session::Impl::Tokenize(const UserTurn& turn) const
   return TokenizePrompt(shared().tokenizer, text);
 }
 
-Result<std::vector<PixelTensor>> Session::Impl::PreprocessImages(const UserTurn& turn) const {
-  FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(model->info(), turn.encode));
+Result<std::vector<PixelTensor>> Session::Impl::PreprocessImages(const UserTurn& turn,
+                                                                 const EncoderSize& size) const {
   std::vector<PixelTensor> images;
   for (const Image& image : turn.images) {
-    FASTVLM_ASSIGN_OR_RETURN(PixelTensor pixels,
-                             Preprocess(image, size.height, size.width, turn.encode.fit));
+    FASTVLM_ASSIGN_OR_RETURN(PixelTensor pixels, Preprocess(image, size.height, size.width,
+                                                            turn.encode.fit, &shared().pool));
     images.push_back(std::move(pixels));
   }
   return images;

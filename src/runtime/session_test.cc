@@ -127,7 +127,8 @@ TEST_F(SessionTest, ContextLimit) {
   EXPECT_EQ(answer.token_ids.size(), 4u);  // the last one needs no place
   const Status status = session.Ask(Text("More"), MaxTokens(4)).status();
   EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
-  EXPECT_THAT(status.message(), AllOf(HasSubstr("context"), HasSubstr(std::to_string(prompt_tokens + 3))));
+  EXPECT_THAT(status.message(),
+              AllOf(HasSubstr("context"), HasSubstr(std::to_string(prompt_tokens + 3))));
   SessionOptions options;
   options.context_tokens = 1 << 30;
   EXPECT_EQ(Session::Create(model_, options).status().code(), StatusCode::kInvalidArgument);
