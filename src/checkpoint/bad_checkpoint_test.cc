@@ -38,7 +38,7 @@ class BadCheckpointTest : public ::testing::Test {
     for (const auto& [name, tensor] : tensors_) {
       const int shard = name < "model.layers" ? 0 : 1;
       shards[shard][name] = tensor;
-      map += (map.empty() ? "\"" : ",\"") + name + "\":\"" + kShards[shard] + "\"";
+      map += fmt::format(R"({}"{}":"{}")", map.empty() ? "" : ",", name, kShards[shard]);
     }
     for (int i = 0; i < 2; ++i) directory_.Write(kShards[i], EncodeSafetensors(shards[i]));
     WriteIndex(map + extra_in_map);
@@ -174,7 +174,7 @@ TEST_F(BadCheckpointTest, TooManyStages) {
 
 TEST_F(BadCheckpointTest, UnexpectedTensorsAreListedAndCounted) {
   for (int i = 0; i < 7; ++i) {
-    tensors_["model.layers.0.adapter." + std::to_string(i)] = {"BF16", {1}, {}};
+    tensors_[fmt::format("model.layers.0.adapter.{}", i)] = {"BF16", {1}, {}};
   }
   ExpectDataError(OpenWithTensors(), {File(), "7 unexpected tensors", "model.layers.0.adapter.0",
                                       "model.layers.0.adapter.4 and 2 more"});
@@ -208,7 +208,7 @@ TEST_F(BadCheckpointTest, DtypesThatCannotBeRead) {
     tensors_["model.layers.0.mlp.up_proj.weight"].dtype = dtype;
     tensors_["model.layers.0.mlp.up_proj.weight"].values.clear();
     ExpectDataError(OpenWithTensors(), {File(), "tensor model.layers.0.mlp.up_proj.weight",
-                                        "expected F32, F16 or BF16, found " + std::string(dtype)});
+                                        fmt::format("expected F32, F16 or BF16, found {}", dtype)});
   }
 }
 
@@ -258,10 +258,10 @@ TEST_F(BadCheckpointTest, ShardsEqualASingleFile) {
 }
 
 TEST_F(BadCheckpointTest, ShardsThatDisagreeWithTheirIndex) {
-  WriteShards(",\"model.more\":\"" + std::string(kShards[0]) + "\"");
+  WriteShards(fmt::format(R"(,"model.more":"{}")", kShards[0]));
   ExpectDataError(Open(), {directory_.Path(kShards[0]), "model.more is missing", "index.json"});
 
-  WriteIndex("\"model.norm.weight\":\"" + std::string(kShards[1]) + "\"");
+  WriteIndex(fmt::format(R"("model.norm.weight":"{}")", kShards[1]));
   ExpectDataError(Open(), {directory_.Path(kShards[1]), "is not listed in"});
 
   WriteShards();
@@ -278,9 +278,10 @@ TEST_F(BadCheckpointTest, TensorInAnotherShardThanTheIndexSays) {
   WriteShards();
   std::string map;
   for (const auto& [name, tensor] : tensors_) {
-    map += (map.empty() ? "\"" : ",\"") + name + "\":\"" + kShards[name == "lm_head.weight"] + "\"";
+    map += fmt::format(R"({}"{}":"{}")", map.empty() ? "" : ",", name,
+                       kShards[name == "lm_head.weight"]);
   }
-  map += ",\"x\":\"" + std::string(kShards[1]) + "\"";
+  map += fmt::format(R"(,"x":"{}")", kShards[1]);
   WriteIndex(map);
   ExpectDataError(Open(), {"lm_head.weight expected in " + directory_.Path(kShards[1]),
                            "found in " + directory_.Path(kShards[0])});
@@ -289,7 +290,7 @@ TEST_F(BadCheckpointTest, TensorInAnotherShardThanTheIndexSays) {
 TEST_F(BadCheckpointTest, IndexMayNotLeaveItsDirectory) {
   for (const char* name :
        {"../model.safetensors", "/etc/passwd", "a/b", "", ".", "..", "a\\\\b", "a\\u0000b"}) {
-    WriteIndex("\"a\":\"" + std::string(name) + "\"");
+    WriteIndex(fmt::format(R"("a":"{}")", name));
     ExpectDataError(Open(), {"index.json", "weight_map of a must be the name of a file"});
   }
   WriteIndex("\"a\":7");
@@ -307,8 +308,8 @@ TEST_F(BadCheckpointTest, EveryPrefixIsAnError) {
     ExpectDataError(Open(), {File()});
   }
   directory_.Write("model.safetensors", std::string_view(file).substr(0, file.size() - 1));
-  ExpectDataError(Open(), {"tensor ", "needs up to " + std::to_string(file.size()),
-                           "has " + std::to_string(file.size() - 1) + " bytes", "truncated"});
+  ExpectDataError(Open(), {"tensor ", fmt::format("needs up to {}", file.size()),
+                           fmt::format("has {} bytes", file.size() - 1), "truncated"});
 }
 
 TEST_F(BadCheckpointTest, FlippedBytesNeverCrash) {
@@ -325,7 +326,9 @@ TEST_F(BadCheckpointTest, FlippedBytesNeverCrash) {
     directory_.Write("model.safetensors", flipped);
     const Status status = Open();
     refused += !status.ok();
-    if (!status.ok()) EXPECT_THAT(status.message(), HasSubstr(directory_.path()));
+    if (!status.ok()) {
+      EXPECT_THAT(status.message(), HasSubstr(directory_.path()));
+    }
     EXPECT_LT(status.message().size(), 2000u);
   }
   EXPECT_GT(refused, 1000);
@@ -341,7 +344,9 @@ TEST_F(BadCheckpointTest, FlippedConfigBytesNeverCrash) {
         static_cast<char>(random.Integer(0, 255));
     directory_.Write("config.json", flipped);
     const Status status = Open();
-    if (!status.ok()) EXPECT_THAT(status.message(), HasSubstr(directory_.path()));
+    if (!status.ok()) {
+      EXPECT_THAT(status.message(), HasSubstr(directory_.path()));
+    }
   }
 }
 

@@ -213,7 +213,8 @@ TEST(CheckpointTest, ManyEncoderShapes) {
       {{2, 2, 8}, {4, 12, 16}, {8, 3, 32}, {32, 4, 64, true, true}, {64, 2, 128, true, true}},
       {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {2, 1, 1}}};
   for (const auto& stages : encoders) {
-    const TinyModel model{.stages = stages, .image_size = 1024};
+    const TinyModel model{
+        .stages = stages, .features = 2 * stages.back().channels, .image_size = 1024};
     for (const auto& opened : {OpenApple(model), OpenFastVlm(model)}) {
       ASSERT_OPENED(opened);
       const VisionConfig& vision = opened.value().config().vision;

@@ -218,7 +218,7 @@ TEST_F(ConfigTest, ImpossibleValues) {
            {"/hidden_size", "28", "found \"28\""},
            {"/vocab_size", 18446744073709551615u, "found 18446744073709551615"},
            {"/num_hidden_layers", 1000000, "num_hidden_layers must be an integer from 1 to 9999"},
-           {"/num_attention_heads", 3, "num_attention_heads must be a divisor of hidden_size, 28"},
+           {"/num_attention_heads", 6, "num_attention_heads must be a divisor of hidden_size, 28"},
            {"/num_key_value_heads", 4, "must be a divisor of num_attention_heads, 14"},
            {"/num_key_value_heads", 15, "num_key_value_heads must be an integer from 1 to 14"},
            {"/rope_theta", -1.0, "rope_theta must be a positive number, found -1.0"},
@@ -251,7 +251,7 @@ TEST_F(ConfigTest, BrokenJson) {
                 AllOf(HasSubstr(directory_.Path("config.json")), HasSubstr("not valid JSON")));
   }
   EXPECT_THAT(read_text("[1]").message(), HasSubstr("expected a JSON object, found array"));
-  EXPECT_THAT(read_text("{\"a\":" + std::string(100'000, '[')).message(),
+  EXPECT_THAT(read_text(fmt::format(R"({{"a":{})", std::string(100'000, '['))).message(),
               HasSubstr("nested more than 64 deep"));
   EXPECT_EQ(read_text(std::string(2 << 20, ' ')).code(), StatusCode::kResourceExhausted);
 

@@ -21,6 +21,8 @@ struct PublishedModel {
   int64_t tensors, projector_parameters, decoder_parameters;
 };
 
+void PrintTo(const PublishedModel& model, std::ostream* out) { *out << model.keys; }
+
 // Of FastViTHD as published, less the 3072 x 768 head that only CLIP training used.
 constexpr int64_t kVisionParameters = 125'073'504 - 3072 * 768;
 
@@ -106,8 +108,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      1'543'714'304 + 64 * 1536},
                       PublishedModel{"hf-fast_vlm-7b", true, Padded(kText7), 971, 23'862'272,
                                      7'615'616'512 + 2 * 64 * 3584}),
-    [](const auto& info) {
-      std::string name = info.param.keys;
+    [](const ::testing::TestParamInfo<PublishedModel>& model) {
+      std::string name = model.param.keys;
       for (char& c : name) c = c == '-' || c == '.' ? '_' : c;
       return name;
     });

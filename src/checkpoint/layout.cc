@@ -73,8 +73,9 @@ std::optional<std::string> Rewrite(std::string_view name, std::string_view patte
     }
     const size_t length = pattern[0] == '#' ? NumberLength(name) : WeightOrBiasLength(name);
     if (length == 0) return std::nullopt;
+    const bool wanted = replacement.find_first_of("#@") != std::string_view::npos;
     copy_literal();
-    result += name.substr(0, length);
+    if (wanted) result += name.substr(0, length);
     name.remove_prefix(length);
   }
   if (!name.empty()) return std::nullopt;

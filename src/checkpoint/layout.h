@@ -38,7 +38,8 @@ struct Layout {
   std::vector<NameRule> rules;
 };
 
-// If `name` matches `pattern`, `replacement` filled with what '#' and '@' stood for.
+// If `name` matches `pattern`, `replacement` filled with what '#' and '@' stood for, as far as it
+// has them.
 std::optional<std::string> Rewrite(std::string_view name, std::string_view pattern,
                                    std::string_view replacement);
 

@@ -28,6 +28,7 @@ TEST(RewriteTest, CarriesNumbersAndKindsOver) {
   EXPECT_EQ(Rewrite("a.12.b.0.weight", "a.#.b.#.@", "x.#.y.#.z.@"), "x.12.y.0.z.weight");
   EXPECT_EQ(Rewrite("x.12.y.0.z.bias", "x.#.y.#.z.@", "a.#.b.#.@"), "a.12.b.0.bias");
   EXPECT_EQ(Rewrite("a", "a", ""), "");
+  EXPECT_EQ(Rewrite("a.3.weight", "a.#.@", ""), "");
   EXPECT_EQ(Rewrite("a.3", "a.#", "#b"), "3b");
 }
 

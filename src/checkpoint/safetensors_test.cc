@@ -78,10 +78,10 @@ TEST(SafetensorsTest, TruncatedDataNameTheTensorAndBothSizes) {
   const std::string json = R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
   const size_t full = 8 + json.size() + 8;
   EXPECT_EQ(ErrorOf(json, 8), "no error");
-  EXPECT_THAT(ErrorOf(json, 7), AllOf(HasSubstr("tensor x needs up to " + std::to_string(full)),
-                                      HasSubstr("has " + std::to_string(full - 1) + " bytes"),
+  EXPECT_THAT(ErrorOf(json, 7), AllOf(HasSubstr(fmt::format("tensor x needs up to {}", full)),
+                                      HasSubstr(fmt::format("has {} bytes", full - 1)),
                                       HasSubstr("truncated, download it again")));
-  EXPECT_THAT(ErrorOf(json, 9), HasSubstr("tensors end at " + std::to_string(full)));
+  EXPECT_THAT(ErrorOf(json, 9), HasSubstr(fmt::format("tensors end at {}", full)));
 }
 
 TEST(SafetensorsTest, OverlappingAndMissingData) {
@@ -107,7 +107,7 @@ TEST(SafetensorsTest, ShapesWhoseProductOverflows) {
   const std::string end = R"(],"data_offsets":[0,0]}})";
   for (const char* shape :
        {"4294967296,4294967296", "9223372036854775807,2", "18446744073709551615,1"}) {
-    EXPECT_THAT(ErrorOf(R"({"x":{"dtype":"F32","shape":[)" + std::string(shape) + end, 0),
+    EXPECT_THAT(ErrorOf(fmt::format(R"({{"x":{{"dtype":"F32","shape":[{}{})", shape, end), 0),
                 HasSubstr("larger than any file"));
   }
   EXPECT_THAT(
@@ -158,12 +158,13 @@ TEST(SafetensorsTest, BrokenHeaders) {
 
 TEST(SafetensorsTest, DeepNestingIsRefusedAtOnce) {
   EXPECT_THAT(ErrorOf(std::string(1'000'000, '['), 0), HasSubstr("unexpected a list"));
-  EXPECT_THAT(ErrorOf("{\"x\":{\"shape\":" + std::string(1'000'000, '['), 0),
+  EXPECT_THAT(ErrorOf(fmt::format(R"({{"x":{{"shape":{})", std::string(1'000'000, '[')), 0),
               HasSubstr("unexpected a list in tensor x"));
 }
 
 TEST(SafetensorsTest, LongAndUnprintableNamesAreCutInMessages) {
-  const std::string message = ErrorOf("{\"\\u0007" + std::string(100'000, 'n') + "\":1}", 0);
+  const std::string message =
+      ErrorOf(fmt::format("{{\"\\u0007{}\":1}}", std::string(100'000, 'n')), 0);
   EXPECT_LT(message.size(), 500u);
   EXPECT_EQ(message.find('\a'), std::string::npos);
 }

@@ -106,15 +106,17 @@ Status ReadBlocks(WeightReader* reader, const std::string& prefix, int64_t head_
   stage->blocks = reader->CountChildren(prefix);
   const std::string first = prefix + "0";
   FASTVLM_ASSIGN_OR_RETURN(stage->ffn_channels, reader->Size(first + ".ffn.fc1.weight", 4, 0));
-  const std::string qkv = first + ".qkv.weight";
-  stage->mixer = reader->Has(qkv) ? Mixer::kAttention : Mixer::kRepMixer;
-  if (stage->mixer == Mixer::kAttention) {
+  const bool rep_mixer = reader->Has(first + ".mixer.weight") || reader->Has(first + ".mixer.bias");
+  stage->mixer = rep_mixer ? Mixer::kRepMixer : Mixer::kAttention;
+  if (!rep_mixer) {
+    const std::string qkv = first + ".qkv.weight";
+    FASTVLM_RETURN_IF_ERROR(reader->Size(qkv, 2, 0).status());
     FASTVLM_RETURN_IF_ERROR(
         CheckMultiple(*reader, qkv, stage->channels, head_dim, "channels (the width of a head)"));
   }
   for (int64_t i = 0; i < stage->blocks; ++i) {
     const std::string block = prefix + std::to_string(i);
-    if (stage->mixer == Mixer::kAttention) {
+    if (!rep_mixer) {
       FASTVLM_ASSIGN_OR_RETURN(AttentionTensors read, ReadAttention(reader, block, *stage));
       tensors->attention_blocks.push_back(std::move(read));
     } else {
@@ -129,8 +131,8 @@ Status ReadStages(WeightReader* reader, int64_t stem_channels, VisionConfig* con
                   VisionTensors* tensors) {
   const int64_t stages = reader->CountChildren("vision.stages.");
   if (stages > kMaxStages) {
-    return Error(StatusCode::kUnsupported, "{}: {} stages, expected at most {}",
-                 reader->NameInFile("vision.stem.0.weight"), stages, kMaxStages);
+    return Error(StatusCode::kUnsupported, "{}: {} stages, expected at most {}", reader->path(),
+                 stages, kMaxStages);
   }
   int64_t previous = stem_channels;
   for (int64_t s = 0; s < stages; ++s) {

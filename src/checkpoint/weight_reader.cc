@@ -26,7 +26,7 @@ std::optional<std::string> OurName(const Layout& layout, const std::string& in_f
 std::string ListText(const std::vector<const Tensor*>& tensors) {
   std::string text;
   for (size_t i = 0; i < std::min(tensors.size(), kMaxListed); ++i) {
-    text += (i == 0 ? "" : ", ") + Printable(tensors[i]->name);
+    text += fmt::format("{}{}", i == 0 ? "" : ", ", Printable(tensors[i]->name));
   }
   if (tensors.size() > kMaxListed) text += fmt::format(" and {} more", tensors.size() - kMaxListed);
   return text;

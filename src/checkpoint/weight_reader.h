@@ -23,7 +23,8 @@ class WeightReader {
   // `files` must outlive the reader.
   WeightReader(const TensorFiles& files, Layout layout);
 
-  const std::string& layout() const { return layout_.name; }
+  // Of the file or index, for messages about the whole.
+  const std::string& path() const { return files_.path; }
   bool Has(const std::string& name) const { return tensors_.contains(name); }
 
   // 1 + the largest number that follows `prefix` in our names; 0 if none does.
@@ -59,8 +60,6 @@ class WeightReader {
   // kDataError naming the tensors of the files that nothing has taken, if there are any.
   Status CheckAllTaken() const;
 
-  // How the file spells one of our names.
-  std::string NameInFile(const std::string& name) const;
   // kDataError: "<file>: tensor <name in the file>: <problem>". The tensor must exist.
   Status BadTensor(const std::string& name, std::string_view problem) const;
 
@@ -70,6 +69,8 @@ class WeightReader {
     bool taken = false;
   };
 
+  // How the file spells one of our names.
+  std::string NameInFile(const std::string& name) const;
   Result<const StoredTensor*> Find(const std::string& name) const;
 
   const TensorFiles& files_;

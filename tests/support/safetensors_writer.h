@@ -2,6 +2,9 @@
 #ifndef FASTVLM_TESTS_SUPPORT_SAFETENSORS_WRITER_H_
 #define FASTVLM_TESTS_SUPPORT_SAFETENSORS_WRITER_H_
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -45,13 +48,10 @@ inline std::string SafetensorsPrefix(const TestTensors& tensors) {
   std::string json = R"({"__metadata__":{"format":"pt"})";
   int64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    json += ",\"" + name + "\":{\"dtype\":\"" + tensor.dtype + "\",\"shape\":[";
-    for (size_t i = 0; i < tensor.shape.size(); ++i) {
-      json += (i == 0 ? "" : ",") + std::to_string(tensor.shape[i]);
-    }
-    json += "],\"data_offsets\":[" + std::to_string(offset) + ",";
-    offset += tensor.bytes();
-    json += std::to_string(offset) + "]}";
+    const int64_t end = offset + tensor.bytes();
+    json += fmt::format(R"(,"{}":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", name,
+                        tensor.dtype, fmt::join(tensor.shape, ","), offset, end);
+    offset = end;
   }
   return SafetensorsPrefix(json + "}");
 }

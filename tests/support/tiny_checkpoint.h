@@ -96,7 +96,7 @@ class AppleTensorBuilder {
     int index = 0;
     for (size_t s = 0; s < model_.stages.size(); ++s) {
       const TinyStage& stage = model_.stages[s];
-      const auto next = [&] { return vision + "network." + std::to_string(index++) + "."; };
+      const auto next = [&] { return fmt::format("{}network.{}.", vision, index++); };
       if (s > 0) {
         const std::string down = next();
         AddBoth(down + "proj.0.lkb_reparam", {stage.channels, 1, 7, 7});
@@ -123,7 +123,7 @@ class AppleTensorBuilder {
     Add("model.embed_tokens.weight", {model_.vocab, hidden});
     Add("model.norm.weight", {hidden});
     for (int64_t i = 0; i < model_.layers; ++i) {
-      const std::string layer = "model.layers." + std::to_string(i) + ".";
+      const std::string layer = fmt::format("model.layers.{}.", i);
       Add(layer + "input_layernorm.weight", {hidden});
       AddBoth(layer + "self_attn.q_proj", {hidden, hidden});
       AddBoth(layer + "self_attn.k_proj", {kv, hidden});
@@ -155,7 +155,7 @@ inline TestTensors FastVlmTensors(const TinyModel& model) {
   std::vector<std::string> stage_of;  // by index in Apple's `network`
   for (size_t s = 0; s < model.stages.size(); ++s) {
     const int modules = 1 + (s > 0 ? 1 : 0) + (model.stages[s].position ? 1 : 0);
-    for (int i = 0; i < modules; ++i) stage_of.push_back("stages." + std::to_string(s) + ".");
+    for (int i = 0; i < modules; ++i) stage_of.push_back(fmt::format("stages.{}.", s));
   }
   const std::vector<std::pair<std::regex, std::string>> renames = {
       {std::regex(R"(proj\.([01])\.(lkb_reparam|reparam_conv)\.)"),
@@ -203,34 +203,30 @@ inline TestTensors FastVlmTensors(const TinyModel& model) {
 
 // The fields of Qwen2Config without braces.
 inline std::string TinyDecoderFields(const TinyModel& model) {
-  const auto field = [](const char* name, int64_t value) {
-    return "\"" + std::string(name) + "\": " + std::to_string(value) + ", ";
-  };
-  return field("hidden_size", model.hidden) + field("num_hidden_layers", model.layers) +
-         field("num_attention_heads", model.heads) + field("num_key_value_heads", model.kv_heads) +
-         field("intermediate_size", model.intermediate) + field("vocab_size", model.vocab) +
-         field("max_position_embeddings", 32768) + R"("hidden_act": "silu", )" +
-         R"("rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "use_sliding_window": false, )" +
-         "\"tie_word_embeddings\": " + (model.tied ? "true" : "false");
+  return fmt::format(
+      R"("hidden_size": {}, "num_hidden_layers": {}, "num_attention_heads": {}, )"
+      R"("num_key_value_heads": {}, "intermediate_size": {}, "vocab_size": {}, )"
+      R"("max_position_embeddings": 32768, "hidden_act": "silu", "rms_norm_eps": 1e-06, )"
+      R"("rope_theta": 1000000.0, "use_sliding_window": false, "tie_word_embeddings": {})",
+      model.hidden, model.layers, model.heads, model.kv_heads, model.intermediate, model.vocab,
+      model.tied);
 }
 
 inline std::string AppleConfig(const TinyModel& model) {
-  return R"({"model_type": "llava_qwen2", "mm_projector_type": "mlp2x_gelu", )"
-         R"("mm_vision_tower": "mobileclip_tiny_)" +
-         std::to_string(model.image_size) + R"(", "mm_hidden_size": )" +
-         std::to_string(model.features) +
-         R"(, "mm_use_im_start_end": false, )"
-         R"("tokenizer_model_max_length": 8192, "eos_token_id": 45, )" +
-         TinyDecoderFields(model) + "}";
+  return fmt::format(
+      R"({{"model_type": "llava_qwen2", "mm_projector_type": "mlp2x_gelu", )"
+      R"("mm_vision_tower": "mobileclip_tiny_{}", "mm_hidden_size": {}, )"
+      R"("mm_use_im_start_end": false, "tokenizer_model_max_length": 8192, "eos_token_id": 45, {}}})",
+      model.image_size, model.features, TinyDecoderFields(model));
 }
 
 inline std::string FastVlmConfig(const TinyModel& model) {
   const int64_t side = model.image_size / model.stride();
-  return R"({"model_type": "fast_vlm", "projector_hidden_act": "gelu", "image_seq_length": )" +
-         std::to_string(side * side) +
-         R"(, "vision_config": {"model_type": "timm_wrapper", "architecture": "fastvit_mci3"}, )"
-         R"("text_config": {"model_type": "qwen2", "eos_token_id": 45, )" +
-         TinyDecoderFields(model) + "}}";
+  return fmt::format(
+      R"({{"model_type": "fast_vlm", "projector_hidden_act": "gelu", "image_seq_length": {}, )"
+      R"("vision_config": {{"model_type": "timm_wrapper", "architecture": "fastvit_mci3"}}, )"
+      R"("text_config": {{"model_type": "qwen2", "eos_token_id": 45, {}}}}})",
+      side * side, TinyDecoderFields(model));
 }
 
 inline void WriteAppleCheckpoint(const TemporaryDirectory& directory, const TinyModel& model) {
