@@ -1,0 +1,118 @@
+// Loads checkpoints with the exact names, shapes and dtypes of published models, as sparse files.
+// FASTVLM_KEY_LISTS names a directory of keys-<model>.json files, each an object
+// {"<tensor>": {"shape": [...], "dtype": "..."}}; without it these tests are skipped.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "checkpoint/checkpoint.h"
+#include "support/tiny_checkpoint.h"
+
+namespace fastvlm {
+namespace {
+
+struct PublishedModel {
+  const char* keys;
+  bool fast_vlm;
+  TinyModel text;  // the decoder's sizes; the encoder's are found from the tensors
+  int64_t tensors, projector_parameters, decoder_parameters;
+};
+
+void PrintTo(const PublishedModel& model, std::ostream* out) { *out << model.keys; }
+
+// Of FastViTHD as published, less the 3072 x 768 head that only CLIP training used.
+constexpr int64_t kVisionParameters = 125'073'504 - 3072 * 768;
+
+TinyModel Text(int64_t hidden, int64_t layers, int64_t heads, int64_t kv_heads,
+               int64_t intermediate, int64_t vocab, bool tied) {
+  TinyModel model{.hidden = hidden,
+                  .layers = layers,
+                  .heads = heads,
+                  .kv_heads = kv_heads,
+                  .intermediate = intermediate,
+                  .vocab = vocab,
+                  .tied = tied,
+                  .image_size = 1024};
+  model.stages.resize(5);  // for the stride
+  model.features = 3072;
+  return model;
+}
+
+class KeyListsTest : public ::testing::TestWithParam<PublishedModel> {};
+
+TEST_P(KeyListsTest, MapsCompletely) {
+  const char* key_lists = std::getenv("FASTVLM_KEY_LISTS");
+  if (key_lists == nullptr) GTEST_SKIP() << "FASTVLM_KEY_LISTS is not set";
+  const PublishedModel& model = GetParam();
+  const auto text =
+      ReadTextFile(std::string(key_lists) + "/keys-" + model.keys + ".json", 10'000'000);
+  ASSERT_TRUE(text.ok()) << text.status().message();
+
+  TestTensors tensors;
+  int64_t bytes = 0;
+  const nlohmann::json keys = nlohmann::json::parse(text.value());
+  for (const auto& [name, value] : keys.items()) {
+    TestTensor& tensor = tensors[name];
+    tensor.dtype = value["dtype"];
+    tensor.shape = value["shape"].get<std::vector<int64_t>>();
+    bytes += tensor.bytes();
+  }
+  EXPECT_EQ(static_cast<int64_t>(tensors.size()), model.tensors);
+
+  const TemporaryDirectory directory;
+  const std::string prefix = SafetensorsPrefix(tensors);
+  directory.Write("config.json",
+                  model.fast_vlm ? FastVlmConfig(model.text) : AppleConfig(model.text));
+  directory.Write("model.safetensors", prefix);
+  std::filesystem::resize_file(directory.Path("model.safetensors"),
+                               prefix.size() + static_cast<uintmax_t>(bytes));
+
+  const auto opened = Checkpoint::Open(directory.path());
+  ASSERT_TRUE(opened.ok()) << opened.status().message();
+  const ModelConfig& config = opened.value().config();
+  EXPECT_EQ(config.vision_parameters, kVisionParameters);
+  EXPECT_EQ(config.projector_parameters, model.projector_parameters);
+  EXPECT_EQ(config.decoder_parameters, model.decoder_parameters);
+  EXPECT_EQ(config.vision.image_size, 1024);
+  const int64_t depths[] = {2, 12, 24, 4, 2};
+  ASSERT_EQ(config.vision.stages.size(), 5u);
+  for (size_t s = 0; s < 5; ++s) {
+    EXPECT_EQ(config.vision.stages[s].blocks, depths[s]);
+    EXPECT_EQ(config.vision.stages[s].channels, 96 << s);
+    EXPECT_EQ(config.vision.stages[s].ffn_channels, 4 * 96 << s);
+    EXPECT_EQ(config.vision.stages[s].position_encoding, s >= 3);
+  }
+}
+
+const TinyModel kText05 = Text(896, 24, 14, 2, 4864, 151936, true);
+const TinyModel kText15 = Text(1536, 28, 12, 2, 8960, 151936, true);
+const TinyModel kText7 = Text(3584, 28, 28, 4, 18944, 152064, false);
+
+// fast_vlm pads the vocabulary by 64 rows.
+TinyModel Padded(TinyModel model) {
+  model.vocab += 64;
+  return model;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Published, KeyListsTest,
+    ::testing::Values(PublishedModel{"apple-0.5b", false, kText05, 924, 3'557'120, 494'032'768},
+                      PublishedModel{"apple-1.5b", false, kText15, 972, 7'080'960, 1'543'714'304},
+                      PublishedModel{"apple-7b", false, kText7, 972, 23'862'272, 7'615'616'512},
+                      PublishedModel{"hf-fast_vlm-0.5b", true, Padded(kText05), 923, 3'557'120,
+                                     494'032'768 + 64 * 896},
+                      PublishedModel{"hf-fast_vlm-1.5b", true, Padded(kText15), 971, 7'080'960,
+                                     1'543'714'304 + 64 * 1536},
+                      PublishedModel{"hf-fast_vlm-7b", true, Padded(kText7), 971, 23'862'272,
+                                     7'615'616'512 + 2 * 64 * 3584}),
+    [](const ::testing::TestParamInfo<PublishedModel>& model) {
+      std::string name = model.param.keys;
+      for (char& c : name) c = c == '-' || c == '.' ? '_' : c;
+      return name;
+    });
+
+}  // namespace
+}  // namespace fastvlm
