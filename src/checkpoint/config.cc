@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/file.h"
-#include "checkpoint/json.h"
+#include "base/json.h"
 
 namespace fastvlm {
 namespace {

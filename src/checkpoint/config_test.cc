@@ -252,7 +252,7 @@ TEST_F(ConfigTest, BrokenJson) {
   }
   EXPECT_THAT(read_text("[1]").message(), HasSubstr("expected a JSON object, found array"));
   EXPECT_THAT(read_text(fmt::format(R"({{"a":{})", std::string(100'000, '['))).message(),
-              HasSubstr("nested more than 64 deep"));
+              HasSubstr("nested deeper than the limit of 64"));
   EXPECT_EQ(read_text(std::string(2 << 20, ' ')).code(), StatusCode::kResourceExhausted);
 
   directory_.Remove("config.json");

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "checkpoint/json.h"
+#include "base/json.h"
 
 namespace fastvlm {
 namespace {

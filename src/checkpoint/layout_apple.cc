@@ -1,7 +1,7 @@
 #include <charconv>
 #include <map>
 
-#include "checkpoint/json.h"
+#include "base/json.h"
 #include "checkpoint/layout.h"
 
 namespace fastvlm {

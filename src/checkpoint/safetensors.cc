@@ -7,7 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "checkpoint/json.h"
+#include "base/json.h"
 
 namespace fastvlm {
 namespace {

@@ -3,7 +3,7 @@
 #include <set>
 #include <utility>
 
-#include "checkpoint/json.h"
+#include "base/json.h"
 
 namespace fastvlm {
 namespace {

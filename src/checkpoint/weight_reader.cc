@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "checkpoint/json.h"
+#include "base/json.h"
 
 namespace fastvlm {
 namespace {

@@ -33,7 +33,7 @@ std::vector<uint8_t> PngHeader(uint32_t width, uint32_t height) {
 Status Decode(std::span<const uint8_t> bytes, const std::string& name) {
   // A copy of exactly this size, so that the sanitizer sees any read beyond the end.
   const std::vector<uint8_t> copy(bytes.begin(), bytes.end());
-  const DecodeOptions options = {.max_pixels = 1 << 20, .max_side = 4096};
+  const ImageOptions options = {.max_pixels = 1 << 20, .max_side = 4096};
   const auto image = DecodeImage(copy, name, options);
   if (!image.ok()) {
     EXPECT_TRUE(image.status().message().starts_with(name + ": ")) << image.status().message();

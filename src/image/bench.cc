@@ -18,9 +18,9 @@ constexpr int kWidth = 9248;
 constexpr int kHeight = 6936;
 
 // Smooth shapes with sensor noise: compresses like a photograph of a phone.
-const RgbImage& Photo() {
-  static const RgbImage photo = [] {
-    RgbImage image{kWidth, kHeight, std::vector<uint8_t>(size_t{kWidth} * kHeight * 3)};
+const Image& Photo() {
+  static const Image photo = [] {
+    Image image{kWidth, kHeight, std::vector<uint8_t>(size_t{kWidth} * kHeight * 3)};
     std::minstd_rand random(1);
     size_t i = 0;
     for (int y = 0; y < kHeight; ++y) {
@@ -53,7 +53,7 @@ const std::vector<uint8_t>& PhotoJpeg() {
     jpeg_set_defaults(&jpeg);
     jpeg_set_quality(&jpeg, 95, TRUE);
     jpeg_start_compress(&jpeg, TRUE);
-    RgbImage image = Photo();
+    Image image = Photo();
     while (jpeg.next_scanline < jpeg.image_height) {
       JSAMPROW row = &image.pixels[size_t{jpeg.next_scanline} * kWidth * 3];
       jpeg_write_scanlines(&jpeg, &row, 1);
@@ -94,7 +94,7 @@ BENCHMARK(Pad64MegapixelsTo1024)
     ->MinTime(1);
 
 void Pad12MegapixelsTo1024(benchmark::State& state) {
-  const RgbImage photo{4000, 3000, {Photo().pixels.begin(), Photo().pixels.begin() + 36'000'000}};
+  const Image photo{4000, 3000, {Photo().pixels.begin(), Photo().pixels.begin() + 36'000'000}};
   for (auto _ : state) {
     const auto tensor = Preprocess(photo, 1024, 1024, Fit::kPad);
     FASTVLM_CHECK(tensor.ok());

@@ -150,7 +150,7 @@ Result<Palette> ReadPalette(const ImageSource& source, const BmpHeader& header) 
   return palette;
 }
 
-uint8_t* RowOf(const BmpHeader& header, int64_t stored_row, RgbImage* image) {
+uint8_t* RowOf(const BmpHeader& header, int64_t stored_row, Image* image) {
   const int64_t y = header.top_down ? stored_row : header.height - 1 - stored_row;
   return &image->pixels[static_cast<size_t>(y * header.width) * 3];
 }
@@ -179,7 +179,7 @@ void ReadMaskedRow(const uint8_t* from, const BmpHeader& header, uint8_t* to) {
 }
 
 Status ReadRaw(const ImageSource& source, const BmpHeader& header, const Palette& palette,
-               RgbImage* image) {
+               Image* image) {
   const size_t row_bits = static_cast<size_t>(header.width) * header.bits;
   const size_t stride = (row_bits + 31) / 32 * 4;
   const size_t needed =
@@ -207,7 +207,7 @@ Status ReadRaw(const ImageSource& source, const BmpHeader& header, const Palette
 class RleReader {
  public:
   RleReader(std::span<const uint8_t> data, const BmpHeader& header, const Palette& palette,
-            RgbImage* image)
+            Image* image)
       : data_(data), header_(header), palette_(palette), image_(image) {}
 
   // False when the data end before the picture does.
@@ -271,7 +271,7 @@ class RleReader {
   std::span<const uint8_t> data_;
   const BmpHeader& header_;
   const Palette& palette_;
-  RgbImage* image_;
+  Image* image_;
   size_t position_ = 0;
   int64_t row_ = 0;     // as stored
   int64_t column_ = 0;  // at most the width

@@ -14,11 +14,11 @@ namespace fastvlm {
 struct ImageSource {
   std::span<const uint8_t> bytes;
   const std::string& name;
-  const DecodeOptions& options;
+  const ImageOptions& options;
 };
 
 struct DecodedImage {
-  RgbImage image;
+  Image image;
   int orientation = 1;  // EXIF 1..8, still to be applied
 };
 
@@ -27,7 +27,7 @@ struct DecodedImage {
 Status CheckImageSize(const ImageSource& source, int64_t width, int64_t height);
 
 // Sizes `image` to zeroed pixels after CheckImageSize.
-Status AllocateImage(const ImageSource& source, int64_t width, int64_t height, RgbImage* image);
+Status AllocateImage(const ImageSource& source, int64_t width, int64_t height, Image* image);
 
 Result<DecodedImage> DecodeJpeg(const ImageSource& source);
 Result<DecodedImage> DecodePng(const ImageSource& source);

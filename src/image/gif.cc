@@ -116,7 +116,7 @@ Result<DecodedImage> DecodeGif(const ImageSource& source) {
   const GifImageDesc& frame = gif->Image;
   FASTVLM_RETURN_IF_ERROR(CheckImageSize(source, frame.Width, frame.Height));
   DecodedImage decoded;
-  RgbImage& image = decoded.image;
+  Image& image = decoded.image;
   FASTVLM_RETURN_IF_ERROR(AllocateImage(source, std::max(gif->SWidth, frame.Left + frame.Width),
                                         std::max(gif->SHeight, frame.Top + frame.Height), &image));
   const Palette palette = PaletteOf(*gif);

@@ -1,6 +1,6 @@
 // HEIC and AVIF by libheif, when the build found it. Rotation, mirroring and cropping are part of
 // decoding these formats: libheif applies them, and the EXIF copy of the orientation is ignored, as
-// the format demands. DecodeOptions::orient cannot switch them off: libheif can only leave out all
+// the format demands. ImageOptions::orient cannot switch them off: libheif can only leave out all
 // of them, and without the cropping the codec's padding shows.
 #include "image/decoder.h"
 
@@ -36,7 +36,7 @@ Status HeifError(const ImageSource& source, const heif_error& error) {
                error.message == nullptr ? "no reason given" : error.message);
 }
 
-Status CopyPixels(const ImageSource& source, const heif_image* from, RgbImage* image) {
+Status CopyPixels(const ImageSource& source, const heif_image* from, Image* image) {
   int stride = 0;
   const uint8_t* plane = heif_image_get_plane_readonly(from, heif_channel_interleaved, &stride);
   const int width = heif_image_get_width(from, heif_channel_interleaved);

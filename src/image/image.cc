@@ -86,7 +86,7 @@ Status CheckImageSize(const ImageSource& source, int64_t width, int64_t height) 
     return Error(StatusCode::kDataError, "{}: the image has no pixels ({} x {})", source.name,
                  width, height);
   }
-  const DecodeOptions& options = source.options;
+  const ImageOptions& options = source.options;
   if (width > options.max_side || height > options.max_side) {
     return Error(StatusCode::kResourceExhausted,
                  "{}: {} x {} pixels, but a side may have at most {}. Scale the image down first",
@@ -100,7 +100,7 @@ Status CheckImageSize(const ImageSource& source, int64_t width, int64_t height) 
   return Status();
 }
 
-Status AllocateImage(const ImageSource& source, int64_t width, int64_t height, RgbImage* image) {
+Status AllocateImage(const ImageSource& source, int64_t width, int64_t height, Image* image) {
   FASTVLM_RETURN_IF_ERROR(CheckImageSize(source, width, height));
   image->width = static_cast<int>(width);
   image->height = static_cast<int>(height);
@@ -108,8 +108,8 @@ Status AllocateImage(const ImageSource& source, int64_t width, int64_t height, R
   return Status();
 }
 
-Result<RgbImage> DecodeImage(std::span<const uint8_t> bytes, const std::string& name,
-                             const DecodeOptions& options) {
+Result<Image> DecodeImage(std::span<const uint8_t> bytes, const std::string& name,
+                          const ImageOptions& options) {
   if (bytes.empty()) return Error(StatusCode::kDataError, "{}: the file is empty", name);
   if (bytes.size() > options.max_file_bytes) {
     return Error(StatusCode::kResourceExhausted, "{}: {} bytes, the limit for an image file is {}",

@@ -14,9 +14,6 @@
 
 namespace fastvlm {
 
-using RgbImage = Image;
-using DecodeOptions = ImageOptions;
-
 enum class ImageFormat { kUnknown, kJpeg, kPng, kWebp, kGif, kBmp, kHeif };
 
 // The kind of file by its first bytes, never by its name. kHeif is HEIC or AVIF.
@@ -31,8 +28,8 @@ std::string SupportedImageFormats();
 // Decodes one picture: the first frame of an animation, alpha dropped, no colour management.
 // `name` begins every message. Errors: kDataError (empty, truncated or damaged), kUnsupported (a
 // format or variant this build cannot read), kResourceExhausted (a limit of `options`, or memory).
-Result<RgbImage> DecodeImage(std::span<const uint8_t> bytes, const std::string& name,
-                             const DecodeOptions& options = {});
+Result<Image> DecodeImage(std::span<const uint8_t> bytes, const std::string& name,
+                          const ImageOptions& options = {});
 
 }  // namespace fastvlm
 

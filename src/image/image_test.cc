@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 
 class GoldenDecode : public ::testing::TestWithParam<GoldenFile> {};
 
-int LargestDifference(const RgbImage& a, const RgbImage& b) {
+int LargestDifference(const Image& a, const Image& b) {
   int largest = 0;
   for (size_t i = 0; i < a.pixels.size(); ++i) {
     largest = std::max(largest, std::abs(a.pixels[i] - b.pixels[i]));
@@ -26,7 +26,7 @@ int LargestDifference(const RgbImage& a, const RgbImage& b) {
 TEST_P(GoldenDecode, EqualsPillow) {
   const GoldenFile& file = GetParam();
   if (file.heif() && !HeifSupported()) GTEST_SKIP() << "built without libheif";
-  const RgbImage expected = GoldenPpm("decode/" + file.name + ".ppm");
+  const Image expected = GoldenPpm("decode/" + file.name + ".ppm");
   const auto actual = DecodeImage(GoldenBytes("decode/" + file.name), file.name);
   ASSERT_TRUE(actual.ok()) << actual.status().message();
   ASSERT_EQ(actual->width, expected.width);
@@ -57,7 +57,7 @@ TEST(DecodeImage, GoldenFilesCoverEveryFormat) {
 TEST(DecodeImage, OrientationCanBeSwitchedOff) {
   for (int orientation = 1; orientation <= 8; ++orientation) {
     const std::string name = "decode/orientation" + std::to_string(orientation) + ".jpg";
-    const RgbImage stored = GoldenImage(name, {.orient = false});
+    const Image stored = GoldenImage(name, {.orient = false});
     EXPECT_EQ(stored.pixels, GoldenPpm("decode/orientation1.jpg.ppm").pixels) << name;
     EXPECT_GT(stored.width, stored.height) << name;
   }
@@ -66,7 +66,7 @@ TEST(DecodeImage, OrientationCanBeSwitchedOff) {
 TEST(DecodeImage, HeifIsUprightWhateverTheOption) {
   if (!HeifSupported()) GTEST_SKIP() << "built without libheif";
   for (const char* name : {"decode/orientation6.heic", "decode/orientation6.avif"}) {
-    const RgbImage shown = GoldenImage(name);
+    const Image shown = GoldenImage(name);
     EXPECT_EQ(shown.width, 48) << name;
     EXPECT_EQ(shown.height, 64) << name;
     EXPECT_EQ(GoldenImage(name, {.orient = false}).pixels, shown.pixels) << name;
@@ -96,9 +96,9 @@ TEST(DecodeImage, EveryFormatObeysTheLimits) {
   for (const GoldenFile& file : GoldenFiles()) {
     if (file.heif() && !HeifSupported()) continue;
     const std::vector<uint8_t> bytes = GoldenBytes("decode/" + file.name);
-    for (const DecodeOptions& options :
-         {DecodeOptions{.max_pixels = 23 * 17 - 1}, DecodeOptions{.max_side = 22},
-          DecodeOptions{.max_file_bytes = bytes.size() - 1}}) {
+    for (const ImageOptions& options :
+         {ImageOptions{.max_pixels = 23 * 17 - 1}, ImageOptions{.max_side = 22},
+          ImageOptions{.max_file_bytes = bytes.size() - 1}}) {
       const auto image = DecodeImage(bytes, file.name, options);
       ASSERT_FALSE(image.ok()) << file.name;
       EXPECT_EQ(image.status().code(), StatusCode::kResourceExhausted) << file.name;

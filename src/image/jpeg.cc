@@ -117,7 +117,7 @@ int OrientationOf(const jpeg_decompress_struct& jpeg) {
 
 void ReadRows(JpegReader& reader) {
   jpeg_decompress_struct& jpeg = reader.jpeg;
-  RgbImage& image = reader.decoded.image;
+  Image& image = reader.decoded.image;
   const size_t width = static_cast<size_t>(image.width);
   while (jpeg.output_scanline < jpeg.output_height) {
     uint8_t* row = &image.pixels[jpeg.output_scanline * width * 3];

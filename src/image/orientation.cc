@@ -96,10 +96,10 @@ int ReadExifOrientation(std::span<const uint8_t> exif) {
   return 1;
 }
 
-RgbImage ApplyOrientation(RgbImage image, int orientation) {
+Image ApplyOrientation(Image image, int orientation) {
   FASTVLM_CHECK(orientation >= 1 && orientation <= 8);
   if (orientation == 1) return image;
-  RgbImage result;
+  Image result;
   result.width = orientation >= 5 ? image.height : image.width;
   result.height = orientation >= 5 ? image.width : image.height;
   result.pixels.resize(image.pixels.size());

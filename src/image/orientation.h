@@ -15,7 +15,7 @@ namespace fastvlm {
 int ReadExifOrientation(std::span<const uint8_t> exif);
 
 // The picture as a viewer shows it; width and height swap for 5..8. orientation: 1..8.
-RgbImage ApplyOrientation(RgbImage image, int orientation);
+Image ApplyOrientation(Image image, int orientation);
 
 }  // namespace fastvlm
 

@@ -72,9 +72,9 @@ TEST(ApplyOrientation, MovesPixelsAsTheStandardSays) {
       {1, 2, 3, 4, 5, 6}, {3, 2, 1, 6, 5, 4}, {6, 5, 4, 3, 2, 1}, {4, 5, 6, 1, 2, 3},
       {1, 4, 2, 5, 3, 6}, {4, 1, 5, 2, 6, 3}, {6, 3, 5, 2, 4, 1}, {3, 6, 2, 5, 1, 4}};
   for (int orientation = 1; orientation <= 8; ++orientation) {
-    RgbImage image{3, 2, {}};
+    Image image{3, 2, {}};
     for (uint8_t i = 1; i <= 6; ++i) image.pixels.insert(image.pixels.end(), 3, i);
-    const RgbImage result = ApplyOrientation(image, orientation);
+    const Image result = ApplyOrientation(image, orientation);
     EXPECT_EQ(result.width, orientation >= 5 ? 2 : 3);
     EXPECT_EQ(result.height, orientation >= 5 ? 3 : 2);
     std::vector<uint8_t> firsts;
@@ -85,11 +85,11 @@ TEST(ApplyOrientation, MovesPixelsAsTheStandardSays) {
 
 TEST(ApplyOrientation, InversesUndoEachOtherBeyondOneBlock) {
   TestRandom random;
-  RgbImage image{75, 41, std::vector<uint8_t>(75 * 41 * 3)};
+  Image image{75, 41, std::vector<uint8_t>(75 * 41 * 3)};
   for (uint8_t& value : image.pixels) value = static_cast<uint8_t>(random.Integer(0, 255));
   constexpr int kInverse[9] = {0, 1, 2, 3, 4, 5, 8, 7, 6};
   for (int orientation = 1; orientation <= 8; ++orientation) {
-    const RgbImage back =
+    const Image back =
         ApplyOrientation(ApplyOrientation(image, orientation), kInverse[orientation]);
     EXPECT_EQ(back.width, image.width);
     EXPECT_EQ(back.pixels, image.pixels) << orientation;

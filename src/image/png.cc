@@ -77,7 +77,7 @@ void ReadPixels(PngReader& reader) {
   png_set_strip_alpha(png);
   const int passes = png_set_interlace_handling(png);
   png_read_update_info(png, reader.info);
-  RgbImage& image = reader.decoded.image;
+  Image& image = reader.decoded.image;
   const size_t row_bytes = static_cast<size_t>(image.width) * 3;
   if (png_get_rowbytes(png, reader.info) != row_bytes) png_error(png, "unexpected row size");
   for (int pass = 0; pass < passes; ++pass) {

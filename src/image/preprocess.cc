@@ -53,7 +53,7 @@ Axes CropAxes(int64_t width, int64_t height, int target_width, int target_height
   return axes;
 }
 
-Axes AxesOf(const RgbImage& image, int height, int width, Fit fit) {
+Axes AxesOf(const Image& image, int height, int width, Fit fit) {
   switch (fit) {
     case Fit::kPad:
       return PadAxes(image.width, image.height, width, height);
@@ -67,7 +67,7 @@ Axes AxesOf(const RgbImage& image, int height, int width, Fit fit) {
 
 }  // namespace
 
-Result<RgbImage> FitImage(const RgbImage& image, int height, int width, Fit fit, ThreadPool* pool) {
+Result<Image> FitImage(const Image& image, int height, int width, Fit fit, ThreadPool* pool) {
   if (image.width <= 0 || image.height <= 0 ||
       image.pixels.size() / 3 != static_cast<size_t>(image.width) * image.height ||
       image.pixels.size() % 3 != 0) {
@@ -89,9 +89,9 @@ Result<RgbImage> FitImage(const RgbImage& image, int height, int width, Fit fit,
   }
 }
 
-Result<PixelTensor> Preprocess(const RgbImage& image, int height, int width, Fit fit,
+Result<PixelTensor> Preprocess(const Image& image, int height, int width, Fit fit,
                                ThreadPool* pool) {
-  FASTVLM_ASSIGN_OR_RETURN(const RgbImage fitted, FitImage(image, height, width, fit, pool));
+  FASTVLM_ASSIGN_OR_RETURN(const Image fitted, FitImage(image, height, width, fit, pool));
   PixelTensor tensor;
   tensor.height = height;
   tensor.width = width;

@@ -17,14 +17,14 @@ struct PixelTensor {
 };
 
 // The 8-bit half of Preprocess: [height, width, 3] levels.
-Result<RgbImage> FitImage(const RgbImage& image, int height, int width, Fit fit,
-                          ThreadPool* pool = nullptr);
+Result<Image> FitImage(const Image& image, int height, int width, Fit fit,
+                       ThreadPool* pool = nullptr);
 
 // Fits `image` to height x width with Pillow's bicubic and scales it to [0, 1]. FastVLM uses no
 // mean and no standard deviation. Errors: kInvalidArgument for an empty image, a target side
 // outside 1..16384 or a buffer that does not match the image's size. The result does not depend on
 // `pool`, which may be null.
-Result<PixelTensor> Preprocess(const RgbImage& image, int height, int width, Fit fit,
+Result<PixelTensor> Preprocess(const Image& image, int height, int width, Fit fit,
                                ThreadPool* pool = nullptr);
 
 }  // namespace fastvlm

@@ -30,7 +30,7 @@ TEST(FitImage, EqualsPillowInEveryCase) {
   int cases = 0;
   ThreadPool pool(2);
   while (manifest >> source >> fit >> std::dec >> height >> width >> std::hex >> hash) {
-    const RgbImage image = GoldenImage("preprocess/" + source + ".png");
+    const Image image = GoldenImage("preprocess/" + source + ".png");
     const auto fitted =
         FitImage(image, height, width, FitOf(fit), cases % 2 == 0 ? nullptr : &pool);
     ASSERT_TRUE(fitted.ok()) << fitted.status().message();
@@ -46,8 +46,8 @@ TEST(FitImage, EqualsPillowPixelByPixel) {
   for (const std::string& source : {std::string("37x61"), std::string("301x97")}) {
     for (const std::string& fit :
          {std::string("pad"), std::string("crop"), std::string("stretch")}) {
-      const RgbImage image = GoldenImage("preprocess/" + source + ".png");
-      const RgbImage expected = GoldenImage("preprocess/" + source + "_" + fit + "_64x64.png");
+      const Image image = GoldenImage("preprocess/" + source + ".png");
+      const Image expected = GoldenImage("preprocess/" + source + "_" + fit + "_64x64.png");
       const auto actual = FitImage(image, 64, 64, FitOf(fit));
       ASSERT_TRUE(actual.ok());
       EXPECT_EQ(actual->pixels, expected.pixels) << source << " " << fit;
@@ -56,7 +56,7 @@ TEST(FitImage, EqualsPillowPixelByPixel) {
 }
 
 TEST(Preprocess, ValuesAreLevelsOver255) {
-  const RgbImage image = GoldenImage("preprocess/37x61.png");
+  const Image image = GoldenImage("preprocess/37x61.png");
   const auto fitted = FitImage(image, 128, 64, Fit::kPad);
   const auto tensor = Preprocess(image, 128, 64, Fit::kPad);
   ASSERT_TRUE(fitted.ok() && tensor.ok());
@@ -71,8 +71,7 @@ TEST(Preprocess, ValuesAreLevelsOver255) {
 // A padded square of 2.7 GB, and a resized picture of 10 GB before its crop: neither is stored.
 TEST(FitImage, ExtremeShapesNeedNoExtremeMemory) {
   for (const auto& [width, height] : {std::pair(30'000, 10), std::pair(30, 100'000)}) {
-    RgbImage image{width, height,
-                   std::vector<uint8_t>(static_cast<size_t>(width) * height * 3, 255)};
+    Image image{width, height, std::vector<uint8_t>(static_cast<size_t>(width) * height * 3, 255)};
     for (Fit fit : {Fit::kPad, Fit::kCrop, Fit::kStretch}) {
       const auto fitted = FitImage(image, 256, 256, fit);
       ASSERT_TRUE(fitted.ok()) << fitted.status().message();
@@ -85,16 +84,15 @@ TEST(FitImage, ExtremeShapesNeedNoExtremeMemory) {
 }
 
 TEST(FitImage, RefusesWhatItCannotDo) {
-  const RgbImage image{2, 2, std::vector<uint8_t>(12)};
+  const Image image{2, 2, std::vector<uint8_t>(12)};
   for (const auto& [height, width] : {std::pair(0, 64), std::pair(64, -1), std::pair(20'000, 64)}) {
     EXPECT_EQ(FitImage(image, height, width, Fit::kPad).status().code(),
               StatusCode::kInvalidArgument);
   }
-  const RgbImage short_buffer{2, 2, std::vector<uint8_t>(11)};
+  const Image short_buffer{2, 2, std::vector<uint8_t>(11)};
   EXPECT_EQ(Preprocess(short_buffer, 64, 64, Fit::kPad).status().code(),
             StatusCode::kInvalidArgument);
-  EXPECT_EQ(Preprocess(RgbImage(), 64, 64, Fit::kPad).status().code(),
-            StatusCode::kInvalidArgument);
+  EXPECT_EQ(Preprocess(Image(), 64, 64, Fit::kPad).status().code(), StatusCode::kInvalidArgument);
 }
 
 }  // namespace

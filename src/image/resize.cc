@@ -151,8 +151,8 @@ void AddRow(const uint8_t* row, int32_t weight, size_t size, int32_t* sums) {
 
 // Result rows [first, last): every image row they need is filtered once and added to the sums of
 // the rows it belongs to. Integer sums, so the order does not matter.
-void ResizeRows(const RgbImage& image, const RowFilter& filter, const AxisWeights& vertical,
-                int first, int last, Scratch& scratch, RgbImage* result) {
+void ResizeRows(const Image& image, const RowFilter& filter, const AxisWeights& vertical, int first,
+                int last, Scratch& scratch, Image* result) {
   const size_t row_size = static_cast<size_t>(filter.count()) * 3;
   scratch.sums.assign(row_size * static_cast<size_t>(last - first), kHalf);
   int begin = image.height;
@@ -180,13 +180,13 @@ void ResizeRows(const RgbImage& image, const RowFilter& filter, const AxisWeight
 
 }  // namespace
 
-RgbImage ResizeBicubic(const RgbImage& image, const ResizeAxis& horizontal,
-                       const ResizeAxis& vertical, ThreadPool* pool) {
+Image ResizeBicubic(const Image& image, const ResizeAxis& horizontal, const ResizeAxis& vertical,
+                    ThreadPool* pool) {
   FASTVLM_CHECK(image.width > 0 && image.height > 0);
   // Pillow skips a pass that keeps the size; there the weights are a single 2^22, the same pixels.
   const RowFilter filter(image.width, horizontal);
   const AxisWeights columns = ComputeWeights(image.height, vertical);
-  RgbImage result;
+  Image result;
   result.width = horizontal.count;
   result.height = vertical.count;
   result.pixels.resize(static_cast<size_t>(result.width) * result.height * 3);

@@ -29,8 +29,8 @@ struct ResizeAxis {
 // BICUBIC and no reducing_gap: 9.4 to 12 always, 13 where it does not swap the passes, which it
 // does for some pairs of different scales and, in all cases tried, never for equal ones. `pool` may
 // be null; the result does not depend on it. The image must not be empty.
-RgbImage ResizeBicubic(const RgbImage& image, const ResizeAxis& horizontal,
-                       const ResizeAxis& vertical, ThreadPool* pool = nullptr);
+Image ResizeBicubic(const Image& image, const ResizeAxis& horizontal, const ResizeAxis& vertical,
+                    ThreadPool* pool = nullptr);
 
 }  // namespace fastvlm
 

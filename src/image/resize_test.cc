@@ -7,8 +7,8 @@
 namespace fastvlm {
 namespace {
 
-RgbImage RandomImage(TestRandom& random, int width, int height) {
-  RgbImage image{width, height, std::vector<uint8_t>(static_cast<size_t>(width) * height * 3)};
+Image RandomImage(TestRandom& random, int width, int height) {
+  Image image{width, height, std::vector<uint8_t>(static_cast<size_t>(width) * height * 3)};
   for (uint8_t& value : image.pixels) {
     // Half of the values at the ends of the range, so that overshoot is clipped.
     const int level = random.Integer(-128, 383);
@@ -19,8 +19,8 @@ RgbImage RandomImage(TestRandom& random, int width, int height) {
 
 ResizeAxis Whole(int source, int target) { return {source, 0, target, 0, target}; }
 
-RgbImage Crop(const RgbImage& image, int left, int top, int width, int height) {
-  RgbImage result{width, height, {}};
+Image Crop(const Image& image, int left, int top, int width, int height) {
+  Image result{width, height, {}};
   for (int y = top; y < top + height; ++y) {
     const auto row =
         image.pixels.begin() + (static_cast<std::ptrdiff_t>(y) * image.width + left) * 3;
@@ -30,8 +30,8 @@ RgbImage Crop(const RgbImage& image, int left, int top, int width, int height) {
 }
 
 // The image pasted on black, really stored.
-RgbImage Paste(const RgbImage& image, int left, int top, int width, int height) {
-  RgbImage result{width, height, std::vector<uint8_t>(static_cast<size_t>(width) * height * 3)};
+Image Paste(const Image& image, int left, int top, int width, int height) {
+  Image result{width, height, std::vector<uint8_t>(static_cast<size_t>(width) * height * 3)};
   for (int y = 0; y < image.height; ++y) {
     std::copy_n(image.pixels.begin() + std::ptrdiff_t{y} * image.width * 3, image.width * 3,
                 result.pixels.begin() + (std::ptrdiff_t{y + top} * width + left) * 3);
@@ -41,7 +41,7 @@ RgbImage Paste(const RgbImage& image, int left, int top, int width, int height) 
 
 TEST(ResizeBicubic, SameSizeIsACopy) {
   TestRandom random;
-  const RgbImage image = RandomImage(random, 37, 21);
+  const Image image = RandomImage(random, 37, 21);
   EXPECT_EQ(ResizeBicubic(image, Whole(37, 37), Whole(21, 21)).pixels, image.pixels);
 }
 
@@ -56,12 +56,12 @@ TEST(ResizeBicubic, VirtualCanvasEqualsAStoredOne) {
     const int canvas_height = top + height + random.Integer(0, 50);
     const int out_width = random.Integer(1, 100);
     const int out_height = random.Integer(1, 100);
-    const RgbImage image = RandomImage(random, width, height);
-    const RgbImage expected =
+    const Image image = RandomImage(random, width, height);
+    const Image expected =
         ResizeBicubic(Paste(image, left, top, canvas_width, canvas_height),
                       Whole(canvas_width, out_width), Whole(canvas_height, out_height));
-    const RgbImage actual = ResizeBicubic(image, {canvas_width, left, out_width, 0, out_width},
-                                          {canvas_height, top, out_height, 0, out_height});
+    const Image actual = ResizeBicubic(image, {canvas_width, left, out_width, 0, out_width},
+                                       {canvas_height, top, out_height, 0, out_height});
     ASSERT_EQ(actual.pixels, expected.pixels) << width << "x" << height << " round " << round;
   }
 }
@@ -69,36 +69,36 @@ TEST(ResizeBicubic, VirtualCanvasEqualsAStoredOne) {
 TEST(ResizeBicubic, PartOfTheResultEqualsTheCroppedWhole) {
   TestRandom random;
   for (int round = 0; round < 60; ++round) {
-    const RgbImage image = RandomImage(random, random.Integer(1, 90), random.Integer(1, 90));
+    const Image image = RandomImage(random, random.Integer(1, 90), random.Integer(1, 90));
     const int width = random.Integer(1, 120);
     const int height = random.Integer(1, 120);
     const int left = random.Integer(0, width - 1);
     const int top = random.Integer(0, height - 1);
     const int part_width = random.Integer(1, width - left);
     const int part_height = random.Integer(1, height - top);
-    const RgbImage whole =
+    const Image whole =
         ResizeBicubic(image, Whole(image.width, width), Whole(image.height, height));
-    const RgbImage part = ResizeBicubic(image, {image.width, 0, width, left, part_width},
-                                        {image.height, 0, height, top, part_height});
+    const Image part = ResizeBicubic(image, {image.width, 0, width, left, part_width},
+                                     {image.height, 0, height, top, part_height});
     ASSERT_EQ(part.pixels, Crop(whole, left, top, part_width, part_height).pixels);
   }
 }
 
 TEST(ResizeBicubic, DoesNotDependOnThreads) {
   TestRandom random;
-  const RgbImage image = RandomImage(random, 301, 517);
-  const RgbImage expected = ResizeBicubic(image, Whole(301, 256), Whole(517, 200));
+  const Image image = RandomImage(random, 301, 517);
+  const Image expected = ResizeBicubic(image, Whole(301, 256), Whole(517, 200));
   for (int threads : {1, 2, 3, 7}) {
     ThreadPool pool(threads);
-    const RgbImage actual = ResizeBicubic(image, Whole(301, 256), Whole(517, 200), &pool);
+    const Image actual = ResizeBicubic(image, Whole(301, 256), Whole(517, 200), &pool);
     EXPECT_EQ(actual.pixels, expected.pixels) << threads;
   }
 }
 
 TEST(ResizeBicubic, FlatImagesStayFlat) {
   for (uint8_t level : {uint8_t{0}, uint8_t{1}, uint8_t{128}, uint8_t{255}}) {
-    RgbImage image{5000, 3, std::vector<uint8_t>(5000 * 3 * 3, level)};
-    const RgbImage result = ResizeBicubic(image, Whole(5000, 7), Whole(3, 50));
+    Image image{5000, 3, std::vector<uint8_t>(5000 * 3 * 3, level)};
+    const Image result = ResizeBicubic(image, Whole(5000, 7), Whole(3, 50));
     EXPECT_EQ(result.pixels, std::vector<uint8_t>(7 * 50 * 3, level));
   }
 }

@@ -25,19 +25,19 @@ inline std::vector<uint8_t> GoldenBytes(const std::string& name) {
   return bytes.ok() ? *bytes : std::vector<uint8_t>();
 }
 
-inline RgbImage GoldenImage(const std::string& name, const DecodeOptions& options = {}) {
+inline Image GoldenImage(const std::string& name, const ImageOptions& options = {}) {
   auto image = DecodeImage(GoldenBytes(name), name, options);
   EXPECT_TRUE(image.ok()) << image.status().message();
-  return image.ok() ? *image : RgbImage();
+  return image.ok() ? *image : Image();
 }
 
 // A binary PPM as make_image_golden.py writes it.
-inline RgbImage GoldenPpm(const std::string& name) {
+inline Image GoldenPpm(const std::string& name) {
   const std::vector<uint8_t> bytes = GoldenBytes(name);
   std::istringstream text(std::string(bytes.begin(), bytes.end()));
   std::string magic;
   int levels = 0;
-  RgbImage image;
+  Image image;
   text >> magic >> image.width >> image.height >> levels;
   const size_t start = static_cast<size_t>(text.tellg()) + 1;
   image.pixels.assign(bytes.begin() + static_cast<std::ptrdiff_t>(start), bytes.end());

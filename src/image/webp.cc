@@ -25,7 +25,7 @@ int ReadOrientation(const WebPDemuxer* demuxer) {
   return orientation;
 }
 
-Status DecodeFrame(const ImageSource& source, const WebPIterator& frame, RgbImage* image) {
+Status DecodeFrame(const ImageSource& source, const WebPIterator& frame, Image* image) {
   int width = 0;
   int height = 0;
   const bool known = WebPGetInfo(frame.fragment.bytes, frame.fragment.size, &width, &height) != 0;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/json.h"
 #include "text/byte_alphabet.h"
-#include "text/json_file.h"
 #include "text/stream_decoder.h"
 #include "text/unicode.h"
 #include "text/word_splitter.h"
@@ -24,7 +24,7 @@ Result<TokenMap> JoinTokens(const Vocabulary& vocabulary, const std::string& sou
       return Error(
           StatusCode::kDataError,
           "{}: token {} has two ids, {} and {}; the tokenizer files do not belong together", source,
-          QuoteForMessage(token.content), entry->second, token.id);
+          Quoted(token.content), entry->second, token.id);
     }
   }
   return ids;
@@ -36,7 +36,7 @@ Result<std::vector<const std::string*>> IndexById(const TokenMap& ids, const std
   for (const auto& [spelling, id] : ids) {
     if (id < 0 || id > kMaxTokenId) {
       return Error(StatusCode::kDataError, "{}: token {}: expected an id in 0..{}, found {}",
-                   source, QuoteForMessage(spelling), kMaxTokenId, id);
+                   source, Quoted(spelling), kMaxTokenId, id);
     }
     highest = std::max(highest, id);
   }
@@ -46,7 +46,7 @@ Result<std::vector<const std::string*>> IndexById(const TokenMap& ids, const std
       return Error(StatusCode::kDataError,
                    "{}: id {} belongs to two tokens, {} and {}; the tokenizer files are damaged or "
                    "do not belong together",
-                   source, id, QuoteForMessage(*spellings[id]), QuoteForMessage(spelling));
+                   source, id, Quoted(*spellings[id]), Quoted(spelling));
     }
     spellings[id] = &spelling;
   }
@@ -85,8 +85,7 @@ Status AddMerges(const Vocabulary& vocabulary, const std::string& source,
         return Error(StatusCode::kDataError,
                      "{}: merge {} ({} {}): {} is not in the vocabulary; vocabulary and merges are "
                      "damaged or do not belong together",
-                     source, rank, QuoteForMessage(left), QuoteForMessage(right),
-                     QuoteForMessage(*spellings[i]));
+                     source, rank, Quoted(left), Quoted(right), Quoted(*spellings[i]));
       }
       ids[i] = token->second;
     }

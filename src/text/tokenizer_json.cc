@@ -2,7 +2,7 @@
 // pipeline (NFC, the split rule, byte-level BPE), since that is the one implemented here.
 #include <nlohmann/json.hpp>
 
-#include "text/json_file.h"
+#include "base/json.h"
 #include "text/vocabulary.h"
 #include "text/word_splitter.h"
 
@@ -18,7 +18,7 @@ Status WrongKind(const std::string& path, std::string_view field, std::string_vi
   return Error(StatusCode::kUnsupported,
                "{}: {}: expected {}, found {}; only tokenizers of the Qwen2 and Qwen2.5 kind can "
                "be read",
-               path, field, expected, QuoteForMessage(text));
+               path, field, expected, Quoted(text));
 }
 
 // `object`[`name`] equals `value`; absent or null counts as `fallback`.

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/file.h"
-#include "text/json_file.h"
+#include "base/json.h"
 #include "text/unicode.h"
 
 namespace fastvlm {
@@ -16,7 +16,7 @@ using nlohmann::json;
 constexpr size_t kMaxAddedTokenBytes = 1024;
 
 Result<std::vector<std::pair<std::string, std::string>>> ReadMerges(const std::string& path) {
-  FASTVLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxJsonBytes));
+  FASTVLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxVocabularyBytes));
   if (!IsValidUtf8(text)) {
     return Error(StatusCode::kDataError, "{}: not UTF-8 text; fetch it again", path);
   }
@@ -57,14 +57,14 @@ void CollectSpecialTokens(const json& object, std::set<std::string>* contents) {
 // added_tokens.json: {content: id}.
 Result<std::vector<AddedToken>> ReadAddedTokens(const std::string& directory, const json* config) {
   const std::string path = directory + "/added_tokens.json";
-  FASTVLM_ASSIGN_OR_RETURN(const json object, ReadJsonObject(path));
+  FASTVLM_ASSIGN_OR_RETURN(const json object, ReadJsonObject(path, kMaxVocabularyBytes));
   FASTVLM_RETURN_IF_ERROR(CheckAddedTokenCount(object.size(), path));
   std::set<std::string> special;
   if (config != nullptr) CollectSpecialTokens(*config, &special);
   const std::string map_path = directory + "/special_tokens_map.json";
   const bool has_map = FileExists(map_path);
   if (has_map) {
-    FASTVLM_ASSIGN_OR_RETURN(const json map, ReadJsonObject(map_path));
+    FASTVLM_ASSIGN_OR_RETURN(const json map, ReadJsonObject(map_path, kMaxVocabularyBytes));
     CollectSpecialTokens(map, &special);
   }
   std::vector<AddedToken> tokens;
@@ -119,7 +119,7 @@ Result<Vocabulary> ReadSeparateFiles(const std::string& directory, const json* c
                  FileExists(merges_path) ? "there" : "not there");
   }
   Vocabulary vocabulary;
-  FASTVLM_ASSIGN_OR_RETURN(const json tokens, ReadJsonObject(vocab_path));
+  FASTVLM_ASSIGN_OR_RETURN(const json tokens, ReadJsonObject(vocab_path, kMaxVocabularyBytes));
   FASTVLM_ASSIGN_OR_RETURN(vocabulary.tokens, ParseTokenIds(tokens, vocab_path, "the file"));
   FASTVLM_ASSIGN_OR_RETURN(vocabulary.merges, ReadMerges(merges_path));
   if (FileExists(directory + "/added_tokens.json")) {
@@ -149,13 +149,13 @@ Status CheckAddedTokenCount(size_t count, const std::string& path) {
 Result<int32_t> ParseTokenId(const json& id, const std::string& path, std::string_view token) {
   if (!id.is_number_integer()) {
     return Error(StatusCode::kDataError, "{}: token {}: expected an integer id, found {}", path,
-                 QuoteForMessage(token), id.type_name());
+                 Quoted(token), id.type_name());
   }
   const bool fits = id.is_number_unsigned() ? id.get<uint64_t>() <= uint64_t{kMaxTokenId}
                                             : id.get<int64_t>() >= 0;
   if (!fits || id.get<int64_t>() > kMaxTokenId) {
     return Error(StatusCode::kDataError, "{}: token {}: expected an id in 0..{}, found {}", path,
-                 QuoteForMessage(token), kMaxTokenId, id.dump());
+                 Quoted(token), kMaxTokenId, id.dump());
   }
   return id.get<int32_t>();
 }
@@ -198,7 +198,7 @@ Result<AddedToken> ParseAddedToken(const json& token, int32_t id, const std::str
     return Error(StatusCode::kUnsupported,
                  "{}: added token {} has single_word set, which is not supported; no FastVLM "
                  "checkpoint uses it",
-                 path, QuoteForMessage(added.content));
+                 path, Quoted(added.content));
   }
   return added;
 }
@@ -210,7 +210,7 @@ Result<std::pair<std::string, std::string>> ParseMerge(std::string_view line,
       line.find(' ', space + 1) != std::string_view::npos) {
     return Error(StatusCode::kDataError,
                  "{}: merge {}: expected two tokens separated by one space, found {}", path, number,
-                 QuoteForMessage(line));
+                 Quoted(line));
   }
   return std::pair(std::string(line.substr(0, space)), std::string(line.substr(space + 1)));
 }
@@ -223,12 +223,12 @@ Result<Vocabulary> ReadVocabulary(const std::string& directory) {
   const std::string config_path = directory + "/tokenizer_config.json";
   const bool has_config = FileExists(config_path);
   if (has_config) {
-    FASTVLM_ASSIGN_OR_RETURN(config, ReadJsonObject(config_path));
+    FASTVLM_ASSIGN_OR_RETURN(config, ReadJsonObject(config_path, kMaxVocabularyBytes));
   }
   Vocabulary vocabulary;
   const std::string json_path = directory + "/tokenizer.json";
   if (FileExists(json_path)) {
-    FASTVLM_ASSIGN_OR_RETURN(const json root, ReadJsonObject(json_path));
+    FASTVLM_ASSIGN_OR_RETURN(const json root, ReadJsonObject(json_path, kMaxVocabularyBytes));
     FASTVLM_ASSIGN_OR_RETURN(vocabulary, ParseTokenizerJson(root, json_path));
   } else {
     FASTVLM_ASSIGN_OR_RETURN(vocabulary,

@@ -14,6 +14,7 @@
 
 namespace fastvlm {
 
+inline constexpr size_t kMaxVocabularyBytes = size_t{64} << 20;  // of a file; Qwen's have 11 MB
 inline constexpr int32_t kMaxTokenId = (1 << 24) - 1;  // published vocabularies end below 2^18
 
 struct StringHash {

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "text/json_file.h"
+#include "base/json.h"
 #include "text/tokenizer.h"
 
 namespace fastvlm {
@@ -37,7 +37,7 @@ class VocabularyTest : public ::testing::Test {
     std::ofstream(directory_ + "/" + name, std::ios::binary) << text;
   }
   std::string Read(const std::string& name) {
-    return ReadTextFile(directory_ + "/" + name, kMaxJsonBytes).value();
+    return ReadTextFile(directory_ + "/" + name, kMaxVocabularyBytes).value();
   }
   // Applies `change` to the good tokenizer.json.
   void ChangeJson(const std::function<void(json&)>& change) {
@@ -163,7 +163,7 @@ TEST_F(VocabularyTest, BrokenJson) {
 TEST_F(VocabularyTest, LimitsOfSizeAndNesting) {
   Write("tokenizer.json", "{\"a\": " + std::string(1000000, '['));
   ExpectError(StatusCode::kResourceExhausted, "nested deeper than the limit of 64");
-  Write("tokenizer.json", std::string(kMaxJsonBytes + 1, ' '));
+  Write("tokenizer.json", std::string(kMaxVocabularyBytes + 1, ' '));
   ExpectError(StatusCode::kResourceExhausted, "more than the limit of");
   std::string values = "{\"a\": [0";
   for (size_t i = 0; i < kMaxJsonValues; ++i) values += ",0";

@@ -1,4 +1,4 @@
-#include "checkpoint/json.h"
+#include "base/json.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,47 +10,60 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kMaxDepth = 64;
 constexpr size_t kMaxShown = 200;  // bytes of file contents in a message
 
-// Deepest nesting of arrays and objects, counted before parsing: some of the JSON library's
-// functions recurse.
-int NestingDepth(std::string_view text) {
+// Counts values and nesting before anything is built: some of the JSON library's functions recurse.
+Status CheckShape(std::string_view text, const std::string& path) {
+  size_t values = 0;
   int depth = 0;
-  int deepest = 0;
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (in_string) {
       if (c == '\\') ++i;
-      in_string = c != '"';
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == '}' || c == ']') {
-      --depth;
+      if (c == '"') in_string = false;
+      continue;
+    }
+    if (c == '"') in_string = true;
+    if (c == '[' || c == '{') ++depth;
+    if (c == ']' || c == '}') --depth;
+    if (c == '[' || c == '{' || c == ',') ++values;
+    if (depth > kMaxJsonDepth) {
+      return Error(StatusCode::kResourceExhausted,
+                   "{}: JSON nested deeper than the limit of {} (at byte {})", path, kMaxJsonDepth,
+                   i);
+    }
+    if (values > kMaxJsonValues) {
+      return Error(StatusCode::kResourceExhausted, "{}: more than the limit of {} JSON values",
+                   path, kMaxJsonValues);
     }
   }
-  return deepest;
+  return {};
 }
 
 }  // namespace
 
 Result<json> ReadJsonObject(const std::string& path, size_t max_bytes) {
   FASTVLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, max_bytes));
-  if (NestingDepth(text) > kMaxDepth) {
-    return Error(StatusCode::kDataError, "{}: JSON nested more than {} deep", path, kMaxDepth);
-  }
-  std::string message = "not valid JSON";
+  FASTVLM_RETURN_IF_ERROR(CheckShape(text, path));
   try {
     json value = json::parse(text);
     if (value.is_object()) return value;
-    message = fmt::format("expected a JSON object, found {}", value.type_name());
-  } catch (const json::exception& exception) {
-    message = fmt::format("not valid JSON: {}", Printable(exception.what()));
+    return Error(StatusCode::kDataError, "{}: expected a JSON object, found {} {}", path,
+                 value.type_name(), Printable(text));
+  } catch (const json::parse_error& error) {
+    return Error(
+        StatusCode::kDataError,
+        "{}: not valid JSON at byte {} of {}; the file is damaged or cut off, fetch it again", path,
+        error.byte, text.size());
+  } catch (const json::exception& error) {
+    return Error(StatusCode::kDataError, "{}: not valid JSON: {}", path, Printable(error.what()));
   }
-  return Error(StatusCode::kDataError, "{}: {}", path, message);
+}
+
+const json* FindMember(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
 std::string Printable(std::string_view text) {
@@ -66,14 +79,13 @@ std::string Printable(std::string_view text) {
   return shown;
 }
 
+std::string Quoted(std::string_view text) { return fmt::format("\"{}\"", Printable(text)); }
+
 std::string JsonText(const json& value) {
   return Printable(value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
-const json* JsonFields::Find(const char* name) const {
-  const auto found = object_.find(name);
-  return found == object_.end() || found->is_null() ? nullptr : &*found;
-}
+const json* JsonFields::Find(const char* name) const { return FindMember(object_, name); }
 
 std::string JsonFields::ValueText(const char* name) const {
   const json* value = Find(name);

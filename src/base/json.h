@@ -1,6 +1,6 @@
-// JSON files of a checkpoint: bounded in size and depth, and read without exceptions.
-#ifndef FASTVLM_CHECKPOINT_JSON_H_
-#define FASTVLM_CHECKPOINT_JSON_H_
+// JSON files, bounded in size, depth and number of values, and read without exceptions.
+#ifndef FASTVLM_BASE_JSON_H_
+#define FASTVLM_BASE_JSON_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -14,15 +14,24 @@
 
 namespace fastvlm {
 
-// The object a JSON file holds. kDataError if it is not valid JSON, not an object, or nested more
-// than 64 deep; the errors of ReadTextFile otherwise.
+// Limits that keep a file from exhausting the stack or memory; Qwen's tokenizer.json has 0.6 M
+// values.
+inline constexpr int kMaxJsonDepth = 64;
+inline constexpr size_t kMaxJsonValues = size_t{4} << 20;
+
+// The object a JSON file holds. kDataError if it is not valid JSON or not an object,
+// kResourceExhausted beyond the limits; the errors of ReadTextFile otherwise.
 Result<nlohmann::json> ReadJsonObject(const std::string& path, size_t max_bytes);
+
+// Member `name` of `object`, or nullptr if it is absent or null.
+const nlohmann::json* FindMember(const nlohmann::json& object, const char* name);
 
 // A value as a message shows it, cut if it is long.
 std::string JsonText(const nlohmann::json& value);
 
 // Untrusted text as a message shows it: control characters replaced, cut if it is long.
 std::string Printable(std::string_view text);
+std::string Quoted(std::string_view text);  // the same between quotation marks
 
 // The fields of one JSON object by name. null counts as absent, as in transformers' own configs.
 // Errors name the file and the field, what was expected and what was found.
@@ -66,4 +75,4 @@ class JsonFields {
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_CHECKPOINT_JSON_H_
+#endif  // FASTVLM_BASE_JSON_H_
