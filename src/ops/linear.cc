@@ -149,8 +149,14 @@ class Plan {
       rows_ = m;
       columns_ = RoundUp(CeilDiv(n_, int64_t{8} * threads), group);
     } else {
-      rows_ = RoundUp(CeilDiv(m, CeilDiv(m, kBlockRows)), variant.tile_m);
       columns_ = kBlockColumns;
+      int64_t row_blocks = CeilDiv(m, kBlockRows);
+      // Enough blocks that the threads finish together, if that leaves each enough rows.
+      while (row_blocks * CeilDiv(n_, columns_) < int64_t{4} * threads &&
+             m >= 2 * kWidenRows * row_blocks) {
+        row_blocks *= 2;
+      }
+      rows_ = RoundUp(CeilDiv(m, row_blocks), variant.tile_m);
     }
     row_blocks_ = CeilDiv(m, rows_);
     column_blocks_ = CeilDiv(n_, columns_);
