@@ -103,21 +103,26 @@ class Describer {
     if (flags_.images.size() > 1 && !flags_.together && !flags_.json) {
       Write(fmt::format("{}==> {} <==\n", answers_++ == 0 ? "" : "\n", paths.front()));
     }
-    ProgressLine progress("Encoding");
+    ProgressLine encoding("Encoding");
+    ProgressLine reading("Reading ");
+    const auto progress = [&](AskPhase phase, double done) {
+      if (phase == AskPhase::kEncode) return encoding.Update(done);
+      encoding.Clear();
+      reading.Update(done);
+    };
     bool output_ok = true;
     bool streaming = false;
     const auto stream = [&](std::string_view piece) {
       if (!streaming) signal(SIGINT, InterruptOnce);
       streaming = true;
-      progress.Clear();
+      reading.Clear();
       if (!flags_.json) output_ok = Write(piece);
       return output_ok && !interrupted.load();
     };
     session_->Reset();
-    Result<fastvlm::Answer> answer =
-        session_->Ask(turn, flags_.generate, stream, [&](double done) { progress.Update(done); });
+    Result<fastvlm::Answer> answer = session_->Ask(turn, flags_.generate, stream, progress);
     signal(SIGINT, SIG_DFL);
-    progress.Clear();
+    reading.Clear();
     if (!answer.ok()) return answer.status();
     output_ok = output_ok && Write(flags_.json ? JsonLine(paths, *answer, image_ms) : "\n");
     if (!flags_.quiet) PrintSummary(*answer, image_ms);

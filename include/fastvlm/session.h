@@ -51,6 +51,10 @@ struct UserTurn {
 // Called with each piece of whole characters as it is produced; returning false ends the answer.
 using StreamFn = std::function<bool(std::string_view piece)>;
 
+// What a turn does before its first token.
+enum class AskPhase { kEncode, kPrefill };
+using AskProgressFn = std::function<void(AskPhase phase, double fraction)>;
+
 // Not thread-safe. Owns the keys and values of its conversation, so a further turn costs only
 // its own tokens.
 class Session {
@@ -63,7 +67,7 @@ class Session {
 
   // Adds the turn and generates an answer. After an error the session is as before the call.
   Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options = {},
-                     const StreamFn& stream = {}, const ProgressFn& encode_progress = {});
+                     const StreamFn& stream = {}, const AskProgressFn& progress = {});
 
   // Tokens of the conversation so far, text and images.
   int64_t context_used() const;

@@ -83,15 +83,15 @@ struct Session::Impl {
   int64_t used() const { return cache.length() + static_cast<int64_t>(pending.size()); }
 
   Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options, const StreamFn& stream,
-                     const ProgressFn& progress);
+                     const AskProgressFn& progress);
   Result<std::vector<int32_t>> Tokenize(const UserTurn& turn) const;
   Result<std::vector<PixelTensor>> PreprocessImages(const UserTurn& turn,
                                                     const EncoderSize& size) const;
   Buffer<float> Encode(const std::vector<PixelTensor>& images, int64_t tokens_per_image,
-                       const ProgressFn& progress) const;
+                       const AskProgressFn& progress) const;
   Buffer<float> Embed(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
                       int64_t tokens_per_image, int64_t total) const;
-  void Prefill(Buffer<float>& embeddings, int64_t tokens);
+  void Prefill(Buffer<float>& embeddings, int64_t tokens, const AskProgressFn& progress);
   Status Generate(const GenerateOptions& options, const StreamFn& stream,
                   const Stopwatch& since_call, Answer& answer);
   Result<int32_t> NextToken(Sampler& sampler, const float* hidden);
@@ -131,10 +131,10 @@ void Session::Reset() {
 }
 
 Result<Answer> Session::Ask(const UserTurn& turn, const GenerateOptions& options,
-                            const StreamFn& stream, const ProgressFn& encode_progress) {
+                            const StreamFn& stream, const AskProgressFn& progress) {
   const int64_t length = impl_->cache.length();
   const std::vector<int32_t> pending = impl_->pending;
-  Result<Answer> answer = impl_->Ask(turn, options, stream, encode_progress);
+  Result<Answer> answer = impl_->Ask(turn, options, stream, progress);
   if (!answer.ok()) {
     impl_->cache.Truncate(length);
     impl_->pending = pending;
@@ -145,7 +145,7 @@ Result<Answer> Session::Ask(const UserTurn& turn, const GenerateOptions& options
 }
 
 Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& options,
-                                  const StreamFn& stream, const ProgressFn& progress) {
+                                  const StreamFn& stream, const AskProgressFn& progress) {
   const Stopwatch since_call;
   FASTVLM_RETURN_IF_ERROR(ValidateSampling(options.sampling));
   if (options.max_tokens < 1) {
@@ -181,7 +181,7 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
   watch = Stopwatch();
   const int64_t new_tokens = answer.prompt_tokens + static_cast<int64_t>(pending.size());
   Buffer<float> embeddings = Embed(prompt, visual, tokens_per_image, new_tokens);
-  Prefill(embeddings, new_tokens);
+  Prefill(embeddings, new_tokens, progress);
   pending.clear();
   std::memcpy(next_embedding.data(), embeddings.data() + (new_tokens - 1) * decoder.config().hidden,
               next_embedding.size() * sizeof(float));
@@ -211,7 +211,7 @@ Result<std::vector<PixelTensor>> Session::Impl::PreprocessImages(const UserTurn&
 
 // Visual tokens of all images: [images * tokens_per_image, hidden].
 Buffer<float> Session::Impl::Encode(const std::vector<PixelTensor>& images,
-                                    int64_t tokens_per_image, const ProgressFn& progress) const {
+                                    int64_t tokens_per_image, const AskProgressFn& progress) const {
   const Model::Impl& impl = shared();
   const int64_t image_floats = tokens_per_image * impl.model.projector().hidden();
   Buffer<float> visual(images.size() * static_cast<size_t>(image_floats));
@@ -221,7 +221,7 @@ Buffer<float> Session::Impl::Encode(const std::vector<PixelTensor>& images,
   const double count = static_cast<double>(images.size());
   for (size_t i = 0; i < images.size(); ++i) {
     const auto report = [&](double fraction) {
-      if (progress) progress((static_cast<double>(i) + fraction) / count);
+      if (progress) progress(AskPhase::kEncode, (static_cast<double>(i) + fraction) / count);
     };
     impl.model.encoder().Forward(images[i].values.data(), images[i].height, images[i].width,
                                  features.data(), impl.vision_workspace, impl.pool, report);
@@ -253,12 +253,16 @@ Buffer<float> Session::Impl::Embed(const std::vector<int32_t>& prompt, const Buf
   return embeddings;
 }
 
-void Session::Impl::Prefill(Buffer<float>& embeddings, int64_t tokens) {
+void Session::Impl::Prefill(Buffer<float>& embeddings, int64_t tokens,
+                            const AskProgressFn& progress) {
   for (int64_t start = 0; start < tokens; start += workspace.max_tokens) {
+    if (progress)
+      progress(AskPhase::kPrefill, static_cast<double>(start) / static_cast<double>(tokens));
     decoder.Forward(embeddings.data() + start * decoder.config().hidden,
                     std::min(workspace.max_tokens, tokens - start), cache, workspace,
                     shared().pool);
   }
+  if (progress) progress(AskPhase::kPrefill, 1);
 }
 
 Result<int32_t> Session::Impl::NextToken(Sampler& sampler, const float* hidden) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -160,17 +161,16 @@ TEST_F(SessionTest, TheCallbackEndsTheAnswerAndTheConversationGoesOn) {
   EXPECT_TRUE(session.Ask(Text("Go on"), MaxTokens(4)).ok());
 }
 
-TEST_F(SessionTest, EncodeProgressReachesTheEnd) {
-  double last = 0;
+TEST_F(SessionTest, ProgressReachesTheEndOfBothPhases) {
+  std::map<AskPhase, double> last;
   Session session = NewSession();
-  ASSERT_TRUE(session
-                  .Ask(Picture("What?"), MaxTokens(1), {},
-                       [&](double fraction) {
-                         EXPECT_GE(fraction, last);
-                         last = fraction;
-                       })
-                  .ok());
-  EXPECT_NEAR(last, 1.0, 1e-9);
+  const auto progress = [&](AskPhase phase, double fraction) {
+    EXPECT_GE(fraction, last[phase]);
+    last[phase] = fraction;
+  };
+  ASSERT_TRUE(session.Ask(Picture("What?"), MaxTokens(1), {}, progress).ok());
+  EXPECT_NEAR(last[AskPhase::kEncode], 1.0, 1e-9);
+  EXPECT_EQ(last[AskPhase::kPrefill], 1.0);
 }
 
 TEST_F(SessionTest, TwoSessionsShareAModel) {
