@@ -68,15 +68,15 @@ TEST(Preprocess, ValuesAreLevelsOver255) {
   }
 }
 
-// A padded square of 2.7 GB, and a resized picture of 10 GB before its crop: neither is stored.
+// Padded squares of 2.7 and 4.8 GB are not stored; nor is what a crop does not show.
 TEST(FitImage, ExtremeShapesNeedNoExtremeMemory) {
-  for (const auto& [width, height] : {std::pair(30'000, 10), std::pair(30, 100'000)}) {
+  for (const auto& [width, height] : {std::pair(30'000, 10), std::pair(30, 40'000)}) {
     Image image{width, height, std::vector<uint8_t>(static_cast<size_t>(width) * height * 3, 255)};
     for (Fit fit : {Fit::kPad, Fit::kCrop, Fit::kStretch}) {
-      const auto fitted = FitImage(image, 256, 256, fit);
+      const auto fitted = FitImage(image, 64, 64, fit);
       ASSERT_TRUE(fitted.ok()) << fitted.status().message();
       const size_t corner = 0;
-      const size_t center = (size_t{128} * 256 + 128) * 3;
+      const size_t center = (size_t{32} * 64 + 32) * 3;
       EXPECT_EQ(fitted->pixels[corner], fit == Fit::kPad ? 0 : 255);
       EXPECT_GE(fitted->pixels[center], fit == Fit::kPad ? 1 : 255);
     }

@@ -101,7 +101,8 @@ class RowFilter {
   int count() const { return static_cast<int>(axis_.begin.size()); }
   size_t scratch_size() const { return 3 * plane_; }
 
-  // row: [width, 3]; scratch: [scratch_size()], zero before its first use; out: [count, 3].
+  // row: [width, 3]; scratch: [scratch_size()] and out: [count, 3], both zero before their first
+  // use.
   void Apply(const uint8_t* row, int16_t* scratch, uint8_t* out) const {
     int16_t* const planes[3] = {scratch, scratch + plane_, scratch + 2 * plane_};
     for (int x = 0; x < width_; ++x) {
@@ -113,6 +114,10 @@ class RowFilter {
     for (int i = 0; i < count(); ++i) {
       const int16_t* high = &high_[static_cast<size_t>(i) * taps];
       const int16_t* low = &low_[static_cast<size_t>(i) * taps];
+      if (axis_.size[i] == 0) {
+        out += 3;  // only canvas: stays black
+        continue;
+      }
       for (const int16_t* plane : planes) *out++ = Dot(plane + axis_.begin[i], high, low, groups_);
     }
   }
