@@ -20,6 +20,11 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   exit 1
 fi
 
+# Ubuntu's libheif reads HEIC and AVIF through plugins of their own; Debian 12's has them built in.
+for plugin in libheif-plugin-libde265 libheif-plugin-dav1d; do
+  if apt-cache show "$plugin" >/dev/null 2>&1; then packages+=("$plugin"); fi
+done
+
 missing=()
 for package in "${packages[@]}"; do
   if [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
