@@ -4,12 +4,20 @@ target_compile_options(fastvlm_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Werror
   # Fused multiply-adds happen where the source says so and nowhere else: the
   # same rounding on every compiler and CPU.
-  -ffp-contract=off
-  $<$<CONFIG:RelWithDebInfo>:-O3>)
+  -ffp-contract=off)
 target_include_directories(fastvlm_flags INTERFACE
   ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 
+# Line numbers are all the debug info that backtraces and profiles need. Sanitized builds are
+# optimised little: their compile time would be several times that of a plain build.
 if(FASTVLM_SANITIZE)
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1 -DNDEBUG")
   add_compile_options(-fsanitize=${FASTVLM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC's sanitizers make this warning cry wolf (GCC manual, "Instrumentation Options").
+    target_compile_options(fastvlm_flags INTERFACE -Wno-maybe-uninitialized)
+  endif()
   add_link_options(-fsanitize=${FASTVLM_SANITIZE})
+else()
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O3 -g1 -DNDEBUG")
 endif()
