@@ -14,8 +14,8 @@ if(FASTVLM_SANITIZE)
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1 -DNDEBUG")
   add_compile_options(-fsanitize=${FASTVLM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # GCC's sanitizers make this warning cry wolf (GCC manual, "Instrumentation Options").
-    target_compile_options(fastvlm_flags INTERFACE -Wno-maybe-uninitialized)
+    # GCC's sanitizers make these warnings cry wolf (GCC manual, "Instrumentation Options").
+    target_compile_options(fastvlm_flags INTERFACE -Wno-maybe-uninitialized -Wno-clobbered)
   endif()
   add_link_options(-fsanitize=${FASTVLM_SANITIZE})
 else()
