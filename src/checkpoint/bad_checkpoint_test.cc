@@ -317,7 +317,7 @@ TEST_F(BadCheckpointTest, FlippedBytesNeverCrash) {
   const std::string file = EncodeSafetensors(tensors_);
   const int header = static_cast<int>(SafetensorsPrefix(tensors_).size());
   int refused = 0;
-  for (int round = 0; round < 1500; ++round) {
+  for (int round = 0; round < 600; ++round) {
     std::string flipped = file;
     for (int i = random.Integer(1, 3); i > 0; --i) {
       flipped[static_cast<size_t>(random.Integer(0, header - 1))] =
@@ -331,14 +331,14 @@ TEST_F(BadCheckpointTest, FlippedBytesNeverCrash) {
     }
     EXPECT_LT(status.message().size(), 2000u);
   }
-  EXPECT_GT(refused, 1000);
+  EXPECT_GT(refused, 400);
 }
 
 TEST_F(BadCheckpointTest, FlippedConfigBytesNeverCrash) {
   TestRandom random;
   ASSERT_TRUE(OpenWithTensors().ok());
   const std::string config = AppleConfig(model_);
-  for (int round = 0; round < 500; ++round) {
+  for (int round = 0; round < 200; ++round) {
     std::string flipped = config;
     flipped[static_cast<size_t>(random.Integer(0, static_cast<int>(config.size()) - 1))] =
         static_cast<char>(random.Integer(0, 255));

@@ -12,9 +12,8 @@
 
 namespace fastvlm {
 
-// Owns the mapped files; move-only. Reads config.json, generation_config.json and
-// preprocessor_config.json where they exist, and model.safetensors, or the shards that
-// model.safetensors.index.json lists.
+// Owns the mapped files; move-only. Reads config.json and the companions that
+// config.h names, and model.safetensors, or the shards that model.safetensors.index.json lists.
 class Checkpoint {
  public:
   // Errors name the file and tensor, what was expected and what was found.

@@ -56,7 +56,7 @@ struct ModelConfig {
   Dtype dtype = Dtype::kBf16;  // of the decoder's weights
   VisionConfig vision;
   DecoderConfig decoder;
-  int64_t vision_parameters = 0;
+  int64_t vision_parameters = 0;  // without the head that only CLIP training used
   int64_t projector_parameters = 0;
   int64_t decoder_parameters = 0;  // a tied head counts once
   int64_t file_bytes = 0;          // all tensor files together
