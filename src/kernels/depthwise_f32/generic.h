@@ -60,8 +60,8 @@ FASTVLM_INLINE void PackPixel(const float* x, int64_t channels, float* to) {
 
 // Copies the strip's part of one row of the image, zeros outside of it.
 template <int kMultiplier>
-FASTVLM_INLINE void PackRow(const DepthwiseF32Block& b, const Strip& strip, int64_t row,
-                            float (&to)[kMaxSpan][kChannels]) {
+void PackRow(const DepthwiseF32Block& b, const Strip& strip, int64_t row,
+             float (&to)[kMaxSpan][kChannels]) {
   const int64_t begin = strip.in_column < 0 ? -strip.in_column : 0;
   const int64_t inside = b.width - strip.in_column;
   const int64_t end = inside < strip.span ? inside : strip.span;
@@ -86,14 +86,13 @@ FASTVLM_INLINE void PackRow(const DepthwiseF32Block& b, const Strip& strip, int6
 }
 
 // Asks for what the next output row will read and write while this one is summed.
-template <int kStride, int kMultiplier>
-FASTVLM_INLINE void PrefetchNextRow(const DepthwiseF32Block& b, const Strip& strip, int64_t next_in,
-                                    int64_t next_out) {
+void PrefetchNextRow(const DepthwiseF32Block& b, const Strip& strip, int64_t next_in,
+                     int64_t next_out) {
   const int64_t begin = strip.in_column < 0 ? 0 : strip.in_column;
   const int64_t reach = strip.in_column + strip.span;
   const int64_t end = reach < b.width ? reach : b.width;
-  for (int64_t row = next_in; row < next_in + kStride && row < b.height; ++row) {
-    const float* x = b.x + row * b.x_row_stride + strip.channel / kMultiplier;
+  for (int64_t row = next_in; row < next_in + b.stride && row < b.height; ++row) {
+    const float* x = b.x + row * b.x_row_stride + strip.channel / b.multiplier;
     for (int64_t i = begin; i < end; ++i) __builtin_prefetch(x + i * b.x_pixel_stride);
   }
   if (next_out >= b.row_end) return;
@@ -165,49 +164,45 @@ FASTVLM_INLINE void ConvolveRow(const DepthwiseF32Block& b, const Strip& strip, 
   }
 }
 
-template <int kKernel, int kStride, int kMultiplier>
+template <int kKernel, int kStride>
 FASTVLM_INLINE void ConvolveStrip(const DepthwiseF32Block& b, Strip& strip) {
   strip.in_column = strip.column * kStride - kKernel / 2;
   const int64_t summed = (strip.columns + kPixels - 1) / kPixels * kPixels;
   strip.span = (summed - 1) * kStride + kKernel;
   PackWeights<kKernel>(b, strip);
+  const auto pack_row = b.multiplier == 1 ? PackRow<1> : PackRow<2>;
   const int64_t first = b.row_begin * kStride - kKernel / 2;
   int64_t packed = first < 0 ? 0 : first;  // rows before this one are in the ring, if needed
   for (int64_t row = b.row_begin; row < b.row_end; ++row) {
     const int64_t reach = row * kStride - kKernel / 2 + kKernel;
     for (; packed < reach && packed < b.height; ++packed) {
-      PackRow<kMultiplier>(b, strip, packed, strip.rows[packed % kKernel]);
+      pack_row(b, strip, packed, strip.rows[packed % kKernel]);
     }
-    PrefetchNextRow<kStride, kMultiplier>(b, strip, packed, row + 1);
+    PrefetchNextRow(b, strip, packed, row + 1);
     ConvolveRow<kKernel, kStride>(b, strip, row);
   }
 }
 
-template <int kKernel, int kStride, int kMultiplier>
+template <int kKernel, int kStride>
 void ConvolveBlock(const DepthwiseF32Block& b) {
   const int64_t out_width = (b.width + kStride - 1) / kStride;
   Strip strip;
   for (strip.column = 0; strip.column < out_width; strip.column += kColumns) {
     strip.columns = out_width - strip.column < kColumns ? out_width - strip.column : kColumns;
     for (strip.channel = 0; strip.channel < b.channels; strip.channel += kChannels) {
-      ConvolveStrip<kKernel, kStride, kMultiplier>(b, strip);
+      ConvolveStrip<kKernel, kStride>(b, strip);
     }
-  }
-}
-
-template <int kKernel>
-void ConvolveWithKernel(const DepthwiseF32Block& b) {
-  if (b.stride == 1) {
-    b.multiplier == 1 ? ConvolveBlock<kKernel, 1, 1>(b) : ConvolveBlock<kKernel, 1, 2>(b);
-  } else {
-    b.multiplier == 1 ? ConvolveBlock<kKernel, 2, 1>(b) : ConvolveBlock<kKernel, 2, 2>(b);
   }
 }
 
 }  // namespace
 
 void DepthwiseF32(const DepthwiseF32Block& b) {
-  b.kernel == 3 ? ConvolveWithKernel<3>(b) : ConvolveWithKernel<7>(b);
+  if (b.kernel == 3) {
+    b.stride == 1 ? ConvolveBlock<3, 1>(b) : ConvolveBlock<3, 2>(b);
+  } else {
+    b.stride == 1 ? ConvolveBlock<7, 1>(b) : ConvolveBlock<7, 2>(b);
+  }
 }
 
 }  // namespace fastvlm::FASTVLM_SIMD
