@@ -3,7 +3,7 @@
 namespace fastvlm::FASTVLM_SIMD {
 
 constexpr int kVectors = kAttentionPanel / kLanes;  // of one panel
-// Row strides of the tile's scores.
+// Floats from one row of a tile's scores to the next.
 constexpr int64_t kScoreStride = kAttentionBlock;
 
 // How many panels a tile of `rows` rows takes at a time: enough accumulators to hide the latency of
@@ -15,7 +15,8 @@ constexpr int PanelsAtOnce(int rows) {
   return 1;
 }
 
-// scores[r, j] = sum_d q[r, d] k[j, d] for kRows rows and the keys of kPanels panels.
+// scores[r, j] = sum_d q[r, d] k[j, d] for kRows rows and the keys of kPanels panels. Asks for what
+// lies `ahead` floats further: decoding waits for memory, and this gained it 2 to 20 % (Zen 3).
 template <int kRows, int kPanels>
 FASTVLM_INLINE void ScorePanels(const float* q, int64_t q_stride, const float* keys,
                                 int64_t head_dim, int64_t ahead, float* scores) {
@@ -129,7 +130,8 @@ FASTVLM_INLINE void Weigh(const TileState& tile, float* scores, float* factors) 
   }
 }
 
-// One tile of kRows rows over one block, of which it sees the first `keys` keys.
+// One tile of kRows rows over one block, of which it sees the first `keys` keys; the next block
+// is `ahead` floats further, or 0 if another tile asks for it.
 template <int kRows>
 FASTVLM_INLINE void TileOverBlock(const AttentionF32Args& args, const float* q, const float* block,
                                   int64_t keys, int64_t ahead, TileState tile, float* acc) {
