@@ -85,9 +85,10 @@ void PackRow(const DepthwiseF32Block& b, const Strip& strip, int64_t row,
   }
 }
 
-// Asks for what the next output row will read and write while this one is summed.
-void PrefetchNextRow(const DepthwiseF32Block& b, const Strip& strip, int64_t next_in,
-                     int64_t next_out) {
+// Asks for what the next output row will read and write while this one is summed. Inline, because
+// GCC drops calls of a function that does nothing but prefetch.
+FASTVLM_INLINE void PrefetchNextRow(const DepthwiseF32Block& b, const Strip& strip, int64_t next_in,
+                                    int64_t next_out) {
   const int64_t begin = strip.in_column < 0 ? 0 : strip.in_column;
   const int64_t reach = strip.in_column + strip.span;
   const int64_t end = reach < b.width ? reach : b.width;
@@ -101,14 +102,19 @@ void PrefetchNextRow(const DepthwiseF32Block& b, const Strip& strip, int64_t nex
   for (int64_t i = 0; i < strip.columns; ++i) __builtin_prefetch(y + i * b.y_pixel_stride, 1);
 }
 
+struct Sums {
+  F32 of[kPixels];
+};
+
 // Sums kPixels outputs of vector v from output column `column` of the strip on; in_row: the image
 // row under the first row of the window.
 template <int kKernel, int kStride>
-FASTVLM_INLINE void Convolve(const DepthwiseF32Block& b, const Strip& strip, int64_t in_row,
-                             int64_t column, int v, F32 (&sum)[kPixels]) {
+FASTVLM_INLINE Sums Convolve(const DepthwiseF32Block& b, const Strip& strip, int64_t in_row,
+                             int64_t column, int v) {
   const F32 bias = Load(strip.bias + v * kLanes);
+  Sums sum;
 #pragma GCC unroll 16
-  for (int p = 0; p < kPixels; ++p) sum[p] = bias;
+  for (int p = 0; p < kPixels; ++p) sum.of[p] = bias;
   const int64_t row_begin = in_row < 0 ? 0 : in_row;
   const int64_t row_end = in_row + kKernel < b.height ? in_row + kKernel : b.height;
   int64_t slot = row_begin % kKernel;
@@ -125,23 +131,21 @@ FASTVLM_INLINE void Convolve(const DepthwiseF32Block& b, const Strip& strip, int
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
         const int kx = j - p * kStride;
-        if (kx >= 0 && kx < kKernel) sum[p] = MulAdd(value, weight[kx], sum[p]);
+        if (kx >= 0 && kx < kKernel) sum.of[p] = MulAdd(value, weight[kx], sum.of[p]);
       }
     }
   }
+  return sum;
 }
 
-FASTVLM_INLINE void StorePixels(const DepthwiseF32Block& b, const F32 (&sum)[kPixels], float* y,
-                                int64_t pixels, ptrdiff_t lanes) {
-  if (pixels >= kPixels && lanes >= kLanes) {
-#pragma GCC unroll 16
-    for (int p = 0; p < kPixels; ++p, y += b.y_pixel_stride) Store(y, sum[p]);
-  } else {
-#pragma GCC unroll 16
-    for (int p = 0; p < kPixels; ++p, y += b.y_pixel_stride) {
-      if (p < pixels) StorePartial(y, lanes, sum[p]);
-    }
-  }
+// The rarer ends of a group, once for all instances of ConvolveRow, whose compilation is slow
+// enough. By value, so that the sums themselves have no address and stay in registers.
+Sums GeluPixels(Sums sum) {
+  for (int p = 0; p < kPixels; ++p) sum.of[p] = Gelu(sum.of[p]);
+  return sum;
+}
+void StorePart(Sums sum, int64_t pixels, ptrdiff_t lanes, float* y, int64_t stride) {
+  for (int p = 0; p < kPixels && p < pixels; ++p) StorePartial(y + p * stride, lanes, sum.of[p]);
 }
 
 template <int kKernel, int kStride>
@@ -152,14 +156,15 @@ FASTVLM_INLINE void ConvolveRow(const DepthwiseF32Block& b, const Strip& strip, 
     for (int v = 0; v < kVectors; ++v) {
       const ptrdiff_t lanes = b.channels - strip.channel - v * kLanes;
       if (lanes <= 0) break;
-      F32 sum[kPixels];
-      Convolve<kKernel, kStride>(b, strip, in_row, column, v, sum);
-      if (b.gelu) {
+      Sums sum = Convolve<kKernel, kStride>(b, strip, in_row, column, v);
+      if (b.gelu) sum = GeluPixels(sum);
+      float* to = y + column * b.y_pixel_stride + v * kLanes;
+      if (lanes >= kLanes && strip.columns - column >= kPixels) {
 #pragma GCC unroll 16
-        for (int p = 0; p < kPixels; ++p) sum[p] = Gelu(sum[p]);
+        for (int p = 0; p < kPixels; ++p, to += b.y_pixel_stride) Store(to, sum.of[p]);
+      } else {
+        StorePart(sum, strip.columns - column, lanes, to, b.y_pixel_stride);
       }
-      StorePixels(b, sum, y + column * b.y_pixel_stride + v * kLanes, strip.columns - column,
-                  lanes);
     }
   }
 }
