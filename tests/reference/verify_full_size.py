@@ -3,7 +3,7 @@
 
   python scripts/make_synthetic_checkpoint.py 0.5b /data/random05
   python tests/reference/verify_full_size.py --model /data/random05 --apple-source apple \\
-      --fastvlm build/release/apps/fastvlm/fastvlm --cache /data/random05.npz
+      --fastvlm build/release/bin/fastvlm --cache /data/random05.npz
 
 Everything is computed in float32. Without --fastvlm only the reference is run. The reference of
 the 0.5B model needs about 7 GB of memory; --cache keeps its results for the next run
