@@ -1,0 +1,18 @@
+// The commands of fastvlm-train: one cmd_<name>.cc each, one line in main.cc's table.
+#ifndef FASTVLM_TRAIN_COMMANDS_H_
+#define FASTVLM_TRAIN_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "base/status.h"
+
+namespace fastvlm::train {
+
+// Adds the command's arguments to `app`; the returned function runs it. An error of code
+// kInvalidArgument is wrong usage and ends the program with 2, any other with 1.
+using CommandFn = std::function<Status()>;
+
+}  // namespace fastvlm::train
+
+#endif  // FASTVLM_TRAIN_COMMANDS_H_

@@ -1,0 +1,49 @@
+#include <fmt/format.h>
+
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "train/commands.h"
+
+namespace fastvlm::train {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  CommandFn (*add)(CLI::App& app);
+};
+
+const std::vector<Command> kCommands = {};
+
+int Main(int argc, char** argv) {
+  CLI::App app("fastvlm-train: makes and trains small FastVLM models on an ordinary CPU.",
+               "fastvlm-train");
+  app.require_subcommand(1);
+  Status status;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->callback([&status, run = command.add(*sub)] { status = run(); });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (status.ok()) return 0;
+  fmt::print(stderr, "error: {}\n", status.message());
+  return status.code() == StatusCode::kInvalidArgument ? 2 : 1;
+}
+
+}  // namespace
+}  // namespace fastvlm::train
+
+int main(int argc, char** argv) {
+  try {
+    return fastvlm::train::Main(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return 1;
+  }
+}
