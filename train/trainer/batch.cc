@@ -1,0 +1,227 @@
+#include "train/trainer/batch.h"
+
+#include <algorithm>
+
+#include "text/chat_prompt.h"
+
+namespace fastvlm::train {
+namespace {
+
+constexpr float kBackgroundWeight = 0.25f;
+constexpr int32_t kPaddingSegment = -1;
+
+// Classes and weights of one row.
+using SparseRow = std::vector<std::pair<int64_t, float>>;
+
+SparseTargets ToTensors(const std::vector<SparseRow>& rows) {
+  size_t most = 1;
+  for (const SparseRow& row : rows) most = std::max(most, row.size());
+  const auto count = static_cast<int64_t>(rows.size()), width = static_cast<int64_t>(most);
+  SparseTargets targets{torch::zeros({count, width}, torch::kInt64),
+                        torch::zeros({count, width})};
+  int64_t* index = targets.index.data_ptr<int64_t>();
+  float* weight = targets.weight.data_ptr<float>();
+  for (const SparseRow& row : rows) {
+    for (size_t j = 0; j < row.size(); ++j) {
+      index[j] = row[j].first;
+      weight[j] = row[j].second;
+    }
+    index += width;
+    weight += width;
+  }
+  return targets;
+}
+
+void ToImage(std::span<const uint8_t> rgb, float* out) {
+  for (size_t i = 0; i < rgb.size(); ++i) out[i] = static_cast<float>(rgb[i]) / 255.0f;
+}
+
+SparseRow Uniform(const std::vector<int64_t>& ids, float total) {
+  SparseRow row;
+  for (const int64_t id : ids) row.emplace_back(id, total / static_cast<float>(ids.size()));
+  return row;
+}
+
+// What the cell shows, as words and as classes. Where nothing stands, the colour, with less weight.
+void CellTargets(const Vocabulary& vocabulary, const Scene& scene, const std::vector<int>& cell,
+                 SparseRow* words, SparseRow* classes) {
+  std::vector<int64_t> word_ids, class_ids, colour_ids;
+  for (const int index : cell) {
+    const Thing& thing = scene.things[static_cast<size_t>(index)];
+    const bool background = thing.kind == ThingKind::kBackground;
+    for (const int32_t id : vocabulary.WordIds(thing)) {
+      (background ? colour_ids : word_ids).push_back(id);
+    }
+    if (!background) class_ids.push_back(vocabulary.ClassOf(thing));
+  }
+  *words = word_ids.empty() ? Uniform(colour_ids, kBackgroundWeight) : Uniform(word_ids, 1);
+  *classes = Uniform(class_ids, 1);
+}
+
+}  // namespace
+
+Result<Vocabulary> Vocabulary::Create(const Art& art, const Tokenizer& tokenizer) {
+  Vocabulary vocabulary;
+  vocabulary.tokenizer_ = &tokenizer;
+  const auto end = tokenizer.TokenId("<|im_end|>");
+  if (!end || !tokenizer.TokenId("<|im_start|>") || !tokenizer.TokenId("<image>")) {
+    return Error(StatusCode::kDataError,
+                 "the tokenizer lacks <|im_start|>, <|im_end|> or <image>; make one with "
+                 "'fastvlm-train tokenizer'");
+  }
+  vocabulary.end_of_turn_ = *end;
+  const ChatTurn turn{.role = ChatRole::kUser, .text = "", .images = 1};
+  FASTVLM_ASSIGN_OR_RETURN(const std::string prompt, BuildPrompt({&turn, 1}));
+  for (const int32_t id : TokenizePrompt(tokenizer, prompt)) {
+    if (id == kImageTokenIndex) break;
+    vocabulary.prefix_.push_back(id);
+  }
+  int64_t next = 0;
+  for (const Concept& entry : art.concepts()) {
+    vocabulary.concept_names_.push_back(entry.name);
+    vocabulary.class_of_[entry.name] = next++;
+  }
+  for (char c = '!'; c <= '~'; ++c) vocabulary.class_of_[std::string(1, c)] = next++;
+  return vocabulary;
+}
+
+std::vector<int32_t> Vocabulary::QuestionIds(const std::string& question) const {
+  const ChatTurn turn{.role = ChatRole::kUser, .text = question, .images = 1};
+  auto prompt = BuildPrompt({&turn, 1});
+  std::vector<int32_t> ids = TokenizePrompt(*tokenizer_, std::move(prompt).value());
+  ids.erase(ids.begin(), std::find(ids.begin(), ids.end(), kImageTokenIndex) + 1);
+  return ids;
+}
+
+std::vector<int32_t> Vocabulary::AnswerIds(const std::string& answer) const {
+  std::vector<int32_t> ids = tokenizer_->Encode(answer);
+  ids.push_back(end_of_turn_);
+  return ids;
+}
+
+std::vector<int32_t> Vocabulary::WordIds(const Thing& thing) const {
+  if (thing.kind == ThingKind::kCharacter) return tokenizer_->Encode(thing.words);
+  return tokenizer_->Encode(" " + thing.words);
+}
+
+int64_t Vocabulary::ClassOf(const Thing& thing) const {
+  const auto found = class_of_.find(thing.words);
+  return found == class_of_.end() ? -1 : found->second;
+}
+
+CropBatch MakeCropBatch(const Vocabulary& vocabulary, std::span<const Crop> crops, int side) {
+  CropBatch batch;
+  batch.images = torch::empty({static_cast<int64_t>(crops.size()), side, side, 3});
+  float* pixels = batch.images.data_ptr<float>();
+  std::vector<SparseRow> words, classes;
+  for (const Crop& crop : crops) {
+    ToImage(crop.rgb, pixels);
+    pixels += crop.rgb.size();
+    std::vector<int64_t> word_ids, class_ids;
+    const auto add = [&](const Thing& thing) {
+      for (const int32_t id : vocabulary.WordIds(thing)) word_ids.push_back(id);
+      class_ids.push_back(vocabulary.ClassOf(thing));
+    };
+    if (crop.concept_index >= 0) {
+      add({ThingKind::kObject, crop.concept_index, vocabulary.ConceptName(crop.concept_index)});
+    }
+    for (const char c : crop.characters) add({ThingKind::kCharacter, -1, std::string(1, c)});
+    words.push_back(Uniform(word_ids, 1));
+    classes.push_back(Uniform(class_ids, 1));
+  }
+  batch.words = ToTensors(words);
+  batch.classes = ToTensors(classes);
+  return batch;
+}
+
+namespace {
+
+// The turns of one picture, one after the other.
+struct TurnRow {
+  std::vector<int64_t> ids, offsets;  // offsets: position behind the picture
+  std::vector<int32_t> segments;
+  std::vector<std::pair<size_t, int>> targets;  // place of an answer's token, and its turn
+};
+
+TurnRow MakeTurnRow(const Vocabulary& vocabulary, const Scene& scene, int first_turn) {
+  TurnRow row;
+  int32_t segment = 0;
+  for (const Turn& turn : scene.turns) {
+    const std::vector<int32_t> question = vocabulary.QuestionIds(turn.question);
+    const std::vector<int32_t> answer = vocabulary.AnswerIds(turn.answer);
+    ++segment;
+    int64_t offset = 0;
+    const auto append = [&](int32_t id) {
+      row.ids.push_back(id);
+      row.offsets.push_back(offset++);
+      row.segments.push_back(segment);
+    };
+    for (const int32_t id : question) append(id);
+    for (const int32_t id : answer) {
+      row.targets.emplace_back(row.ids.size(), first_turn + segment - 1);
+      append(id);
+    }
+    row.ids.pop_back();  // nothing follows the end of the turn
+    row.offsets.pop_back();
+    row.segments.pop_back();
+  }
+  return row;
+}
+
+}  // namespace
+
+SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> scenes, int cell) {
+  const int height = scenes[0].height, width = scenes[0].width;
+  const auto count = static_cast<int64_t>(scenes.size());
+  SceneBatch batch;
+  batch.images = torch::empty({count, height, width, 3});
+  float* pixels = batch.images.data_ptr<float>();
+  std::vector<SparseRow> words, classes;
+  std::vector<TurnRow> rows;
+  size_t length = 1;
+  for (const Scene& scene : scenes) {
+    ToImage(scene.rgb, pixels);
+    pixels += scene.rgb.size();
+    for (const std::vector<int>& shown : scene.cells) {
+      CellTargets(vocabulary, scene, shown, &words.emplace_back(), &classes.emplace_back());
+    }
+    rows.push_back(MakeTurnRow(vocabulary, scene, static_cast<int>(batch.tasks.size())));
+    for (const Turn& turn : scene.turns) batch.tasks.push_back(turn.task);
+    length = std::max(length, rows.back().ids.size());
+  }
+  batch.words = ToTensors(words);
+  batch.classes = ToTensors(classes);
+
+  const auto before = static_cast<int64_t>(vocabulary.prefix().size()) +
+                      int64_t{height / cell} * (width / cell);
+  const auto turns = static_cast<int64_t>(length);
+  batch.turn_ids = torch::zeros({count, turns}, torch::kInt64);
+  batch.positions = torch::zeros({count, before + turns}, torch::kInt64);
+  batch.segments = torch::zeros({count, before + turns}, torch::kInt32);
+  batch.positions.slice(1, 0, before).copy_(torch::arange(before));
+  std::vector<int64_t> source, target;
+  for (int64_t b = 0; b < count; ++b) {
+    const TurnRow& row = rows[static_cast<size_t>(b)];
+    int64_t* ids = batch.turn_ids[b].data_ptr<int64_t>();
+    int64_t* positions = batch.positions[b].data_ptr<int64_t>() + before;
+    int32_t* segments = batch.segments[b].data_ptr<int32_t>() + before;
+    std::copy(row.ids.begin(), row.ids.end(), ids);
+    std::copy(row.segments.begin(), row.segments.end(), segments);
+    std::fill(segments + row.ids.size(), segments + turns, kPaddingSegment);
+    for (size_t i = 0; i < row.ids.size(); ++i) positions[i] = before + row.offsets[i];
+    for (const auto& [place, turn] : row.targets) {
+      source.push_back(b * (before + turns) + before + static_cast<int64_t>(place) - 1);
+      batch.turn_of_target.push_back(turn);
+    }
+  }
+  for (const Scene& scene : scenes) {
+    for (const Turn& turn : scene.turns) {
+      for (const int32_t id : vocabulary.AnswerIds(turn.answer)) target.push_back(id);
+    }
+  }
+  batch.source = torch::tensor(source, torch::kInt64);
+  batch.target = torch::tensor(target, torch::kInt64);
+  return batch;
+}
+
+}  // namespace fastvlm::train

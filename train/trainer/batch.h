@@ -1,0 +1,78 @@
+// Scenes and crops as tensors.
+#ifndef FASTVLM_TRAIN_TRAINER_BATCH_H_
+#define FASTVLM_TRAIN_TRAINER_BATCH_H_
+
+#include <torch/torch.h>
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "text/tokenizer.h"
+#include "train/scene/scene.h"
+
+namespace fastvlm::train {
+
+// Soft targets over some classes, a few of them per row: row i is to give class index[i, j] the
+// probability weight[i, j]; the weights of a row add up to the weight of the row.
+struct SparseTargets {
+  torch::Tensor index;   // int64 [rows, most]
+  torch::Tensor weight;  // f32 [rows, most]
+};
+
+// How words and things become ids. Immutable.
+class Vocabulary {
+ public:
+  // kDataError if the tokenizer lacks a token that prompts need.
+  static Result<Vocabulary> Create(const Art& art, const Tokenizer& tokenizer);
+
+  int64_t tokens() const { return tokenizer_->size(); }
+  int64_t classes() const { return static_cast<int64_t>(class_of_.size()); }  // of the class head
+
+  // The prompt before the picture, and a turn behind it: the question up to where the answer
+  // begins, the answer with the token that ends it.
+  const std::vector<int32_t>& prefix() const { return prefix_; }
+  std::vector<int32_t> QuestionIds(const std::string& question) const;
+  std::vector<int32_t> AnswerIds(const std::string& answer) const;
+
+  // Ids of the words a thing is called, as they stand in the middle of a sentence; a character's
+  // is the one it has in quotes.
+  std::vector<int32_t> WordIds(const Thing& thing) const;
+  int64_t ClassOf(const Thing& thing) const;  // -1 for a background
+  const std::string& ConceptName(int index) const {
+    return concept_names_[static_cast<size_t>(index)];
+  }
+
+ private:
+  const Tokenizer* tokenizer_ = nullptr;
+  std::vector<int32_t> prefix_;
+  std::vector<std::string> concept_names_;
+  std::map<std::string, int64_t> class_of_;  // by a concept's name or a character
+  int32_t end_of_turn_ = 0;
+};
+
+struct CropBatch {
+  torch::Tensor images;  // f32 [batch, side, side, 3], 0 to 1
+  SparseTargets words, classes;  // a row for each crop
+};
+CropBatch MakeCropBatch(const Vocabulary& vocabulary, std::span<const Crop> crops, int side);
+
+// Token positions are those of one sequence: the prefix, the picture's tokens, then the turns, each
+// of which sees the prefix, the picture and itself, and counts its positions from the picture on.
+struct SceneBatch {
+  torch::Tensor images;     // f32 [batch, height, width, 3], 0 to 1
+  torch::Tensor turn_ids;   // int64 [batch, length]; of padding: 0
+  torch::Tensor positions;  // int64 [batch, prefix + picture + length]
+  torch::Tensor segments;   // int32, the same shape
+  torch::Tensor source;     // int64 [answers]: flat index of the token that is to foretell ...
+  torch::Tensor target;     // int64 [answers]: ... this one
+  std::vector<int> turn_of_target;     // [answers]: which of all turns of the batch
+  std::vector<Task> tasks;             // of these turns
+  SparseTargets words, classes;        // a row for each cell of each picture
+};
+SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> scenes, int cell);
+
+}  // namespace fastvlm::train
+
+#endif  // FASTVLM_TRAIN_TRAINER_BATCH_H_

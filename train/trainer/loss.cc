@@ -1,0 +1,65 @@
+#include "train/trainer/loss.h"
+
+namespace fastvlm::train {
+namespace {
+
+// Mean over rows of -sum_j weight_j log softmax(logits)[index_j].
+torch::Tensor SoftCrossEntropy(const torch::Tensor& logits, const SparseTargets& targets) {
+  const torch::Tensor likelihood = torch::log_softmax(logits, -1).gather(1, targets.index);
+  return -(likelihood * targets.weight).sum() / static_cast<double>(logits.size(0));
+}
+
+void DenseLosses(const Network& network, const torch::Tensor& features,
+                 const torch::Tensor& visual, const SparseTargets& words,
+                 const SparseTargets& classes, Losses* losses) {
+  losses->tied = SoftCrossEntropy(network.decoder->Logits(visual), words);
+  losses->class_ = SoftCrossEntropy(
+      torch::linear(features, network.class_weight, network.class_bias), classes);
+}
+
+}  // namespace
+
+Losses CropLosses(const Network& network, const CropBatch& batch, ForwardContext& context) {
+  const torch::Tensor features = network.encoder->Forward(batch.images, context).mean({1, 2});
+  Losses losses;
+  DenseLosses(network, features, network.Project(features), batch.words, batch.classes, &losses);
+  return losses;
+}
+
+Losses SceneLosses(const Network& network, const Vocabulary& vocabulary, const SceneBatch& batch,
+                   bool with_encoder_gradient, ForwardContext& context,
+                   std::vector<bool>* correct) {
+  torch::Tensor features;
+  {
+    const torch::AutoGradMode mode(with_encoder_gradient && torch::GradMode::is_enabled());
+    features = network.encoder->Forward(batch.images, context);
+  }
+  const Decoder& decoder = *network.decoder;
+  const int64_t count = features.size(0), hidden = network.config.hidden;
+  const int64_t cells = features.size(1) * features.size(2);
+  features = features.view({count, cells, features.size(3)});
+  const torch::Tensor visual = network.Project(features);
+
+  std::vector<int64_t> prefix(vocabulary.prefix().begin(), vocabulary.prefix().end());
+  const torch::Tensor prefix_ids = torch::tensor(prefix, torch::kInt64).expand({count, -1});
+  const torch::Tensor x =
+      torch::cat({decoder.Embed(prefix_ids), visual, decoder.Embed(batch.turn_ids)}, 1);
+  const torch::Tensor y = decoder.Forward(x, batch.positions, batch.segments);
+  const torch::Tensor logits =
+      decoder.Logits(y.reshape({-1, hidden}).index_select(0, batch.source));
+
+  Losses losses;
+  losses.answer = torch::nll_loss(torch::log_softmax(logits, -1), batch.target);
+  DenseLosses(network, features.reshape({count * cells, -1}),
+              visual.reshape({count * cells, hidden}), batch.words, batch.classes, &losses);
+  if (correct != nullptr) {
+    correct->assign(batch.tasks.size(), true);
+    const torch::Tensor hit = logits.argmax(-1).eq(batch.target).contiguous();
+    for (size_t i = 0; i < batch.turn_of_target.size(); ++i) {
+      if (!hit.data_ptr<bool>()[i]) (*correct)[batch.turn_of_target[i]] = false;
+    }
+  }
+  return losses;
+}
+
+}  // namespace fastvlm::train

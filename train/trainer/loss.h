@@ -1,0 +1,27 @@
+// Forward passes and what they are judged by.
+#ifndef FASTVLM_TRAIN_TRAINER_LOSS_H_
+#define FASTVLM_TRAIN_TRAINER_LOSS_H_
+
+#include "train/nn/network.h"
+#include "train/trainer/batch.h"
+
+namespace fastvlm::train {
+
+// Each a mean: over the answers' tokens, over cells or crops. A phase's loss is their weighted sum.
+struct Losses {
+  torch::Tensor answer;  // next-token cross-entropy; not for crops
+  torch::Tensor tied;    // image tokens against the words for what they show, by the tied head
+  torch::Tensor class_;  // features against the class of what they show
+};
+
+Losses CropLosses(const Network& network, const CropBatch& batch, ForwardContext& context);
+
+// correct: if given, whether each turn's answer is right to its last token. A greedy decoder gives
+// exactly that answer if and only if every token is the likeliest one after the right ones.
+Losses SceneLosses(const Network& network, const Vocabulary& vocabulary, const SceneBatch& batch,
+                   bool with_encoder_gradient, ForwardContext& context,
+                   std::vector<bool>* correct = nullptr);
+
+}  // namespace fastvlm::train
+
+#endif  // FASTVLM_TRAIN_TRAINER_LOSS_H_
