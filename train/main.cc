@@ -17,6 +17,9 @@ struct Command {
 
 const std::vector<Command> kCommands = {
     {"art", "Render icons and fonts into the art cache that training reads.", AddArt},
+    {"tokenizer", "Train a byte-level BPE tokenizer.", AddTokenizer},
+    {"train", "Train a model, or go on training it.", AddTrain},
+    {"export", "Write a trained model as a checkpoint that fastvlm and transformers load.", AddExport},
 };
 
 int Main(int argc, char** argv) {

@@ -1,0 +1,285 @@
+#include "train/trainer/trainer.h"
+
+#include <cblas.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <sstream>
+
+#include "base/file.h"
+#include "train/scene/random.h"
+#include "train/trainer/loss.h"
+
+namespace fastvlm::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr char kLogHeader[] =
+    "total_steps,phase,step,pictures,seconds,learning_rate,answer,tied,class,gradient_norm";
+
+std::string ScoresHeader() {
+  std::string header = "total_steps,phase,step,pictures,seconds";
+  for (const Trial& trial : Trials()) header += "," + trial.name;
+  return header;
+}
+
+// Keeps the lines of a CSV file whose first field is at most `last_step`, so that what a killed run
+// logged after its last save is not there twice.
+Status TrimLog(const std::string& path, const std::string& header, int64_t last_step) {
+  std::string kept = header + "\n";
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  while (std::getline(file, line)) {
+    if (std::strtoll(line.c_str(), nullptr, 10) <= last_step && !line.empty()) kept += line + "\n";
+  }
+  const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(kept.data()), kept.size());
+  return WriteFileAtomically(path, {&bytes, 1});
+}
+
+Status AppendLine(const std::string& path, const std::string& line) {
+  std::ofstream file(path, std::ios::app);
+  file << line << '\n';
+  file.flush();
+  if (!file) return Error(StatusCode::kIoError, "{}: cannot write; is the disk full?", path);
+  return {};
+}
+
+// A seed for one use of randomness, from the run's.
+uint64_t MixSeeds(uint64_t seed, uint64_t a, uint64_t b) {
+  return Random(Random(seed ^ (a * 0x9e3779b97f4a7c15u)).Next() + b).Next();
+}
+
+SizeChoice DrawSize(const Phase& phase, uint64_t seed) {
+  double total = 0;
+  for (const SizeChoice& size : phase.sizes) total += size.weight;
+  double at = static_cast<double>(Random(seed).Next() >> 11) * 0x1p-53 * total;
+  for (const SizeChoice& size : phase.sizes) {
+    if (at < size.weight) return size;
+    at -= size.weight;
+  }
+  return phase.sizes.back();
+}
+
+// What one shard of a batch found.
+struct ShardResult {
+  std::vector<torch::Tensor> gradients;
+  std::vector<ForwardContext> contexts;
+  double answer = 0, tied = 0, class_ = 0;
+};
+
+double Value(const torch::Tensor& tensor) {
+  return tensor.defined() ? static_cast<double>(tensor.item<float>()) : 0;
+}
+
+}  // namespace
+
+Trainer::Trainer(const Recipe& recipe, const Art& art, Vocabulary vocabulary,
+                 const RunOptions& options)
+    : recipe_(recipe),
+      art_(art),
+      vocabulary_(std::move(vocabulary)),
+      options_(options),
+      pool_(options.threads) {
+  recipe_.network.vocabulary = vocabulary_.tokens();
+  recipe_.network.concepts = vocabulary_.classes();
+  recipe_.fingerprint +=
+      fmt::format("{} {}", recipe_.network.vocabulary, recipe_.network.concepts);
+  torch::manual_seed(recipe_.seed);
+  network_ = std::make_shared<Network>(recipe_.network);
+  parameters_ = ParametersOf(*network_);
+}
+
+Result<std::unique_ptr<Trainer>> Trainer::Create(const Recipe& recipe, const Art& art,
+                                                 const Tokenizer& tokenizer,
+                                                 const RunOptions& options) {
+  // Shards are the parallel work; libraries must not start threads of their own below them.
+  at::set_num_threads(1);
+  openblas_set_num_threads(1);
+  FASTVLM_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Create(art, tokenizer));
+  if (mkdir(options.directory.c_str(), 0777) != 0 && !DirectoryExists(options.directory)) {
+    return Error(StatusCode::kIoError, "{}: cannot make this directory", options.directory);
+  }
+  std::unique_ptr<Trainer> trainer(new Trainer(recipe, art, std::move(vocabulary), options));
+  FASTVLM_RETURN_IF_ERROR(trainer->Resume());
+  return trainer;
+}
+
+Status Trainer::Resume() {
+  const std::string state = options_.directory + "/state.safetensors";
+  if (FileExists(state)) {
+    FASTVLM_RETURN_IF_ERROR(
+        LoadState(state, recipe_.fingerprint, &progress_, network_.get(), &parameters_));
+  }
+  FASTVLM_RETURN_IF_ERROR(
+      TrimLog(options_.directory + "/log.csv", kLogHeader, progress_.total_steps));
+  return TrimLog(options_.directory + "/scores.csv", ScoresHeader(), progress_.total_steps);
+}
+
+Status Trainer::Save() {
+  return SaveState(options_.directory + "/state.safetensors", recipe_.fingerprint, progress_,
+                   *network_, parameters_);
+}
+
+Result<StepReport> Trainer::Step(const Phase& phase) {
+  const int cell = static_cast<int>(recipe_.network.stride());
+  const uint64_t step_seed = MixSeeds(recipe_.seed, static_cast<uint64_t>(progress_.phase),
+                                      static_cast<uint64_t>(progress_.step));
+  const SizeChoice size = DrawSize(phase, step_seed);
+  const int64_t per_shard = phase.batch / recipe_.shards;
+  const int64_t micro_batches = per_shard / phase.micro_batch;
+  const double share = 1.0 / static_cast<double>(recipe_.shards * micro_batches);
+  const bool train_encoder = phase.encoder_factor > 0;
+
+  std::vector<torch::Tensor> values;
+  for (const Parameter& parameter : parameters_) values.push_back(parameter.value);
+
+  std::vector<ShardResult> shards(static_cast<size_t>(recipe_.shards));
+  pool_.ParallelFor(recipe_.shards, [&](int64_t shard, int) {
+    ShardResult& result = shards[static_cast<size_t>(shard)];
+    for (int64_t m = 0; m < micro_batches; ++m) {
+      const int64_t first = shard * per_shard + m * phase.micro_batch;
+      ForwardContext& context = result.contexts.emplace_back();
+      context.training = train_encoder;
+      Losses losses;
+      if (phase.data == PhaseData::kCrops) {
+        std::vector<Crop> crops;
+        for (int64_t i = first; i < first + phase.micro_batch; ++i) {
+          crops.push_back(MakeCrop(art_, static_cast<int>(size.height), phase.text_share, false,
+                                   true, MixSeeds(step_seed, 1, static_cast<uint64_t>(i))));
+        }
+        losses = CropLosses(
+            *network_, MakeCropBatch(vocabulary_, crops, static_cast<int>(size.height)), context);
+      } else {
+        SceneOptions options;
+        options.height = static_cast<int>(size.height);
+        options.width = static_cast<int>(size.width);
+        options.cell = cell;
+        options.turns = static_cast<int>(phase.turns);
+        options.pad = phase.pad;
+        std::vector<Scene> scenes;
+        for (int64_t i = first; i < first + phase.micro_batch; ++i) {
+          scenes.push_back(
+              MakeScene(art_, options, MixSeeds(step_seed, 1, static_cast<uint64_t>(i))));
+        }
+        losses = SceneLosses(*network_, vocabulary_, MakeSceneBatch(vocabulary_, scenes, cell),
+                             train_encoder, context);
+      }
+      torch::Tensor loss = losses.tied * phase.tied_weight + losses.class_ * phase.class_weight;
+      if (losses.answer.defined()) loss = loss + losses.answer * phase.answer_weight;
+      const auto gradients = torch::autograd::grad({loss * share}, values, {}, false, false, true);
+      if (result.gradients.empty()) result.gradients.resize(gradients.size());
+      for (size_t i = 0; i < gradients.size(); ++i) {
+        torch::Tensor& sum = result.gradients[i];
+        if (!gradients[i].defined()) continue;
+        if (sum.defined()) {
+          sum.add_(gradients[i]);
+        } else {
+          sum = gradients[i].contiguous();
+        }
+      }
+      result.answer += Value(losses.answer) * share;
+      result.tied += Value(losses.tied) * share;
+      result.class_ += Value(losses.class_) * share;
+    }
+  });
+
+  StepReport report;
+  report.phase = &phase;
+  std::vector<torch::Tensor>& sum = shards[0].gradients;
+  for (size_t s = 0; s < shards.size(); ++s) {
+    for (const ForwardContext& context : shards[s].contexts) UpdateRunningMoments(context);
+    report.answer += shards[s].answer;
+    report.tied += shards[s].tied;
+    report.class_ += shards[s].class_;
+    for (size_t i = 0; s > 0 && i < sum.size(); ++i) {
+      if (sum[i].defined()) sum[i].add_(shards[s].gradients[i]);
+    }
+  }
+  report.learning_rate = LearningRate(phase, progress_.step);
+  const AdamStep adam{.step = progress_.total_steps + 1,
+                      .learning_rate = report.learning_rate,
+                      .encoder_factor = phase.encoder_factor,
+                      .weight_decay = recipe_.weight_decay,
+                      .clip = recipe_.gradient_clip};
+  {
+    const torch::NoGradGuard no_grad;
+    report.gradient_norm = UpdateParameters(sum, adam, &parameters_, pool_);
+  }
+  if (!std::isfinite(report.gradient_norm)) {
+    return Error(StatusCode::kDataError,
+                 "the gradient of step {} of phase {} is not finite; try a lower learning_rate",
+                 progress_.step, phase.name);
+  }
+  ++progress_.step;
+  ++progress_.total_steps;
+  progress_.pictures += phase.batch;
+  return report;
+}
+
+Status Trainer::Score(const std::function<void(const std::vector<train::Score>&)>& scored) {
+  const auto side = static_cast<int>(recipe_.network.image_size);
+  const auto scores = MeasureScores(*network_, vocabulary_, art_, side, side,
+                                    options_.score_pictures, pool_);
+  const auto phase = std::min<size_t>(static_cast<size_t>(progress_.phase),
+                                      recipe_.phases.size() - 1);
+  std::string line =
+      fmt::format("{},{},{},{},{:.1f}", progress_.total_steps, recipe_.phases[phase].name,
+                  progress_.step, progress_.pictures,
+                  static_cast<double>(progress_.milliseconds) / 1000);
+  for (const train::Score& score : scores) line += fmt::format(",{:.4f}", score.share());
+  scored(scores);
+  return AppendLine(options_.directory + "/scores.csv", line);
+}
+
+Status Trainer::Run(const std::atomic<bool>& stop,
+                    const std::function<void(const StepReport&)>& report,
+                    const std::function<void(const std::vector<train::Score>&)>& scored) {
+  const auto start = Clock::now();
+  auto saved = start;
+  const Progress before = progress_;
+  const auto elapsed = [](Clock::time_point since) {
+    return std::chrono::duration<double>(Clock::now() - since).count();
+  };
+  while (!done() && !stop.load()) {
+    const Phase& phase = recipe_.phases[static_cast<size_t>(progress_.phase)];
+    if (options_.max_steps > 0 &&
+        progress_.total_steps - before.total_steps >= options_.max_steps) {
+      break;
+    }
+    FASTVLM_ASSIGN_OR_RETURN(StepReport step, Step(phase));
+    progress_.milliseconds = before.milliseconds + static_cast<int64_t>(elapsed(start) * 1000);
+    step.progress = progress_;
+    step.pictures_per_second =
+        static_cast<double>(progress_.pictures - before.pictures) / elapsed(start);
+    step.seconds_left = static_cast<double>((phase.steps - progress_.step) * phase.batch) /
+                        step.pictures_per_second;
+    report(step);
+    if (progress_.step % options_.log_every == 0) {
+      FASTVLM_RETURN_IF_ERROR(AppendLine(
+          options_.directory + "/log.csv",
+          fmt::format("{},{},{},{},{:.1f},{:.3g},{:.4f},{:.4f},{:.4f},{:.3f}",
+                      progress_.total_steps, phase.name, progress_.step, progress_.pictures,
+                      static_cast<double>(progress_.milliseconds) / 1000, step.learning_rate,
+                      step.answer, step.tied, step.class_, step.gradient_norm)));
+    }
+    const bool ends = progress_.step == phase.steps;
+    if (ends || (options_.score_every > 0 && progress_.step % options_.score_every == 0)) {
+      FASTVLM_RETURN_IF_ERROR(Score(scored));
+    }
+    if (ends) {
+      ++progress_.phase;
+      progress_.step = 0;
+    }
+    if (ends || elapsed(saved) > options_.save_minutes * 60) {
+      FASTVLM_RETURN_IF_ERROR(Save());
+      saved = Clock::now();
+    }
+  }
+  return Save();
+}
+
+}  // namespace fastvlm::train

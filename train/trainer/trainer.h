@@ -1,0 +1,74 @@
+// A training run in a directory of its own.
+//   state.safetensors  what it needs to go on, replaced every few minutes
+//   log.csv            losses, learning rate and gradient norm, a line every few steps
+//   scores.csv         share of right answers per trial
+#ifndef FASTVLM_TRAIN_TRAINER_TRAINER_H_
+#define FASTVLM_TRAIN_TRAINER_TRAINER_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "train/art/art.h"
+#include "train/trainer/recipe.h"
+#include "train/trainer/scores.h"
+#include "train/trainer/state.h"
+
+namespace fastvlm::train {
+
+struct RunOptions {
+  std::string directory;
+  int threads = 2;
+  double save_minutes = 3;
+  int64_t score_every = 500;    // steps; 0: only at the end of a phase
+  int64_t score_pictures = 64;  // of each trial
+  int64_t log_every = 20;       // steps
+  int64_t max_steps = 0;        // stop after as many more, 0: at the end
+};
+
+struct StepReport {
+  const Phase* phase = nullptr;
+  Progress progress;
+  double answer = 0, tied = 0, class_ = 0, gradient_norm = 0, learning_rate = 0;
+  double pictures_per_second = 0;  // since the run was started or resumed
+  double seconds_left = 0;         // of this phase, at that rate
+};
+
+class Trainer {
+ public:
+  // Starts a run, or goes on with the one in the directory. A resumed run does exactly what an
+  // uninterrupted one would have done, on any number of threads.
+  static Result<std::unique_ptr<Trainer>> Create(const Recipe& recipe, const Art& art,
+                                                 const Tokenizer& tokenizer,
+                                                 const RunOptions& options);
+
+  // Trains until the end, max_steps, or `stop`; saves the state before it returns. `report` is
+  // called after each step, `scored` after each measurement.
+  Status Run(const std::atomic<bool>& stop, const std::function<void(const StepReport&)>& report,
+             const std::function<void(const std::vector<Score>&)>& scored);
+
+  bool done() const { return progress_.phase == static_cast<int64_t>(recipe_.phases.size()); }
+  const Progress& progress() const { return progress_; }
+  const Network& network() const { return *network_; }
+
+ private:
+  Trainer(const Recipe& recipe, const Art& art, Vocabulary vocabulary, const RunOptions& options);
+  Status Resume();
+  Status Save();
+  Result<StepReport> Step(const Phase& phase);
+  Status Score(const std::function<void(const std::vector<train::Score>&)>& scored);
+
+  Recipe recipe_;
+  const Art& art_;
+  Vocabulary vocabulary_;
+  RunOptions options_;
+  ThreadPool pool_;
+  std::shared_ptr<Network> network_;
+  std::vector<Parameter> parameters_;
+  Progress progress_;
+};
+
+}  // namespace fastvlm::train
+
+#endif  // FASTVLM_TRAIN_TRAINER_TRAINER_H_
