@@ -19,6 +19,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"describe", "Answer a question about images, by default describe them", AddDescribe},
     {"encode", "Write the visual tokens of an image to a NumPy file", AddEncode},
+    {"eval", "Ask the questions of a dataset and count the right answers", AddEval},
     {"info", "Show a model, the CPU and the kernels chosen for it", AddInfo},
 };
 

@@ -12,10 +12,10 @@ using ::testing::HasSubstr;
 TEST(Usage, HelpGoesToStandardOutputWithExamples) {
   const ProgramResult help = Fastvlm({"--help"});
   EXPECT_EQ(help.exit_code, 0);
-  EXPECT_THAT(help.out, AllOf(HasSubstr("describe"), HasSubstr("encode"), HasSubstr("info"),
-                              HasSubstr("Examples:")));
+  EXPECT_THAT(help.out, AllOf(HasSubstr("describe"), HasSubstr("encode"), HasSubstr("eval"),
+                              HasSubstr("info"), HasSubstr("Examples:")));
   EXPECT_EQ(help.err, "");
-  for (const char* command : {"describe", "encode", "info"}) {
+  for (const char* command : {"describe", "encode", "eval", "info"}) {
     const ProgramResult result = Fastvlm({command, "--help"});
     EXPECT_EQ(result.exit_code, 0) << command;
     EXPECT_THAT(result.out, HasSubstr("Examples:")) << command;
