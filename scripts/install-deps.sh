@@ -2,17 +2,30 @@
 # Installs what building and testing fastvlm needs, on Debian 12 and Ubuntu 24.04 or later.
 # Safe to run again: it does nothing when everything is there. docs/DEPENDENCIES.md says why each
 # package is needed.
-# Usage: scripts/install-deps.sh [--print]    --print only lists what is missing
+# Usage: scripts/install-deps.sh [--program] [--print]
+#   --program  only what the program itself needs, not its tests and checks
+#   --print    only lists what is missing
 set -euo pipefail
+
+program_only=
+print_only=
+for argument in "$@"; do
+  case $argument in
+    --program) program_only=1 ;;
+    --print) print_only=1 ;;
+    *) echo "usage: scripts/install-deps.sh [--program] [--print]" >&2; exit 2 ;;
+  esac
+done
 
 packages=(
   g++ cmake ninja-build pkg-config
   libfmt-dev nlohmann-json3-dev libcli11-dev
   libutf8proc-dev
   libjpeg-dev libpng-dev libwebp-dev libgif-dev libheif-dev
-  libgtest-dev libgmock-dev
-  python3 binutils
 )
+if [ -z "$program_only" ]; then
+  packages+=(libgtest-dev libgmock-dev python3 binutils)
+fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "install-deps.sh knows Debian and Ubuntu only. Elsewhere install the equivalents of:" >&2
@@ -35,7 +48,7 @@ if [ ${#missing[@]} -eq 0 ]; then
   echo "All packages are installed." >&2
   exit 0
 fi
-if [ "${1:-}" = --print ]; then
+if [ -n "$print_only" ]; then
   printf '%s\n' "${missing[@]}"
   exit 0
 fi

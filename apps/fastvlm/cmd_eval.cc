@@ -12,6 +12,7 @@
 #include "eval/score.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
+#include "models.h"
 #include "terminal.h"
 
 namespace fastvlm {
@@ -111,11 +112,6 @@ std::string JsonReport(const EvalFlags& flags, const Model& model, const EvalRep
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-Result<std::shared_ptr<const Model>> Load(const ModelFlags& flags) {
-  ProgressLine progress("Loading ");
-  return Model::Load(flags.directory, flags.options, [&](double done) { progress.Update(done); });
-}
-
 Result<EvalReport> Ask(const std::shared_ptr<const Model>& model,
                        const std::vector<EvalQuestion>& questions, const EvalFlags& flags) {
   ProgressLine progress("Asking  ");
@@ -127,9 +123,8 @@ Status Evaluate(const EvalFlags& flags) {
   // The questions first: their mistakes show before anything long begins.
   const Result<std::vector<EvalQuestion>> questions = ReadQuestions(flags.dataset, flags.limit);
   if (!questions.ok()) return questions.status();
-  const Result<std::shared_ptr<const Model>> model = Load(flags.model);
+  const Result<std::shared_ptr<const Model>> model = LoadModel(flags.model);
   if (!model.ok()) return model.status();
-  for (const std::string& warning : (*model)->info().warnings) PrintWarning(warning);
   const Result<EvalReport> report = Ask(*model, *questions, flags);
   if (!report.ok()) return report.status();
   const std::string output = flags.json ? JsonReport(flags, **model, *report) : Table(*report);
@@ -141,10 +136,6 @@ Status Evaluate(const EvalFlags& flags) {
 }
 
 int Run(const EvalFlags& flags) {
-  if (flags.model.directory.empty()) {
-    PrintError("no model: give the directory of a FastVLM checkpoint with --model DIR");
-    return kExitUsage;
-  }
   const Status status = Evaluate(flags);
   if (status.ok()) return kExitOk;
   PrintError(status.message());
@@ -164,7 +155,7 @@ CommandFn AddEval(CLI::App& app) {
       "expected one but for case, spaces at its ends and a final period.\n"
       "\n"
       "Examples:\n"
-      "  fastvlm eval --model FastVLM-0.5B questions.jsonl\n"
+      "  fastvlm eval questions.jsonl\n"
       "  fastvlm eval --model FastVLM-0.5B --limit 100 --json --failures wrong.jsonl dataset");
   app.add_option("DATASET", flags->dataset, "File or directory of questions")->required();
   AddModelFlags(app, flags->model);

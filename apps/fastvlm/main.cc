@@ -29,6 +29,7 @@ constexpr const char* kDescription =
 
 constexpr const char* kExamples =
     "Examples:\n"
+    "  fastvlm describe picture.png\n"
     "  fastvlm describe --model FastVLM-0.5B photo.jpg\n"
     "  fastvlm describe --model FastVLM-0.5B --prompt \"What does the sign say?\" *.jpg\n"
     "  fastvlm info FastVLM-0.5B\n"
