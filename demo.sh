@@ -4,7 +4,7 @@
 # Usage: ./demo.sh [PICTURE]    without PICTURE, a sample is described
 set -euo pipefail
 
-picture=
+picture=''
 if [ $# -gt 0 ]; then
   if [ ! -f "$1" ]; then
     echo "demo.sh: there is no picture $1" >&2
@@ -16,7 +16,7 @@ cd "$(dirname -- "${BASH_SOURCE[0]}")"
 picture=${picture:-models/nano/samples/demo.png}
 program=build/release/bin/fastvlm
 
-bold= dim= plain=
+bold='' dim='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
   bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'
 fi
@@ -43,13 +43,15 @@ printf '%s$ %s describe %s%s\n' "$dim" "$program" "$picture" "$plain"
 
 step "What to try next"
 cat <<EOF
-  $program describe my-picture.png                       a picture of your own
+A picture of your own, or a question:
+  $program describe my-picture.png
   $program describe --prompt "What is on the left?" $picture
-  $program describe --json $picture                      answer, tokens and timings as JSON
-  $program --help                                        everything else
+Answer, tokens and timings as JSON, and everything else:
+  $program describe --json $picture
+  $program --help
 
 The bundled model is tiny: it knows simple drawings of common things, and short printed text. For
-photographs and documents get Apple's weights (for research; for example the Hugging Face
+photographs and documents get Apple's weights (licensed for research; for example the Hugging Face
 repository apple/FastVLM-0.5B) and name their directory:
   $program describe --model FastVLM-0.5B photo.jpg
 EOF

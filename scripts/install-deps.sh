@@ -7,8 +7,8 @@
 #   --print    only lists what is missing
 set -euo pipefail
 
-program_only=
-print_only=
+program_only=''
+print_only=''
 for argument in "$@"; do
   case $argument in
     --program) program_only=1 ;;
