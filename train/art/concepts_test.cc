@@ -83,9 +83,9 @@ TEST(ConceptTableTest, NamesAreLowerCaseLettersButProperNames) {
   for (const ConceptRow& row : Table()) {
     std::string name = row.about.name;
     if (proper.count(name) > 0) name[0] = char(std::tolower(name[0]));
-    EXPECT_TRUE(std::all_of(name.begin(), name.end(),
-                            [](char c) { return (c >= 'a' && c <= 'z') || c == ' '; }))
-        << row.about.name;
+    EXPECT_TRUE(std::all_of(name.begin(), name.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || c == ' ';
+    })) << row.about.name;
     EXPECT_NE(name.front(), ' ');
     EXPECT_NE(name.back(), ' ');
     EXPECT_EQ(name.find("  "), std::string::npos);

@@ -71,12 +71,12 @@ TEST_F(IconsTest, BadEntriesAreErrorsThatNameTheIcon) {
                   "flip": {"parent": "flat", "hFlip": "yes"}}})");
   ASSERT_TRUE(set.ok()) << set.status().message();
   const std::map<std::string, StatusCode> expected = {
-      {"absent", StatusCode::kNotFound},  {"lost", StatusCode::kNotFound},
+      {"absent", StatusCode::kNotFound},    {"lost", StatusCode::kNotFound},
       {"turned", StatusCode::kUnsupported}, {"number", StatusCode::kDataError},
-      {"empty", StatusCode::kDataError},  {"text", StatusCode::kDataError},
-      {"flat", StatusCode::kDataError},   {"huge", StatusCode::kDataError},
-      {"word", StatusCode::kDataError},   {"orphan", StatusCode::kDataError},
-      {"odd", StatusCode::kDataError},    {"one", StatusCode::kDataError},
+      {"empty", StatusCode::kDataError},    {"text", StatusCode::kDataError},
+      {"flat", StatusCode::kDataError},     {"huge", StatusCode::kDataError},
+      {"word", StatusCode::kDataError},     {"orphan", StatusCode::kDataError},
+      {"odd", StatusCode::kDataError},      {"one", StatusCode::kDataError},
       {"flip", StatusCode::kDataError}};
   for (const auto& [name, code] : expected) {
     const auto svg = set->Svg(name);
@@ -88,9 +88,9 @@ TEST_F(IconsTest, BadEntriesAreErrorsThatNameTheIcon) {
 
 TEST_F(IconsTest, FilesThatAreNoIconSet) {
   EXPECT_EQ(IconSet::Open(directory_.Path("none")).status().code(), StatusCode::kNotFound);
-  for (const char* json : {"", "[]", "{}", R"({"icons": [1]})", R"({"icons": {}})",
-                           R"({"icons": {"a": {"body": ")",
-                           R"({"icons": {"a": {}}, "aliases": [1]})"}) {
+  for (const char* json :
+       {"", "[]", "{}", R"({"icons": [1]})", R"({"icons": {}})", R"({"icons": {"a": {"body": ")",
+        R"({"icons": {"a": {}}, "aliases": [1]})"}) {
     const auto set = Open(json);
     ASSERT_FALSE(set.ok()) << json;
     EXPECT_EQ(set.status().code(), StatusCode::kDataError) << json;

@@ -62,9 +62,9 @@ TEST(RenderSvgTest, BrokenSvgIsAnErrorThatNamesItsPlace) {
 }
 
 TEST(RenderSvgTest, ADrawingOfNothingIsAnError) {
-  for (const char* body : {"", "<rect width=\"0\" height=\"1\"/>",
-                           "<rect width=\"1\" height=\"1\" fill=\"none\"/>",
-                           "<image href=\"/etc/hostname.png\" width=\"1\" height=\"1\"/>"}) {
+  for (const char* body :
+       {"", "<rect width=\"0\" height=\"1\"/>", "<rect width=\"1\" height=\"1\" fill=\"none\"/>",
+        "<image href=\"/etc/hostname.png\" width=\"1\" height=\"1\"/>"}) {
     const auto sprite = RenderSvg(Document("0 0 1 1", body), 8, "here");
     ASSERT_FALSE(sprite.ok()) << body;
     EXPECT_THAT(sprite.status().message(), HasSubstr("here: the SVG draws nothing"));
