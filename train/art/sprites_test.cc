@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "support/temporary_directory.h"
+
 namespace fastvlm::train {
 namespace {
 
@@ -63,11 +65,22 @@ TEST(RenderSvgTest, BrokenSvgIsAnErrorThatNamesItsPlace) {
 
 TEST(RenderSvgTest, ADrawingOfNothingIsAnError) {
   for (const char* body :
-       {"", "<rect width=\"0\" height=\"1\"/>", "<rect width=\"1\" height=\"1\" fill=\"none\"/>",
-        "<image href=\"/etc/hostname.png\" width=\"1\" height=\"1\"/>"}) {
+       {"", "<rect width=\"0\" height=\"1\"/>", "<rect width=\"1\" height=\"1\" fill=\"none\"/>"}) {
     const auto sprite = RenderSvg(Document("0 0 1 1", body), 8, "here");
     ASSERT_FALSE(sprite.ok()) << body;
     EXPECT_THAT(sprite.status().message(), HasSubstr("here: the SVG draws nothing"));
+  }
+}
+
+TEST(RenderSvgTest, OtherFilesAreNotRead) {
+  TemporaryDirectory directory;
+  directory.Write("other.svg", Document("0 0 1 1", "<rect width=\"1\" height=\"1\"/>"));
+  for (const std::string scheme : {"", "file://"}) {
+    const std::string link = scheme + directory.Path("other.svg");
+    const std::string body = "<image href=\"" + link + "\" width=\"1\" height=\"1\"/>";
+    const auto sprite = RenderSvg(Document("0 0 1 1", body), 8, "here");
+    ASSERT_FALSE(sprite.ok());
+    EXPECT_THAT(sprite.status().message(), HasSubstr("draws nothing"));
   }
 }
 
