@@ -72,12 +72,12 @@ Status RenderSprites(const std::vector<Job>& jobs, int threads, CacheContents* c
   pool.ParallelFor(int64_t(jobs.size()), [&](int64_t task, int thread) {
     if (failed) return;
     const Status status = RenderJob(jobs[size_t(task)], contents);
-    ++done;
+    const int64_t now = ++done;
     if (!status.ok()) {
       const std::lock_guard lock(mutex);
       if (!failed.exchange(true)) first_error = status;
     }
-    if (thread == 0 && progress) progress(done, int64_t(jobs.size()));
+    if (thread == 0 && progress && now < int64_t(jobs.size())) progress(now, int64_t(jobs.size()));
   });
   if (first_error.ok() && progress) progress(done, int64_t(jobs.size()));
   return first_error;
