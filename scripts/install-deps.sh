@@ -2,8 +2,23 @@
 # Installs what building and testing fastvlm needs, on Debian 12 and Ubuntu 24.04 or later.
 # Safe to run again: it does nothing when everything is there. docs/DEPENDENCIES.md says why each
 # package is needed.
-# Usage: scripts/install-deps.sh [--print]    --print only lists what is missing
+# Usage: scripts/install-deps.sh [--train] [--print]
+#   --train  also what fastvlm-train needs: libtorch, SVG and font libraries, free fonts
+#   --print  only lists what is missing
 set -euo pipefail
+
+train=false
+print_only=false
+for argument in "$@"; do
+  case $argument in
+    --train) train=true ;;
+    --print) print_only=true ;;
+    *)
+      echo "install-deps.sh: unknown option $argument; usage: install-deps.sh [--train] [--print]" >&2
+      exit 2
+      ;;
+  esac
+done
 
 packages=(
   g++ cmake ninja-build pkg-config
@@ -13,6 +28,16 @@ packages=(
   libgtest-dev libgmock-dev
   python3 binutils
 )
+if $train; then
+  packages+=(
+    libtorch-dev libopenblas0-pthread librsvg2-dev libfreetype-dev
+    fonts-cantarell fonts-comic-neue fonts-dejavu-core fonts-dejavu-extra fonts-freefont-ttf
+    fonts-hack-ttf fonts-lato fonts-liberation fonts-open-sans fonts-quicksand
+    fonts-roboto-unhinted
+  )
+  # Either fetches the art.
+  command -v npm >/dev/null || packages+=(curl ca-certificates)
+fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "install-deps.sh knows Debian and Ubuntu only. Elsewhere install the equivalents of:" >&2
@@ -35,7 +60,7 @@ if [ ${#missing[@]} -eq 0 ]; then
   echo "All packages are installed." >&2
   exit 0
 fi
-if [ "${1:-}" = --print ]; then
+if $print_only; then
   printf '%s\n' "${missing[@]}"
   exit 0
 fi
