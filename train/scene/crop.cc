@@ -11,6 +11,12 @@ namespace {
 
 constexpr char kCharacters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
+// `size` pixels for the longer side of what is seen.
+Pose Sized(const Sprite& sprite, float x, float y, float size, float angle, bool flip) {
+  const Extent extent = ExtentOf(sprite, angle);
+  return PoseSprite(sprite, x, y, size / std::max(extent.width, extent.height), angle, flip);
+}
+
 // Parts of other things that look in from the border.
 void DrawFragments(const Art& art, bool held_out_style, bool augment, const Crop& crop, float side,
                    Canvas& canvas, Random& random) {
@@ -25,8 +31,8 @@ void DrawFragments(const Art& art, bool held_out_style, bool augment, const Crop
     const bool far = random.Chance(0.5), upright = random.Chance(0.5);
     const float across = far ? side + out : -out;
     Draw(sprite.raster,
-         PoseSprite(sprite, upright ? along : across, upright ? across : along, size,
-                    random.Between(-0.3f, 0.3f), random.Chance(0.5)),
+         Sized(sprite, upright ? along : across, upright ? across : along, size,
+               random.Between(-0.3f, 0.3f), random.Chance(0.5)),
          {}, canvas, nullptr, nullptr);
   }
 }
@@ -57,8 +63,8 @@ void DrawThing(const Art& art, bool held_out_style, bool augment, float side, Cr
   const float y = side / 2 + random.Between(-slack, slack);
   const float angle = augment ? random.Between(-1.5f, 1.5f) * freedom.max_angle : 0;
   Draw(sprite.raster,
-       PoseSprite(sprite, x, y, size, angle, augment && freedom.flip && random.Chance(0.5)), {},
-       canvas, nullptr, nullptr);
+       Sized(sprite, x, y, size, angle, augment && freedom.flip && random.Chance(0.5)), {}, canvas,
+       nullptr, nullptr);
 }
 
 void DrawCharacters(const Art& art, float side, Crop& crop, Canvas& canvas, Random& random) {

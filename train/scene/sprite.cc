@@ -241,16 +241,19 @@ Sprite PrepareSprite(const Art& art, Choice choice, float size, bool augment, Ra
   return sprite;
 }
 
-Pose PoseSprite(const Sprite& sprite, float x, float y, float size, float angle, bool flip) {
+Extent ExtentOf(const Sprite& sprite, float angle) {
   const float c = std::abs(Cosine(angle)), s = std::abs(Sine(angle));
-  const float width = 2 * (c * sprite.half_width + s * sprite.half_height);
-  const float height = 2 * (s * sprite.half_width + c * sprite.half_height);
+  return {2 * (c * sprite.half_width + s * sprite.half_height),
+          2 * (s * sprite.half_width + c * sprite.half_height)};
+}
+
+Pose PoseSprite(const Sprite& sprite, float x, float y, float scale, float angle, bool flip) {
   Pose pose;
   pose.x = x;
   pose.y = y;
   pose.anchor_x = sprite.center_x;
   pose.anchor_y = sprite.center_y;
-  pose.scale = size / std::max(width, height);
+  pose.scale = scale;
   pose.angle = angle;
   pose.flip = flip;
   return pose;
