@@ -13,6 +13,8 @@ namespace fastvlm::train {
 // kInvalidArgument is wrong usage and ends the program with 2, any other with 1.
 using CommandFn = std::function<Status()>;
 
+CommandFn AddArt(CLI::App& app);
+
 }  // namespace fastvlm::train
 
 #endif  // FASTVLM_TRAIN_COMMANDS_H_

@@ -15,7 +15,9 @@ struct Command {
   CommandFn (*add)(CLI::App& app);
 };
 
-const std::vector<Command> kCommands = {};
+const std::vector<Command> kCommands = {
+    {"art", "Render icons and fonts into the art cache that training reads.", AddArt},
+};
 
 int Main(int argc, char** argv) {
   CLI::App app("fastvlm-train: makes and trains small FastVLM models on an ordinary CPU.",

@@ -36,10 +36,10 @@ struct Font {
 
 // One character of one font, rendered at kGlyphEm pixels per em.
 struct Glyph {
-  int width = 0, height = 0;        // of the bitmap; 0 for a space
-  int left = 0, top = 0;            // of its first pixel: right of the pen, above the baseline
-  float advance = 0;                // pixels
-  const uint8_t* alpha = nullptr;   // [height, width] coverage
+  int width = 0, height = 0;       // of the bitmap; 0 for a space
+  int left = 0, top = 0;           // of its first pixel: right of the pen, above the baseline
+  float advance = 0;               // pixels
+  const uint8_t* alpha = nullptr;  // [height, width] coverage
 };
 
 inline constexpr int kSpriteSide = 128;  // pixels
@@ -64,6 +64,8 @@ class Art {
   const Glyph* FindGlyph(int font, char character) const;
 
  private:
+  static constexpr int kNoGlyph = -1;  // width of a glyph that the font lacks
+
   MappedFile file_;
   std::vector<Concept> concepts_;
   std::vector<Style> styles_;

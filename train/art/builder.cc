@@ -1,0 +1,127 @@
+#include "train/art/builder.h"
+
+#include <atomic>
+#include <mutex>
+
+#include "base/json.h"
+#include "base/thread_pool.h"
+#include "train/art/cache.h"
+#include "train/art/icons.h"
+#include "train/art/sprites.h"
+
+namespace fastvlm::train {
+namespace {
+
+struct Job {
+  size_t sprite = 0;  // concept * styles + style
+  const IconSet* icons = nullptr;
+  std::string icon;
+};
+
+Result<std::vector<IconSet>> OpenIconSets(const ArtSources& sources) {
+  std::vector<IconSet> sets;
+  for (const Style& style : sources.styles) {
+    const std::string path = sources.icon_directory + "/" + style.name + "/icons.json";
+    Result<IconSet> set = IconSet::Open(path);
+    if (!set.ok()) {
+      return Error(set.status().code(), "{}; fetch the art with: scripts/fetch-art.sh {}",
+                   set.status().message(), sources.icon_directory);
+    }
+    sets.push_back(std::move(set).value());
+  }
+  return sets;
+}
+
+Result<std::vector<Job>> PlanJobs(const ArtSources& sources, const std::vector<IconSet>& sets) {
+  std::vector<Job> jobs;
+  for (size_t c = 0; c < sources.concepts.size(); ++c) {
+    const ConceptRow& row = sources.concepts[c];
+    bool in_training = false;
+    for (size_t s = 0; s < sets.size(); ++s) {
+      for (const std::string& icon : row.IconsIn(sources.styles[s].name)) {
+        if (!sets[s].Has(icon)) continue;
+        jobs.push_back({c * sets.size() + s, &sets[s], icon});
+        in_training |= !sources.styles[s].held_out;
+        break;
+      }
+    }
+    if (!in_training) {
+      return Error(StatusCode::kNotFound,
+                   "no training style below {} has an icon for the concept {}; fetch the pinned "
+                   "packages with scripts/fetch-art.sh or correct concepts.tsv",
+                   sources.icon_directory, Quoted(row.about.name));
+    }
+  }
+  return jobs;
+}
+
+Status RenderSprites(const std::vector<Job>& jobs, int threads, CacheContents* contents,
+                     ArtReport* report, const std::function<void(int64_t, int64_t)>& progress) {
+  ThreadPool pool(threads);
+  std::mutex mutex;  // guards first_error and the report
+  Status first_error;
+  std::atomic<bool> failed = false;
+  std::atomic<int64_t> done = 0;
+  pool.ParallelFor(int64_t(jobs.size()), [&](int64_t task, int thread) {
+    if (failed) return;
+    const Job& job = jobs[size_t(task)];
+    const std::string place = fmt::format("{}: icon {}", job.icons->path(), Quoted(job.icon));
+    Status status;
+    Result<std::string> svg = job.icons->Svg(job.icon);
+    if (svg.ok()) {
+      Result<std::vector<uint8_t>> sprite = RenderSvg(*svg, kSpriteSide, place);
+      status = sprite.status();
+      if (sprite.ok()) contents->sprites[job.sprite] = std::move(sprite).value();
+    } else {
+      status = svg.status();
+    }
+    ++done;
+    if (!status.ok()) {
+      const std::lock_guard lock(mutex);
+      if (!failed.exchange(true)) first_error = status;
+    } else if (contents->sprites[job.sprite].empty()) {
+      const std::lock_guard lock(mutex);
+      report->warnings.push_back(place + ": draws nothing, left out");
+    }
+    if (thread == 0 && progress) progress(done, int64_t(jobs.size()));
+  });
+  if (first_error.ok() && progress) progress(done, int64_t(jobs.size()));
+  return first_error;
+}
+
+}  // namespace
+
+Result<ArtSources> DefaultSources() {
+  ArtSources sources;
+  FASTVLM_ASSIGN_OR_RETURN(sources.concepts, ParseConcepts(ConceptTable(), "concepts.tsv"));
+  sources.styles = Styles();
+  sources.fonts = FontFiles();
+  sources.font_directory = "/usr/share/fonts";
+  return sources;
+}
+
+Result<ArtReport> BuildCache(const ArtSources& sources, const std::string& output,
+                             const std::function<void(int64_t, int64_t)>& progress) {
+  CacheContents contents;
+  for (const FontFile& font : sources.fonts) {
+    FASTVLM_ASSIGN_OR_RETURN(const std::string path, FindFontFile(sources.font_directory, font));
+    FASTVLM_ASSIGN_OR_RETURN(std::vector<RenderedGlyph> glyphs, RenderGlyphs(path));
+    contents.fonts.push_back(font.font);
+    contents.glyphs.push_back(std::move(glyphs));
+  }
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<IconSet> sets, OpenIconSets(sources));
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<Job> jobs, PlanJobs(sources, sets));
+  for (const ConceptRow& row : sources.concepts) contents.concepts.push_back(row.about);
+  contents.styles = sources.styles;
+  contents.sprites.resize(sources.concepts.size() * sources.styles.size());
+  ArtReport report;
+  FASTVLM_RETURN_IF_ERROR(RenderSprites(jobs, sources.threads, &contents, &report, progress));
+  report.sprites.resize(sources.styles.size());
+  for (size_t i = 0; i < contents.sprites.size(); ++i) {
+    if (!contents.sprites[i].empty()) ++report.sprites[i % sources.styles.size()];
+  }
+  FASTVLM_RETURN_IF_ERROR(WriteCache(output, std::move(contents)));
+  return report;
+}
+
+}  // namespace fastvlm::train

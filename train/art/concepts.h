@@ -1,0 +1,42 @@
+// The table of things that scenes can show (concepts.tsv, compiled in) and the styles they come in.
+#ifndef FASTVLM_TRAIN_ART_CONCEPTS_H_
+#define FASTVLM_TRAIN_ART_CONCEPTS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "train/art/art.h"
+
+namespace fastvlm::train {
+
+struct ConceptRow {
+  // What a package's own icon for this concept is called; an empty icon: the package's drawing
+  // does not fit.
+  struct Override {
+    std::string package;
+    std::string icon;
+  };
+
+  Concept about;
+  std::vector<Override> overrides;
+  std::vector<std::string> icons;  // of every other package, best first
+
+  // The icon names to look for in `package`, best first; may be empty.
+  std::vector<std::string> IconsIn(std::string_view package) const;
+};
+
+// Reads a table: its format is described at the top of concepts.tsv. kDataError names the line,
+// which is `name`:<number>.
+Result<std::vector<ConceptRow>> ParseConcepts(std::string_view table, std::string_view name);
+
+// The compiled-in concepts.tsv.
+std::string_view ConceptTable();
+
+// The emoji packages in the order of the cache's styles; a style has its package's name.
+const std::vector<Style>& Styles();
+
+}  // namespace fastvlm::train
+
+#endif  // FASTVLM_TRAIN_ART_CONCEPTS_H_

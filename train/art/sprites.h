@@ -1,0 +1,21 @@
+// SVG drawings to pixels (librsvg, cairo).
+#ifndef FASTVLM_TRAIN_ART_SPRITES_H_
+#define FASTVLM_TRAIN_ART_SPRITES_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace fastvlm::train {
+
+// Renders a document into [side, side, 4] premultiplied RGBA, row-major: scaled to fit, centred,
+// with the margins of the drawing. kDataError, beginning with `place`, for an SVG that cannot be
+// parsed or that draws nothing. Several threads may render at once.
+Result<std::vector<uint8_t>> RenderSvg(std::string_view svg, int side, const std::string& place);
+
+}  // namespace fastvlm::train
+
+#endif  // FASTVLM_TRAIN_ART_SPRITES_H_
