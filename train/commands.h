@@ -14,6 +14,8 @@ namespace fastvlm::train {
 using CommandFn = std::function<Status()>;
 
 CommandFn AddArt(CLI::App& app);
+CommandFn AddCorpus(CLI::App& app);
+CommandFn AddPreview(CLI::App& app);
 
 }  // namespace fastvlm::train
 

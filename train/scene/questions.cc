@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "train/scene/words.h"
 
@@ -9,7 +10,11 @@ namespace fastvlm::train {
 namespace {
 
 std::string Sentence(std::string text) { return Capitalized(std::move(text)) + "."; }
-std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
+std::string Quoted(std::string_view text) {
+  std::string out = "\"";
+  out.append(text).append("\"");
+  return out;
+}
 
 // What a question is about; its words are chosen when it is asked.
 struct Topic {
@@ -205,7 +210,7 @@ void Interviewer::AddTextAndThing() {
   const Item& item = scene_.items[0];
   const Concept& thing = ThingOf(item);
   const std::string named = Sentence(Indefinite(thing));
-  const std::string text = Sentence("the text " + Quoted(scene_.text));
+  const std::string text = Sentence(std::string("the text ") + Quoted(scene_.text));
   const bool text_on_top = scene_.text_place == Place::kTop;
   Add(Task::kRead, 2.6f, ReadPhrases(), Quoted(scene_.text));
   Add(Task::kWhere, 0.7f, WherePhrases(), Sentence(std::string(PlacePhrase(item.place))), &thing);
@@ -276,7 +281,7 @@ std::string ListWithPlaces(const Art& art, const Composition& scene) {
     const Item& item = scene.items[i];
     if (i > 0) list += i + 1 == scene.items.size() ? " and " : ", ";
     list += Indefinite(art.concepts()[static_cast<size_t>(item.concept_index)]);
-    list += " " + std::string(PlacePhrase(item.place));
+    list.append(" ").append(PlacePhrase(item.place));
   }
   return list;
 }
@@ -284,7 +289,7 @@ std::string ListWithPlaces(const Art& art, const Composition& scene) {
 }  // namespace
 
 std::string Describe(const Art& art, const Composition& scene) {
-  const std::string ground = "on " + WithArticle(scene.color->name) + " background";
+  const std::string ground = std::string("on ") + WithArticle(scene.color->name) + " background";
   const Concept* thing = scene.items.empty()
                              ? nullptr
                              : &art.concepts()[static_cast<size_t>(scene.items[0].concept_index)];
@@ -296,7 +301,7 @@ std::string Describe(const Art& art, const Composition& scene) {
       return Sentence(NumberWord(static_cast<int>(scene.items.size())) + " " + thing->plural + " " +
                       ground);
     case Layout::kText:
-      return Sentence("the text " + Quoted(scene.text) + " " + ground);
+      return Sentence(std::string("the text ") + Quoted(scene.text) + " " + ground);
     case Layout::kTextAndThing:
       return Sentence(Indefinite(*thing) + " with the text " + Quoted(scene.text) +
                       (scene.text_place == Place::kTop ? " above " : " below ") +
