@@ -5,11 +5,23 @@
 #include "train/scene/lettering.h"
 #include "train/scene/scene.h"
 #include "train/scene/sprite.h"
+#include "train/scene/words.h"
 
 namespace fastvlm::train {
 namespace {
 
-constexpr char kCharacters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+// Every character equally often, which words would not give.
+std::string DrawCropText(Random& random) {
+  constexpr char kCharacters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  std::string text;
+  do {
+    text.clear();
+    for (int left = random.From(1, 3); left > 0; --left) {
+      text += kCharacters[random.Below(static_cast<int>(sizeof(kCharacters)) - 1)];
+    }
+  } while (IsUnclear(text));
+  return text;
+}
 
 // `size` pixels for the longer side of what is seen.
 Pose Sized(const Sprite& sprite, float x, float y, float size, float angle, bool flip) {
@@ -72,10 +84,7 @@ void DrawCharacters(const Art& art, float side, Crop& crop, Canvas& canvas, Rand
   const Rgb ground =
       PaintBackground(colors[static_cast<size_t>(random.Below(static_cast<int>(colors.size())))],
                       false, canvas, random);
-  const int count = random.From(1, 3);
-  for (int i = 0; i < count; ++i) {
-    crop.characters += kCharacters[random.Below(static_cast<int>(sizeof(kCharacters)) - 1)];
-  }
+  crop.characters = DrawCropText(random);
   const Line line = SetLine(art, DrawFont(art, false, random), crop.characters,
                             random.Between(0, 0.12f) * kGlyphEm);
   const float widest = random.Between(0.6f, 0.96f) * side;

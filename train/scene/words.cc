@@ -134,14 +134,7 @@ std::vector<std::string> Split() {
   return words;
 }
 
-}  // namespace
-
-const std::vector<std::string>& CommonWords() {
-  static const std::vector<std::string> words = Split();
-  return words;
-}
-
-std::string DrawText(int max_length, Random& random) {
+std::string DrawAnyText(int max_length, Random& random) {
   constexpr float kWeights[] = {28, 25, 32, 15};
   const int kind = random.Weighted(kWeights, 4);
   if (kind == 0) return DrawFrom(kDigits, random.From(1, std::min(4, max_length)), random);
@@ -155,15 +148,44 @@ std::string DrawText(int max_length, Random& random) {
   }
 }
 
+}  // namespace
+
+// "O" and "0" differ by their neighbours only.
+bool IsUnclear(const std::string& text) {
+  bool round = false, letters = false, digits = false;
+  for (char character : text) {
+    const bool is_round = character == 'O' || character == '0';
+    round = round || is_round;
+    if (is_round) continue;
+    (character >= '0' && character <= '9' ? digits : letters) = true;
+  }
+  return round && letters == digits;
+}
+
+const std::vector<std::string>& CommonWords() {
+  static const std::vector<std::string> words = Split();
+  return words;
+}
+
+std::string DrawText(int max_length, Random& random) {
+  std::string text;
+  do {
+    text = DrawAnyText(max_length, random);
+  } while (IsUnclear(text));
+  return text;
+}
+
 std::string DrawOtherText(const std::string& text, Random& random) {
   std::string other = text;
   if (random.Chance(0.5)) {
     while (other == text) other = DrawText(6, random);
     return other;
   }
-  char& changed = other[static_cast<size_t>(random.Below(static_cast<int>(text.size())))];
-  const bool digit = changed >= '0' && changed <= '9';
-  while (other == text) changed = DrawFrom(digit ? kDigits : kCapitals, 1, random)[0];
+  const size_t at = static_cast<size_t>(random.Below(static_cast<int>(text.size())));
+  const bool digit = text[at] >= '0' && text[at] <= '9';
+  do {
+    other[at] = DrawFrom(digit ? kDigits : kCapitals, 1, random)[0];
+  } while (other == text || IsUnclear(other));
   return other;
 }
 

@@ -12,6 +12,9 @@ namespace fastvlm::train {
 // Common English words of two to six capitals.
 const std::vector<std::string>& CommonWords();
 
+// Whether it holds an "O" or a "0" with nothing beside it that tells which.
+bool IsUnclear(const std::string& text);
+
 // What a picture says: digits, a few capitals, a common word, or capitals and digits at random;
 // at most max_length (1 or more) characters.
 std::string DrawText(int max_length, Random& random);
