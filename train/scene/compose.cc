@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <string_view>
 
 #include "train/scene/words.h"
 
@@ -224,8 +225,11 @@ Box Composer::PlanTextAndThing() {
 // Paints the background in a colour that every sprite can be seen on.
 Rgb Composer::ChooseGround() {
   const auto colors = NamedColors();
+  const bool has_bars = canvas_.width != options_.width || canvas_.height != options_.height;
   for (int tries = 0;; ++tries) {
     const auto& color = colors[static_cast<size_t>(random_.Below(static_cast<int>(colors.size())))];
+    // Between black bars a black picture has no visible border.
+    if (has_bars && std::string_view(color.name) == "black") continue;
     const Rgb sample = DrawColor(color, random_);
     const bool clear = std::all_of(planned_.begin(), planned_.end(), [&](const Planned& planned) {
       return Contrasts(planned.sprite, sample);

@@ -7,7 +7,7 @@
 
 namespace fastvlm::train {
 
-// A sprite and the box its visible part fills, in pixels of the raster.
+// A sprite cut to its visible part; center and half sizes are the raster's.
 struct Sprite {
   Raster<4> raster;
   float center_x = 0, center_y = 0;
