@@ -2,18 +2,25 @@
 # Installs what building and testing fastvlm needs, on Debian 12 and Ubuntu 24.04 or later.
 # Safe to run again: it does nothing when everything is there. docs/DEPENDENCIES.md says why each
 # package is needed.
-# Usage: scripts/install-deps.sh [--program] [--print]
-#   --program  only what the program itself needs, not its tests and checks
+# Usage: scripts/install-deps.sh [--program | --train] [--print]
+#   --program  only what the program needs, not its tests and checks
+#   --train    also what fastvlm-train needs: libtorch, SVG and font libraries, free fonts
 #   --print    only lists what is missing
 set -euo pipefail
 
-program_only=''
-print_only=''
+tests=true
+train=false
+print_only=false
 for argument in "$@"; do
   case $argument in
-    --program) program_only=1 ;;
-    --print) print_only=1 ;;
-    *) echo "usage: scripts/install-deps.sh [--program] [--print]" >&2; exit 2 ;;
+    --program) tests=false ;;
+    --train) train=true ;;
+    --print) print_only=true ;;
+    *)
+      echo "install-deps.sh: unknown option $argument; usage:" \
+        "install-deps.sh [--program | --train] [--print]" >&2
+      exit 2
+      ;;
   esac
 done
 
@@ -23,8 +30,18 @@ packages=(
   libutf8proc-dev
   libjpeg-dev libpng-dev libwebp-dev libgif-dev libheif-dev
 )
-if [ -z "$program_only" ]; then
+if $tests; then
   packages+=(libgtest-dev libgmock-dev python3 binutils)
+fi
+if $train; then
+  packages+=(
+    libtorch-dev libopenblas0-pthread librsvg2-dev libfreetype-dev
+    fonts-cantarell fonts-comic-neue fonts-dejavu-core fonts-dejavu-extra fonts-freefont-ttf
+    fonts-hack-ttf fonts-lato fonts-liberation fonts-open-sans fonts-quicksand
+    fonts-roboto-unhinted
+  )
+  # Either fetches the art.
+  command -v npm >/dev/null || packages+=(curl ca-certificates)
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -48,7 +65,7 @@ if [ ${#missing[@]} -eq 0 ]; then
   echo "All packages are installed." >&2
   exit 0
 fi
-if [ -n "$print_only" ]; then
+if $print_only; then
   printf '%s\n' "${missing[@]}"
   exit 0
 fi

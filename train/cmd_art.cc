@@ -37,7 +37,6 @@ Status RunArt(const ArtOptions& options) {
       const ArtReport report,
       BuildCache(sources, options.output,
                  terminal ? ShowProgress : std::function<void(int64_t, int64_t)>()));
-  for (const std::string& warning : report.warnings) fmt::print(stderr, "warning: {}\n", warning);
   // Reading it back proves that it was written whole.
   FASTVLM_ASSIGN_OR_RETURN(const Art art, Art::Open(options.output));
   fmt::print("{}: {} concepts, {} fonts; sprites:", options.output, art.concepts().size(),

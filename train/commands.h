@@ -14,7 +14,9 @@ namespace fastvlm::train {
 using CommandFn = std::function<Status()>;
 
 CommandFn AddArt(CLI::App& app);
+CommandFn AddCorpus(CLI::App& app);
 CommandFn AddExport(CLI::App& app);
+CommandFn AddPreview(CLI::App& app);
 CommandFn AddTokenizer(CLI::App& app);
 CommandFn AddTrain(CLI::App& app);
 

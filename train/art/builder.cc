@@ -55,35 +55,29 @@ Result<std::vector<Job>> PlanJobs(const ArtSources& sources, const std::vector<I
   return jobs;
 }
 
+Status RenderJob(const Job& job, CacheContents* contents) {
+  FASTVLM_ASSIGN_OR_RETURN(const std::string svg, job.icons->Svg(job.icon));
+  const std::string place = fmt::format("{}: icon {}", job.icons->path(), Quoted(job.icon));
+  FASTVLM_ASSIGN_OR_RETURN(contents->sprites[job.sprite], RenderSvg(svg, kSpriteSide, place));
+  return {};
+}
+
 Status RenderSprites(const std::vector<Job>& jobs, int threads, CacheContents* contents,
-                     ArtReport* report, const std::function<void(int64_t, int64_t)>& progress) {
+                     const std::function<void(int64_t, int64_t)>& progress) {
   ThreadPool pool(threads);
-  std::mutex mutex;  // guards first_error and the report
+  std::mutex mutex;  // guards first_error
   Status first_error;
   std::atomic<bool> failed = false;
   std::atomic<int64_t> done = 0;
   pool.ParallelFor(int64_t(jobs.size()), [&](int64_t task, int thread) {
     if (failed) return;
-    const Job& job = jobs[size_t(task)];
-    const std::string place = fmt::format("{}: icon {}", job.icons->path(), Quoted(job.icon));
-    Status status;
-    Result<std::string> svg = job.icons->Svg(job.icon);
-    if (svg.ok()) {
-      Result<std::vector<uint8_t>> sprite = RenderSvg(*svg, kSpriteSide, place);
-      status = sprite.status();
-      if (sprite.ok()) contents->sprites[job.sprite] = std::move(sprite).value();
-    } else {
-      status = svg.status();
-    }
-    ++done;
+    const Status status = RenderJob(jobs[size_t(task)], contents);
+    const int64_t now = ++done;
     if (!status.ok()) {
       const std::lock_guard lock(mutex);
       if (!failed.exchange(true)) first_error = status;
-    } else if (contents->sprites[job.sprite].empty()) {
-      const std::lock_guard lock(mutex);
-      report->warnings.push_back(place + ": draws nothing, left out");
     }
-    if (thread == 0 && progress) progress(done, int64_t(jobs.size()));
+    if (thread == 0 && progress && now < int64_t(jobs.size())) progress(now, int64_t(jobs.size()));
   });
   if (first_error.ok() && progress) progress(done, int64_t(jobs.size()));
   return first_error;
@@ -115,7 +109,7 @@ Result<ArtReport> BuildCache(const ArtSources& sources, const std::string& outpu
   contents.styles = sources.styles;
   contents.sprites.resize(sources.concepts.size() * sources.styles.size());
   ArtReport report;
-  FASTVLM_RETURN_IF_ERROR(RenderSprites(jobs, sources.threads, &contents, &report, progress));
+  FASTVLM_RETURN_IF_ERROR(RenderSprites(jobs, sources.threads, &contents, progress));
   report.sprites.resize(sources.styles.size());
   for (size_t i = 0; i < contents.sprites.size(); ++i) {
     if (!contents.sprites[i].empty()) ++report.sprites[i % sources.styles.size()];

@@ -26,8 +26,7 @@ struct ArtSources {
 Result<ArtSources> DefaultSources();
 
 struct ArtReport {
-  std::vector<int> sprites;           // how many each style has
-  std::vector<std::string> warnings;  // icons that draw nothing and were left out
+  std::vector<int> sprites;  // how many each style has
 };
 
 // Renders everything and writes `output` atomically. Called now and then from one thread:

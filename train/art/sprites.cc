@@ -66,7 +66,7 @@ Result<std::vector<uint8_t>> RenderSvg(std::string_view svg, int side, const std
   }
   std::vector<uint8_t> rgba(size_t(side) * size_t(side) * 4);
   if (!ToRgba(surface.get(), side, &rgba)) {
-    return Error(StatusCode::kDataError, "{}: the SVG draws nothing", place);
+    return Error(StatusCode::kDataError, "{}: the SVG draws nothing; fetch the art again", place);
   }
   return rgba;
 }

@@ -189,7 +189,9 @@ void StoreBytes(const Canvas& canvas, uint8_t* rgb, int stride) {
     const float* in = canvas.Row(y);
     uint8_t* out = rgb + static_cast<ptrdiff_t>(y) * stride;
     for (int i = 0; i < canvas.width * 3; ++i) {
-      const float value = std::min(std::max(in[i] * 255.0f + 0.5f, 0.0f), 255.0f);
+      float value = in[i] * 255.0f + 0.5f;
+      value = value < 0.0f ? 0.0f : value;
+      value = value > 255.0f ? 255.0f : value;
       out[i] = static_cast<uint8_t>(static_cast<int>(value));
     }
   }

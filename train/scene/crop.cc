@@ -5,11 +5,29 @@
 #include "train/scene/lettering.h"
 #include "train/scene/scene.h"
 #include "train/scene/sprite.h"
+#include "train/scene/words.h"
 
 namespace fastvlm::train {
 namespace {
 
-constexpr char kCharacters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+// Every character equally often, which words would not give.
+std::string DrawCropText(Random& random) {
+  constexpr char kCharacters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  std::string text;
+  do {
+    text.clear();
+    for (int left = random.From(1, 3); left > 0; --left) {
+      text += kCharacters[random.Below(static_cast<int>(sizeof(kCharacters)) - 1)];
+    }
+  } while (IsUnclear(text));
+  return text;
+}
+
+// `size` pixels for the longer side of what is seen.
+Pose Sized(const Sprite& sprite, float x, float y, float size, float angle, bool flip) {
+  const Extent extent = ExtentOf(sprite, angle);
+  return PoseSprite(sprite, x, y, size / std::max(extent.width, extent.height), angle, flip);
+}
 
 // Parts of other things that look in from the border.
 void DrawFragments(const Art& art, bool held_out_style, bool augment, const Crop& crop, float side,
@@ -25,8 +43,8 @@ void DrawFragments(const Art& art, bool held_out_style, bool augment, const Crop
     const bool far = random.Chance(0.5), upright = random.Chance(0.5);
     const float across = far ? side + out : -out;
     Draw(sprite.raster,
-         PoseSprite(sprite, upright ? along : across, upright ? across : along, size,
-                    random.Between(-0.3f, 0.3f), random.Chance(0.5)),
+         Sized(sprite, upright ? along : across, upright ? across : along, size,
+               random.Between(-0.3f, 0.3f), random.Chance(0.5)),
          {}, canvas, nullptr, nullptr);
   }
 }
@@ -57,8 +75,8 @@ void DrawThing(const Art& art, bool held_out_style, bool augment, float side, Cr
   const float y = side / 2 + random.Between(-slack, slack);
   const float angle = augment ? random.Between(-1.5f, 1.5f) * freedom.max_angle : 0;
   Draw(sprite.raster,
-       PoseSprite(sprite, x, y, size, angle, augment && freedom.flip && random.Chance(0.5)), {},
-       canvas, nullptr, nullptr);
+       Sized(sprite, x, y, size, angle, augment && freedom.flip && random.Chance(0.5)), {}, canvas,
+       nullptr, nullptr);
 }
 
 void DrawCharacters(const Art& art, float side, Crop& crop, Canvas& canvas, Random& random) {
@@ -66,10 +84,7 @@ void DrawCharacters(const Art& art, float side, Crop& crop, Canvas& canvas, Rand
   const Rgb ground =
       PaintBackground(colors[static_cast<size_t>(random.Below(static_cast<int>(colors.size())))],
                       false, canvas, random);
-  const int count = random.From(1, 3);
-  for (int i = 0; i < count; ++i) {
-    crop.characters += kCharacters[random.Below(static_cast<int>(sizeof(kCharacters)) - 1)];
-  }
+  crop.characters = DrawCropText(random);
   const Line line = SetLine(art, DrawFont(art, false, random), crop.characters,
                             random.Between(0, 0.12f) * kGlyphEm);
   const float widest = random.Between(0.6f, 0.96f) * side;

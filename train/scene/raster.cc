@@ -71,13 +71,12 @@ Box Reach(const Raster<kChannels>& raster, const Pose& pose, const Canvas& canva
           bound(std::ceil(high_x), canvas.width), bound(std::ceil(high_y), canvas.height)};
 }
 
-template <int kChannels, int kTaps>
+template <int kChannels>
 void DrawSampled(const Raster<kChannels>& raster, const Pose& pose, const Rgb& tint, Canvas& canvas,
                  const CellGrid* grid, Coverage* coverage) {
   const Inverse inverse = Invert(pose);
   const Box box = Reach(raster, pose, canvas);
   const float max_u = static_cast<float>(raster.width), max_v = static_cast<float>(raster.height);
-  constexpr float kWeight = 1.0f / (kTaps * kTaps);
   for (int y = box.y0; y < box.y1; ++y) {
     float* out = canvas.Row(y) + box.x0 * 3;
     float* cells = nullptr;
@@ -90,16 +89,11 @@ void DrawSampled(const Raster<kChannels>& raster, const Pose& pose, const Rgb& t
     float covered = 0;
     for (int x = box.x0; x < box.x1; ++x, out += 3) {
       float sample[kChannels] = {};
-      for (int tap = 0; tap < kTaps * kTaps; ++tap) {
-        const float sub_x = (static_cast<float>(tap % kTaps) + 0.5f) / kTaps - 0.5f;
-        const float sub_y = (static_cast<float>(tap / kTaps) + 0.5f) / kTaps - 0.5f;
-        const float px = static_cast<float>(x) + sub_x, py = static_cast<float>(y) + sub_y;
-        const float u = inverse.du_dx * px + inverse.du_dy * py + inverse.u0;
-        const float v = inverse.dv_dx * px + inverse.dv_dy * py + inverse.v0;
-        if (u > -1 && v > -1 && u < max_u && v < max_v) AddSample(raster, u, v, sample);
-      }
+      const float px = static_cast<float>(x), py = static_cast<float>(y);
+      const float u = inverse.du_dx * px + inverse.du_dy * py + inverse.u0;
+      const float v = inverse.dv_dx * px + inverse.dv_dy * py + inverse.v0;
+      if (u > -1 && v > -1 && u < max_u && v < max_v) AddSample(raster, u, v, sample);
       if (sample[kChannels - 1] > 0) {
-        for (float& value : sample) value *= kWeight;
         Blend(sample, tint, out);
         covered += sample[kChannels - 1];
       }
@@ -135,16 +129,15 @@ Raster<kChannels> Halved(const Raster<kChannels>& in) {
 template <int kChannels>
 void Draw(const Raster<kChannels>& raster, Pose pose, const Rgb& tint, Canvas& canvas,
           const CellGrid* grid, Coverage* coverage) {
-  if (pose.scale <= 0.5f && raster.width > 1 && raster.height > 1) {
-    pose.scale *= 2;
-    pose.anchor_x /= 2;
-    pose.anchor_y /= 2;
-    Draw(Halved(raster), pose, tint, canvas, grid, coverage);
-  } else if (pose.scale < 1) {
-    DrawSampled<kChannels, 2>(raster, pose, tint, canvas, grid, coverage);
-  } else {
-    DrawSampled<kChannels, 1>(raster, pose, tint, canvas, grid, coverage);
+  // A bilinear sample averages about two pixels: from 1/sqrt(2) on nothing is skipped, and below
+  // that the halved raster is hardly stretched.
+  if (pose.scale >= 0.7071f || raster.width < 2 || raster.height < 2) {
+    return DrawSampled(raster, pose, tint, canvas, grid, coverage);
   }
+  pose.scale *= 2;
+  pose.anchor_x /= 2;
+  pose.anchor_y /= 2;
+  Draw(Halved(raster), pose, tint, canvas, grid, coverage);
 }
 
 template Raster<1> Halved(const Raster<1>& in);

@@ -99,27 +99,31 @@ void Posterize(int levels, Raster<4>& raster) {
   }
 }
 
-// The largest value within `radius` along rows (stride 1) or columns (stride row).
-void Dilate(int radius, int lines, int line_stride, int count, int stride, const float* in,
-            float* out) {
-  for (int line = 0; line < lines; ++line) {
-    for (int i = 0; i < count; ++i) {
-      float best = 0;
-      for (int k = std::max(i - radius, 0); k <= std::min(i + radius, count - 1); ++k) {
-        best = std::max(best, in[line * line_stride + k * stride]);
-      }
-      out[line * line_stride + i * stride] = best;
+// out[i] = the largest of in[i + k * stride], |k| <= radius. Wraps from row to row, which harms
+// nothing: the margin keeps both ends of every row empty.
+void Dilate(int radius, ptrdiff_t stride, const std::vector<float>& in, std::vector<float>& out) {
+  out = in;
+  const ptrdiff_t size = static_cast<ptrdiff_t>(in.size());
+  for (ptrdiff_t k = 1; k <= radius; ++k) {
+    const ptrdiff_t shift = k * stride;
+    for (ptrdiff_t i = 0; i < size - shift; ++i) {
+      const float ahead = in.data()[i + shift];
+      out.data()[i] = ahead > out.data()[i] ? ahead : out.data()[i];
+    }
+    for (ptrdiff_t i = shift; i < size; ++i) {
+      const float behind = in.data()[i - shift];
+      out.data()[i] = behind > out.data()[i] ? behind : out.data()[i];
     }
   }
 }
 
 // A line of `radius` pixels around the opaque part, below the sprite.
 void Outline(int radius, const Rgb& color, Raster<4>& raster) {
-  const int row = raster.width + 2, rows = raster.height + 2;
-  std::vector<float> alpha(raster.data.size() / 4), wide(alpha.size()), grown(alpha.size());
+  const int row = raster.width + 2;
+  std::vector<float> alpha(raster.data.size() / 4), wide, grown;
   for (size_t i = 0; i < alpha.size(); ++i) alpha[i] = raster.data[4 * i + 3];
-  Dilate(radius, rows, row, row, 1, alpha.data(), wide.data());
-  Dilate(radius, row, 1, rows, row, wide.data(), grown.data());
+  Dilate(radius, 1, alpha, wide);
+  Dilate(radius, row, wide, grown);
   for (int y = 0; y < raster.height; ++y) {
     for (int x = 0; x < raster.width; ++x) {
       float* p = raster.At(y, x);
@@ -151,8 +155,8 @@ void Augment(const Freedom& freedom, bool half, Raster<4>& raster, Random& rando
   }
 }
 
-void FindBox(Sprite& sprite) {
-  const Raster<4>& raster = sprite.raster;
+// Cuts the raster to its visible part.
+Sprite Cut(const Raster<4>& raster) {
   int x0 = raster.width, y0 = raster.height, x1 = 0, y1 = 0;
   for (int y = 0; y < raster.height; ++y) {
     for (int x = 0; x < raster.width; ++x) {
@@ -162,10 +166,17 @@ void FindBox(Sprite& sprite) {
     }
   }
   if (x1 <= x0) x0 = y0 = 0, x1 = raster.width, y1 = raster.height;  // an invisible sprite
-  sprite.center_x = static_cast<float>(x0 + x1) / 2;
-  sprite.center_y = static_cast<float>(y0 + y1) / 2;
-  sprite.half_width = static_cast<float>(x1 - x0) / 2;
-  sprite.half_height = static_cast<float>(y1 - y0) / 2;
+  // Fainter pixels next to it belong to its smooth edge.
+  x0 = std::max(x0 - 1, 0), y0 = std::max(y0 - 1, 0);
+  x1 = std::min(x1 + 1, raster.width), y1 = std::min(y1 + 1, raster.height);
+  Sprite sprite;
+  sprite.raster = Raster<4>(y1 - y0, x1 - x0);
+  for (int y = y0; y < y1; ++y) {
+    std::copy_n(raster.At(y, x0), static_cast<ptrdiff_t>(x1 - x0) * 4, sprite.raster.At(y - y0, 0));
+  }
+  sprite.half_width = sprite.center_x = static_cast<float>(x1 - x0) / 2;
+  sprite.half_height = sprite.center_y = static_cast<float>(y1 - y0) / 2;
+  return sprite;
 }
 
 // A style of the wanted kind that has the concept, or -1.
@@ -231,26 +242,27 @@ bool HasConcepts(const Art& art, bool held_out_style, int count) {
 
 Sprite PrepareSprite(const Art& art, Choice choice, float size, bool augment, Random& random) {
   const bool half = size < kSpriteSide / 2;
-  Sprite sprite;
-  sprite.raster = Load(art.Sprite(choice.concept_index, choice.style), half);
+  Raster<4> raster = Load(art.Sprite(choice.concept_index, choice.style), half);
   if (augment) {
     const Concept& thing = art.concepts()[static_cast<size_t>(choice.concept_index)];
-    Augment(FreedomOf(thing), half, sprite.raster, random);
+    Augment(FreedomOf(thing), half, raster, random);
   }
-  FindBox(sprite);
-  return sprite;
+  return Cut(raster);
 }
 
-Pose PoseSprite(const Sprite& sprite, float x, float y, float size, float angle, bool flip) {
+Extent ExtentOf(const Sprite& sprite, float angle) {
   const float c = std::abs(Cosine(angle)), s = std::abs(Sine(angle));
-  const float width = 2 * (c * sprite.half_width + s * sprite.half_height);
-  const float height = 2 * (s * sprite.half_width + c * sprite.half_height);
+  return {2 * (c * sprite.half_width + s * sprite.half_height),
+          2 * (s * sprite.half_width + c * sprite.half_height)};
+}
+
+Pose PoseSprite(const Sprite& sprite, float x, float y, float scale, float angle, bool flip) {
   Pose pose;
   pose.x = x;
   pose.y = y;
   pose.anchor_x = sprite.center_x;
   pose.anchor_y = sprite.center_y;
-  pose.scale = size / std::max(width, height);
+  pose.scale = scale;
   pose.angle = angle;
   pose.flip = flip;
   return pose;

@@ -7,7 +7,7 @@
 
 namespace fastvlm::train {
 
-// A sprite and the box its visible part fills, in pixels of the raster.
+// A sprite cut to its visible part; center and half sizes are the raster's.
 struct Sprite {
   Raster<4> raster;
   float center_x = 0, center_y = 0;
@@ -36,9 +36,14 @@ bool HasConcepts(const Art& art, bool held_out_style, int count);
 // jitter and now and then there is an outline, few colours or little saturation.
 Sprite PrepareSprite(const Art& art, Choice choice, float size, bool augment, Random& random);
 
-// The pose that brings the sprite's visible part to (x, y) with the longer side of its upright
-// bounding box, after turning by `angle`, `size` pixels long.
-Pose PoseSprite(const Sprite& sprite, float x, float y, float size, float angle, bool flip);
+// Width and height, in raster pixels, of the upright box around the visible part turned by `angle`.
+struct Extent {
+  float width = 0, height = 0;
+};
+Extent ExtentOf(const Sprite& sprite, float angle);
+
+// The pose that brings the middle of the sprite's visible part to (x, y).
+Pose PoseSprite(const Sprite& sprite, float x, float y, float scale, float angle, bool flip);
 
 // Whether the sprite can be told from a background of that colour.
 bool Contrasts(const Sprite& sprite, const Rgb& ground);

@@ -10,7 +10,6 @@
 #include <sstream>
 
 #include "base/json.h"
-#include "support/run_program.h"
 #include "support/temporary_directory.h"
 #include "text/chat_prompt.h"
 #include "text/tokenizer.h"
@@ -39,12 +38,10 @@ std::string Join(const std::vector<std::string>& lines) {
   return text;
 }
 
-ProgramResult Train(const std::string& corpus, const std::string& output,
-                    std::vector<std::string> more = {}) {
-  std::vector<std::string> arguments = {
-      FASTVLM_TRAIN_PROGRAM, "tokenizer", "--corpus", corpus, "--output", output};
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  return RunProgram(arguments);
+Status Train(const std::string& corpus, const std::string& output, const BpeOptions& options = {}) {
+  const Result<WordCounts> words = CountWords(corpus);
+  if (!words.ok()) return words.status();
+  return WriteTokenizer(TrainBpe(*words, options), output);
 }
 
 const std::vector<std::string> kSentences = {"What is this?", "A red apple and a cat.",
@@ -53,14 +50,12 @@ const std::vector<std::string> kSentences = {"What is this?", "A red apple and a
 
 class TokenizerFiles : public ::testing::Test {
  protected:
-  // The tokenizer the program makes of kSentences.
-  Tokenizer TrainAndLoad(std::vector<std::string> more = {}) {
+  // The tokenizer made of kSentences.
+  Tokenizer TrainAndLoad(const BpeOptions& options = {}) {
     directory_.Write("corpus.txt", Join(kSentences));
-    const ProgramResult result =
-        Train(directory_.Path("corpus.txt"), directory_.Path("model/deeper"), std::move(more));
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    EXPECT_EQ(result.out, "");
-    EXPECT_THAT(result.err, HasSubstr("tokens"));
+    const Status status =
+        Train(directory_.Path("corpus.txt"), directory_.Path("model/deeper"), options);
+    EXPECT_TRUE(status.ok()) << status.message();
     Result<Tokenizer> tokenizer = Tokenizer::Load(directory_.Path("model/deeper"));
     EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
     return std::move(tokenizer).value();
@@ -77,7 +72,7 @@ TEST_F(TokenizerFiles, WordsOfTheCorpusAreOneToken) {
   EXPECT_EQ(tokenizer.Encode("A red cat on the left.").size(), 7u);
   // "right" occurs once, below min-count, but "r" was merged for "red".
   EXPECT_EQ(tokenizer.Encode(" right").size(), 5u);
-  EXPECT_EQ(TrainAndLoad({"--min-count", "1"}).Encode(" right").size(), 1u);
+  EXPECT_EQ(TrainAndLoad({.min_count = 1}).Encode(" right").size(), 1u);
 }
 
 TEST_F(TokenizerFiles, TextThatIsSpelledStaysInCharacters) {
@@ -87,7 +82,7 @@ TEST_F(TokenizerFiles, TextThatIsSpelledStaysInCharacters) {
   EXPECT_EQ(lone("\"cat\""), 5u);
   EXPECT_EQ(lone("\"LEFT 42\""), 9u);
   // Plain byte-pair encoding would merge inside such text.
-  EXPECT_LT(TrainAndLoad({"--merge", "anywhere"}).Encode("\"cat\"").size(), 5u);
+  EXPECT_LT(TrainAndLoad({.rule = MergeRule::kAnywhere}).Encode("\"cat\"").size(), 5u);
 }
 
 TEST_F(TokenizerFiles, AnyTextComesBack) {
@@ -109,9 +104,9 @@ TEST_F(TokenizerFiles, SpecialTokensFollowTheVocabulary) {
   EXPECT_EQ(tokenizer.Encode("<|im_end|>\n<image>").size(), 3u);
 }
 
-TEST_F(TokenizerFiles, VocabularySizeCountsEverything) {
-  EXPECT_EQ(TrainAndLoad({"--vocab-size", "270"}).size(), 270);
-  EXPECT_EQ(TrainAndLoad({"--vocab-size", "260"}).size(), 260);
+TEST_F(TokenizerFiles, SpecialTokensComeOnTop) {
+  EXPECT_EQ(TrainAndLoad({.tokens = 266}).size(), 270);
+  EXPECT_EQ(TrainAndLoad({.tokens = 256}).size(), 260);
 }
 
 // The older files say the same as tokenizer.json.
@@ -129,7 +124,7 @@ TEST_F(TokenizerFiles, SeparateFilesMakeTheSameTokenizer) {
 TEST_F(TokenizerFiles, SameCorpusSameFiles) {
   directory_.Write("corpus.txt", Join(kSentences));
   for (const char* name : {"one", "two"}) {
-    ASSERT_EQ(Train(directory_.Path("corpus.txt"), directory_.Path(name)).exit_code, 0);
+    ASSERT_TRUE(Train(directory_.Path("corpus.txt"), directory_.Path(name)).ok());
   }
   for (const std::string& file : kFiles) {
     const std::string contents = ReadAll(directory_.Path("one/" + file));
@@ -140,32 +135,12 @@ TEST_F(TokenizerFiles, SameCorpusSameFiles) {
             static_cast<std::ptrdiff_t>(kFiles.size()));
 }
 
-TEST_F(TokenizerFiles, Errors) {
+TEST_F(TokenizerFiles, OutputThatCannotBeWritten) {
   directory_.Write("corpus.txt", Join(kSentences));
-  directory_.Write("empty.txt", "");
-  directory_.Write("latin1.txt", "fine\ncaf\xe9\n");
   const std::string corpus = directory_.Path("corpus.txt");
-  const std::string output = directory_.Path("out");
-  const struct {
-    ProgramResult result;
-    int exit_code;
-    const char* message;
-  } kCases[] = {
-      {Train(directory_.Path("missing.txt"), output), 1, "missing.txt"},
-      {Train(directory_.path(), output), 1, "is a directory"},
-      {Train(directory_.Path("empty.txt"), output), 1, "no words"},
-      {Train(directory_.Path("latin1.txt"), output), 1, "latin1.txt:2"},
-      {Train(corpus, corpus), 1, "corpus.txt"},
-      {Train(corpus, output, {"--vocab-size", "259"}), 2, "259"},
-      {Train(corpus, output, {"--min-count", "0"}), 2, "min-count"},
-      {Train(corpus, output, {"--merge", "never"}), 2, "never"},
-      {RunProgram({FASTVLM_TRAIN_PROGRAM, "tokenizer", "--output", output}), 2, "--corpus"},
-  };
-  for (const auto& test : kCases) {
-    EXPECT_EQ(test.result.exit_code, test.exit_code) << test.result.err;
-    EXPECT_THAT(test.result.err, HasSubstr(test.message));
-  }
-  EXPECT_FALSE(std::filesystem::exists(output)) << "nothing is written after an error";
+  const Status status = Train(corpus, corpus);
+  EXPECT_EQ(status.code(), StatusCode::kIoError);
+  EXPECT_THAT(status.message(), HasSubstr("corpus.txt"));
 }
 
 // What transformers makes of the files: tests/reference/make_trainer_golden.py.
@@ -177,8 +152,8 @@ class TransformersGolden : public ::testing::Test {
     ASSERT_TRUE(golden.ok()) << golden.status().message();
     golden_ = std::move(golden).value();
     directory_.Write("corpus.txt", Join(golden_["corpus"]));
-    const ProgramResult result = Train(directory_.Path("corpus.txt"), directory_.path());
-    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const Status status = Train(directory_.Path("corpus.txt"), directory_.path());
+    ASSERT_TRUE(status.ok()) << status.message();
     Result<Tokenizer> tokenizer = Tokenizer::Load(directory_.path());
     ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
     tokenizer_.emplace(std::move(tokenizer).value());
