@@ -103,6 +103,8 @@ CommandFn AddTrain(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--score-pictures", run.score_pictures, "Pictures of each trial in a measurement")
       ->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--log-every", run.log_every, "Steps between two lines of log.csv")
+      ->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--max-steps", run.max_steps, "Stop after so many steps; 0: at the end")
       ->check(CLI::NonNegativeNumber)->capture_default_str();
   app.footer(

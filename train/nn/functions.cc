@@ -194,7 +194,7 @@ struct AttentionFunction : Function<AttentionFunction> {
         const int64_t kv_at = b * s.tokens * kv_rows + h / (s.heads / s.kv_heads) * s.dim;
         Product(false, true, s.tokens, s.tokens, s.dim, s.scale(), Data(q) + q_at, q_rows,
                 Data(k) + kv_at, kv_rows, 0, p, s.tokens);
-        if (segments.defined()) {
+        if (segments.numel() > 0) {
           HideUnseen(segments.data_ptr<int32_t>() + b * s.tokens, s.tokens, p);
         }
         SoftmaxRows(p, s.tokens, s.tokens);
@@ -313,7 +313,9 @@ Tensor RmsNorm(const Tensor& x, const Tensor& gain, double eps) {
 }
 
 Tensor Attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& segments) {
-  return AttentionFunction::apply(q, k, v, segments);
+  // An autograd function takes no undefined tensor.
+  return AttentionFunction::apply(q, k, v,
+                                  segments.defined() ? segments : torch::empty({0}, torch::kInt32));
 }
 
 Tensor Rope(const Tensor& x, const Tensor& cos, const Tensor& sin) {
