@@ -2,19 +2,22 @@
 # Installs what building and testing fastvlm needs, on Debian 12 and Ubuntu 24.04 or later.
 # Safe to run again: it does nothing when everything is there. docs/DEPENDENCIES.md says why each
 # package is needed.
-# Usage: scripts/install-deps.sh [--train] [--print]
-#   --train  also what fastvlm-train needs: libtorch, SVG and font libraries, free fonts
-#   --print  only lists what is missing
+# Usage: scripts/install-deps.sh [--program | --train] [--print]
+#   --program  only what the program itself needs, not its tests and checks
+#   --train    also what fastvlm-train needs: libtorch, SVG and font libraries, free fonts
+#   --print    only lists what is missing
 set -euo pipefail
 
+tests=true
 train=false
 print_only=false
 for argument in "$@"; do
   case $argument in
+    --program) tests=false ;;
     --train) train=true ;;
     --print) print_only=true ;;
     *)
-      echo "install-deps.sh: unknown option $argument; usage: install-deps.sh [--train] [--print]" >&2
+      echo "usage: scripts/install-deps.sh [--program | --train] [--print]" >&2
       exit 2
       ;;
   esac
@@ -25,12 +28,13 @@ packages=(
   libfmt-dev nlohmann-json3-dev libcli11-dev
   libutf8proc-dev
   libjpeg-dev libpng-dev libwebp-dev libgif-dev libheif-dev
-  libgtest-dev libgmock-dev
-  python3 binutils
 )
+if $tests; then
+  packages+=(libgtest-dev libgmock-dev python3 binutils)
+fi
 if $train; then
   packages+=(
-    libtorch-dev libopenblas0-pthread librsvg2-dev libfreetype-dev
+    libtorch-dev libopenblas-pthread-dev librsvg2-dev libfreetype-dev
     fonts-cantarell fonts-comic-neue fonts-dejavu-core fonts-dejavu-extra fonts-freefont-ttf
     fonts-hack-ttf fonts-lato fonts-liberation fonts-open-sans fonts-quicksand
     fonts-roboto-unhinted

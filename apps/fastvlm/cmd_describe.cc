@@ -11,6 +11,7 @@
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
+#include "models.h"
 #include "terminal.h"
 
 namespace fastvlm {
@@ -74,14 +75,10 @@ class Describer {
 
   Status Load() {
     const Stopwatch stopwatch;
-    ProgressLine progress("Loading ");
-    Result<std::shared_ptr<const Model>> model = Model::Load(
-        flags_.model.directory, flags_.model.options, [&](double done) { progress.Update(done); });
+    Result<std::shared_ptr<const Model>> model = LoadModel(flags_.model);
     if (!model.ok()) return model.status();
     model_ = std::move(model).value();
     load_ms_ = stopwatch.Milliseconds();
-    progress.Clear();
-    for (const std::string& warning : model_->info().warnings) PrintWarning(warning);
     Result<Session> session = Session::Create(model_);
     if (!session.ok()) return session.status();
     session_.emplace(std::move(session).value());
@@ -176,10 +173,6 @@ class Describer {
 };
 
 int Run(const DescribeFlags& flags) {
-  if (flags.model.directory.empty()) {
-    PrintError("no model: give the directory of a FastVLM checkpoint with --model DIR");
-    return kExitUsage;
-  }
   Describer describer(flags);
   Status status = describer.Load();
   if (!status.ok()) {
@@ -210,6 +203,7 @@ CommandFn AddDescribe(CLI::App& app) {
   auto flags = std::make_shared<DescribeFlags>();
   app.footer(
       "Examples:\n"
+      "  fastvlm describe picture.png\n"
       "  fastvlm describe --model FastVLM-0.5B photo.jpg\n"
       "  fastvlm describe --model FastVLM-0.5B --prompt \"How many people are there?\" *.jpg\n"
       "  fastvlm describe --model FastVLM-0.5B --together --prompt \"What changed?\" before.png "

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
+#include "models.h"
 #include "terminal.h"
 
 namespace fastvlm {
@@ -22,12 +23,8 @@ Status Encode(const EncodeFlags& flags) {
   Result<Image> image = flags.input == "-" ? Image::FromStandardInput(flags.image.image)
                                            : Image::FromFile(flags.input, flags.image.image);
   if (!image.ok()) return image.status();
-  ProgressLine loading("Loading ");
-  Result<std::shared_ptr<const Model>> model = Model::Load(
-      flags.model.directory, flags.model.options, [&](double done) { loading.Update(done); });
-  loading.Clear();
+  Result<std::shared_ptr<const Model>> model = LoadModel(flags.model);
   if (!model.ok()) return model.status();
-  for (const std::string& warning : (*model)->info().warnings) PrintWarning(warning);
   const Stopwatch stopwatch;
   ProgressLine encoding("Encoding");
   const auto progress = [&](double done) { encoding.Update(done); };
@@ -57,7 +54,7 @@ CommandFn AddEncode(CLI::App& app) {
   auto flags = std::make_shared<EncodeFlags>();
   app.footer(
       "Examples:\n"
-      "  fastvlm encode --model FastVLM-0.5B photo.jpg --output tokens.npy\n"
+      "  fastvlm encode picture.png --output tokens.npy\n"
       "  fastvlm encode --model FastVLM-0.5B --features --resolution 512 photo.jpg --output "
       "features.npy");
   app.add_option("IMAGE", flags->input, "A picture; '-' reads it from standard input")->required();
@@ -65,7 +62,6 @@ CommandFn AddEncode(CLI::App& app) {
       ->type_name("F.npy")
       ->required();
   AddModelFlags(app, flags->model);
-  app.get_option("--model")->required();
   AddImageFlags(app, flags->image);
   app.add_flag("--features", flags->features, "The encoder's features, before the projector");
   return [flags] { return Run(*flags); };

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
+#include "models.h"
 #include "terminal.h"
 
 namespace fastvlm {
@@ -110,8 +111,10 @@ int Run(const InfoFlags& flags) {
   }
   const int threads = flags.threads == 0 ? system->default_threads : flags.threads;
   Json json = Json::object();
-  if (!flags.directory.empty()) {
-    const Result<ModelInfo> info = InspectModel(flags.directory);
+  // The system is shown even where no model was installed.
+  const Result<std::string> directory = ModelDirectory(flags.directory);
+  if (directory.ok()) {
+    const Result<ModelInfo> info = InspectModel(*directory);
     if (!info.ok()) {
       PrintError(info.status().message());
       return ExitCode(info.status());
@@ -141,7 +144,8 @@ CommandFn AddInfo(CLI::App& app) {
       "  fastvlm info\n"
       "  fastvlm info FastVLM-0.5B\n"
       "  FASTVLM_ISA=avx2 fastvlm info --json");
-  app.add_option("-m,--model,DIR", flags->directory, "Directory of a FastVLM checkpoint");
+  app.add_option("-m,--model,DIR", flags->directory,
+                 "Directory of a FastVLM checkpoint (default: the bundled model)");
   app.add_option("-t,--threads", flags->threads, "Threads; 0 means one for each physical core")
       ->check(CLI::Range(0, 256));
   app.add_flag("--json", flags->json, "JSON instead of text");

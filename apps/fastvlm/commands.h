@@ -25,6 +25,7 @@ using CommandFn = std::function<int()>;
 
 CommandFn AddDescribe(CLI::App& app);
 CommandFn AddEncode(CLI::App& app);
+CommandFn AddEval(CLI::App& app);
 CommandFn AddInfo(CLI::App& app);
 
 }  // namespace fastvlm

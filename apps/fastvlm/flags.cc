@@ -26,7 +26,8 @@ std::string ParseResolution(const std::string& text, EncodeOptions& options) {
 }  // namespace
 
 void AddModelFlags(CLI::App& app, ModelFlags& flags) {
-  app.add_option("-m,--model", flags.directory, "Directory of a FastVLM checkpoint")
+  app.add_option("-m,--model", flags.directory,
+                 "Directory of a FastVLM checkpoint (default: the bundled model)")
       ->type_name("DIR");
   static const std::map<std::string, Precision> kPrecisions = {{"f32", Precision::kF32}};
   app.add_option_function<std::string>(

@@ -19,6 +19,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"describe", "Answer a question about images, by default describe them", AddDescribe},
     {"encode", "Write the visual tokens of an image to a NumPy file", AddEncode},
+    {"eval", "Ask the questions of a dataset and count the right answers", AddEval},
     {"info", "Show a model, the CPU and the kernels chosen for it", AddInfo},
 };
 
@@ -28,6 +29,7 @@ constexpr const char* kDescription =
 
 constexpr const char* kExamples =
     "Examples:\n"
+    "  fastvlm describe picture.png\n"
     "  fastvlm describe --model FastVLM-0.5B photo.jpg\n"
     "  fastvlm describe --model FastVLM-0.5B --prompt \"What does the sign say?\" *.jpg\n"
     "  fastvlm info FastVLM-0.5B\n"

@@ -45,6 +45,10 @@ Status CheckShape(std::string_view text, const std::string& path) {
 
 Result<json> ReadJsonObject(const std::string& path, size_t max_bytes) {
   FASTVLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, max_bytes));
+  return ParseJsonObject(text, path);
+}
+
+Result<json> ParseJsonObject(std::string_view text, const std::string& path) {
   FASTVLM_RETURN_IF_ERROR(CheckShape(text, path));
   try {
     json value = json::parse(text);

@@ -23,6 +23,9 @@ inline constexpr size_t kMaxJsonValues = size_t{4} << 20;
 // kResourceExhausted beyond the limits; the errors of ReadTextFile otherwise.
 Result<nlohmann::json> ReadJsonObject(const std::string& path, size_t max_bytes);
 
+// The object in `text`, with the same errors; `path` stands for the text in messages.
+Result<nlohmann::json> ParseJsonObject(std::string_view text, const std::string& path);
+
 // Member `name` of `object`, or nullptr if it is absent or null.
 const nlohmann::json* FindMember(const nlohmann::json& object, const char* name);
 

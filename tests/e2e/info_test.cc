@@ -31,7 +31,7 @@ TEST(Info, Json) {
 
 TEST(Info, WithoutAModelShowsTheMachine) {
   const ProgramResult result = Fastvlm({"info"});
-  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("kernels"));
 }
 

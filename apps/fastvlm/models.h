@@ -1,0 +1,26 @@
+// Which model a command uses, and loading it.
+#ifndef FASTVLM_APPS_MODELS_H_
+#define FASTVLM_APPS_MODELS_H_
+
+#include <memory>
+#include <string>
+
+#include "fastvlm/model.h"
+#include "flags.h"
+
+namespace fastvlm {
+
+// Directory of the model that comes with the program: ../share/fastvlm/models/nano from the
+// directory the executable is in. The build tree has a link there to the sources' models/.
+// kNotFound says where it was looked for.
+Result<std::string> FindBundledModel();
+
+// The directory of --model, or the bundled model if the flag is not given.
+Result<std::string> ModelDirectory(const std::string& flag);
+
+// Loads the model the flags choose, with a progress line, and prints its warnings.
+Result<std::shared_ptr<const Model>> LoadModel(const ModelFlags& flags);
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_APPS_MODELS_H_
