@@ -21,7 +21,8 @@ const std::vector<Command> kCommands = {
     {"corpus", "Print questions and answers, the tokenizer's text.", AddCorpus},
     {"tokenizer", "Train a byte-level BPE tokenizer.", AddTokenizer},
     {"train", "Train a model, or go on training it.", AddTrain},
-    {"export", "Write a trained model as a checkpoint that fastvlm and transformers load.", AddExport},
+    {"export", "Write a trained model as a checkpoint that fastvlm and transformers load.",
+     AddExport},
 };
 
 int Main(int argc, char** argv) {
