@@ -217,7 +217,8 @@ Box Composer::PlanTextAndThing() {
   const float part = std::max(random_.Between(0.22f, 0.4f), std::min(needed, 0.5f));
   const Box band{0, above ? 0 : (1 - part) * height_, width_, part * height_};
   const Box room{0, above ? band.height : 0, width_, height_ - band.height};
-  PlaceIn(ChooseDistinct(), room, random_.Between(0.7f, 0.97f), 0.45f, 0.9f,
+  // It hardly moves up and down, so that its centre stays in its own half.
+  PlaceIn(ChooseDistinct(), room, random_.Between(0.7f, 0.97f), 0.45f, 0.25f,
           above ? Place::kBottom : Place::kTop);
   out_.text_place = above ? Place::kTop : Place::kBottom;
   return band;
