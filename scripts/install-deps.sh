@@ -3,7 +3,7 @@
 # Safe to run again: it does nothing when everything is there. docs/DEPENDENCIES.md says why each
 # package is needed.
 # Usage: scripts/install-deps.sh [--program | --train] [--print]
-#   --program  only what the program needs, not its tests and checks
+#   --program  only what the program itself needs, not its tests and checks
 #   --train    also what fastvlm-train needs: libtorch, SVG and font libraries, free fonts
 #   --print    only lists what is missing
 set -euo pipefail
@@ -17,8 +17,7 @@ for argument in "$@"; do
     --train) train=true ;;
     --print) print_only=true ;;
     *)
-      echo "install-deps.sh: unknown option $argument; usage:" \
-        "install-deps.sh [--program | --train] [--print]" >&2
+      echo "usage: scripts/install-deps.sh [--program | --train] [--print]" >&2
       exit 2
       ;;
   esac
@@ -35,7 +34,7 @@ if $tests; then
 fi
 if $train; then
   packages+=(
-    libtorch-dev libopenblas0-pthread librsvg2-dev libfreetype-dev
+    libtorch-dev libopenblas-pthread-dev librsvg2-dev libfreetype-dev
     fonts-cantarell fonts-comic-neue fonts-dejavu-core fonts-dejavu-extra fonts-freefont-ttf
     fonts-hack-ttf fonts-lato fonts-liberation fonts-open-sans fonts-quicksand
     fonts-roboto-unhinted

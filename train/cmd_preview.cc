@@ -1,6 +1,4 @@
 #include <fmt/format.h>
-#include <png.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -12,6 +10,7 @@
 #include "base/file.h"
 #include "train/art/art.h"
 #include "train/commands.h"
+#include "train/png_file.h"
 #include "train/scene/scene.h"
 #include "train/scene/usable.h"
 
@@ -62,18 +61,7 @@ class Sheet {
   }
 
   Status Write(const std::string& path) const {
-    png_image image = {};
-    image.version = PNG_IMAGE_VERSION;
-    image.width = static_cast<png_uint_32>(sheet_width_);
-    image.height = static_cast<png_uint_32>(sheet_height_);
-    image.format = PNG_FORMAT_RGB;
-    png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
-    std::vector<uint8_t> bytes(size);
-    if (!png_image_write_to_memory(&image, bytes.data(), &size, 0, pixels_.data(), 0, nullptr)) {
-      return Error(StatusCode::kIoError, "{}: cannot encode the sheet: {}", path, image.message);
-    }
-    const std::array<std::span<const uint8_t>, 1> parts = {std::span(bytes).first(size)};
-    return WriteFileAtomically(path, parts);
+    return WritePng(path, pixels_, sheet_height_, sheet_width_);
   }
 
  private:

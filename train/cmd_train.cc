@@ -69,8 +69,8 @@ Status Run(const Arguments& arguments) {
   FASTVLM_ASSIGN_OR_RETURN(const auto trainer,
                            Trainer::Create(recipe, art, tokenizer, arguments.run));
   if (trainer->progress().total_steps > 0) {
-    fmt::print(stderr, "Going on after {} steps, {} pictures.\n",
-               trainer->progress().total_steps, trainer->progress().pictures);
+    fmt::print(stderr, "Going on after {} steps, {} pictures.\n", trainer->progress().total_steps,
+               trainer->progress().pictures);
   }
   std::signal(SIGINT, RequestStop);
   std::signal(SIGTERM, RequestStop);
@@ -95,16 +95,24 @@ CommandFn AddTrain(CLI::App& app) {
   app.add_option("--tokenizer", arguments->tokenizer, "Directory with tokenizer.json")->required();
   app.add_option("--run", run.directory, "Directory of the run; one that was stopped goes on")
       ->required();
-  app.add_option("--threads", run.threads, "Threads")->check(CLI::Range(1, 256))
+  app.add_option("--threads", run.threads, "Threads")
+      ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app.add_option("--save-minutes", run.save_minutes, "Minutes between two saves")
-      ->check(CLI::PositiveNumber)->capture_default_str();
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--score-every", run.score_every, "Steps between two measurements of scores")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--score-pictures", run.score_pictures, "Pictures of each trial in a measurement")
-      ->check(CLI::PositiveNumber)->capture_default_str();
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--log-every", run.log_every, "Steps between two lines of log.csv")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--max-steps", run.max_steps, "Stop after so many steps; 0: at the end")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.footer(
       "Example:\n"
       "  fastvlm-train train --recipe train/recipes/nano.json --art build/art/art.cache \\\n"

@@ -17,6 +17,7 @@ CommandFn AddArt(CLI::App& app);
 CommandFn AddCorpus(CLI::App& app);
 CommandFn AddExport(CLI::App& app);
 CommandFn AddPreview(CLI::App& app);
+CommandFn AddQuestions(CLI::App& app);
 CommandFn AddTokenizer(CLI::App& app);
 CommandFn AddTrain(CLI::App& app);
 

@@ -19,9 +19,11 @@ const std::vector<Command> kCommands = {
     {"art", "Render icons and fonts into the art cache that training reads.", AddArt},
     {"preview", "Draw a sheet of training pictures and print their questions.", AddPreview},
     {"corpus", "Print questions and answers, the tokenizer's text.", AddCorpus},
+    {"questions", "Write pictures and questions for 'fastvlm eval'.", AddQuestions},
     {"tokenizer", "Train a byte-level BPE tokenizer.", AddTokenizer},
     {"train", "Train a model, or go on training it.", AddTrain},
-    {"export", "Write a trained model as a checkpoint that fastvlm and transformers load.", AddExport},
+    {"export", "Write a trained model as a checkpoint that fastvlm and transformers load.",
+     AddExport},
 };
 
 int Main(int argc, char** argv) {

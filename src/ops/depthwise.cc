@@ -19,11 +19,19 @@ void CheckWeights(const DepthwiseWeights& weights) {
   FASTVLM_CHECK(weights.kernel == 3 || weights.kernel == 7);
   FASTVLM_CHECK(weights.stride == 1 || weights.stride == 2);
   FASTVLM_CHECK(weights.in_channels >= 1);
-  FASTVLM_CHECK(weights.out_channels == weights.in_channels ||
-                weights.out_channels == 2 * weights.in_channels);
+  FASTVLM_CHECK(weights.out_channels % weights.in_channels == 0);
   const int64_t taps = int64_t{weights.kernel} * weights.kernel;
   FASTVLM_CHECK(static_cast<int64_t>(weights.weight.size()) == taps * weights.out_channels);
   FASTVLM_CHECK(static_cast<int64_t>(weights.bias.size()) == weights.out_channels);
+}
+
+Buffer<float> RepeatChannels(const float* x, int64_t count, int multiplier) {
+  Buffer<float> repeated(static_cast<size_t>(count * multiplier));
+  float* next = repeated.data();
+  for (int64_t i = 0; i < count; ++i) {
+    for (int copy = 0; copy < multiplier; ++copy) *next++ = x[i];
+  }
+  return repeated;
 }
 
 }  // namespace
@@ -57,6 +65,17 @@ void Depthwise(const DepthwiseWeights& weights, const float* x, int64_t height, 
   whole.y = y;
   whole.y_row_stride = out_width * channels;
   whole.y_pixel_stride = channels;
+
+  // The kernels know one and two outputs per input channel, as all published models have. A smaller
+  // one may have more: then each input channel is laid out as often as it is read.
+  Buffer<float> repeated;
+  if (whole.multiplier > 2) {
+    repeated = RepeatChannels(x, height * width * weights.in_channels, whole.multiplier);
+    whole.x = repeated.data();
+    whole.x_row_stride = width * channels;
+    whole.x_pixel_stride = channels;
+    whole.multiplier = 1;
+  }
 
   const DepthwiseF32Fn convolve = BestDepthwiseF32().fn;
   pool.ParallelFor(row_blocks * channel_blocks, [&](int64_t task, int /*thread*/) {

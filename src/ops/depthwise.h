@@ -9,8 +9,7 @@
 
 namespace fastvlm {
 
-// out_channels = multiplier * in_channels, multiplier 1 or 2; output channel o reads input channel
-// o / multiplier.
+// out_channels = multiplier * in_channels; output channel o reads input channel o / multiplier.
 struct DepthwiseWeights {
   int kernel = 0;  // 3 or 7; zeros pad kernel / 2 on every side
   int stride = 1;  // 1 or 2

@@ -15,7 +15,7 @@ namespace fastvlm::train {
 struct StageShape {
   int64_t channels = 0;
   int64_t blocks = 0;
-  int64_t ffn_ratio = 4;  // width of a ConvFFN's hidden layer, in channels
+  int64_t ffn_ratio = 4;   // width of a ConvFFN's hidden layer, in channels
   bool attention = false;  // RepCPE and attention blocks instead of RepMixers
 };
 

@@ -107,8 +107,7 @@ Tensors ExportTensors(const Network& network) {
   const std::string language = "model.language_model.";
   Add(&tensors, language + "embed_tokens.weight", network.decoder->embedding);
   for (size_t i = 0; i < network.decoder->layers.size(); ++i) {
-    AddDecoderLayer(&tensors, fmt::format("{}layers.{}", language, i),
-                    *network.decoder->layers[i]);
+    AddDecoderLayer(&tensors, fmt::format("{}layers.{}", language, i), *network.decoder->layers[i]);
   }
   Add(&tensors, language + "norm.weight", network.decoder->final_norm);
   return tensors;

@@ -33,8 +33,8 @@ struct DepthwiseFunction : Function<DepthwiseFunction> {
     x = x.contiguous();
     const DepthwiseShape shape = ShapeOf(x, weight, stride);
     const Tensor wide = Expanded(x, shape);
-    Tensor y = torch::empty(
-        {shape.batch, shape.out_height(), shape.out_width(), shape.out_channels});
+    Tensor y =
+        torch::empty({shape.batch, shape.out_height(), shape.out_width(), shape.out_channels});
     DepthwiseForward(shape, Data(wide), Data(weight), Data(y));
     context->save_for_backward({x, weight});
     context->saved_data["stride"] = stride;
@@ -194,7 +194,7 @@ struct AttentionFunction : Function<AttentionFunction> {
         const int64_t kv_at = b * s.tokens * kv_rows + h / (s.heads / s.kv_heads) * s.dim;
         Product(false, true, s.tokens, s.tokens, s.dim, s.scale(), Data(q) + q_at, q_rows,
                 Data(k) + kv_at, kv_rows, 0, p, s.tokens);
-        if (segments.defined()) {
+        if (segments.numel() > 0) {
           HideUnseen(segments.data_ptr<int32_t>() + b * s.tokens, s.tokens, p);
         }
         SoftmaxRows(p, s.tokens, s.tokens);
@@ -223,8 +223,8 @@ struct AttentionFunction : Function<AttentionFunction> {
         const float add = h % group == 0 ? 0.0f : 1.0f;
         Product(true, false, s.tokens, s.dim, s.tokens, 1, p, s.tokens, Data(dy) + q_at, q_rows,
                 add, Data(dv) + kv_at, kv_rows);
-        Product(false, true, s.tokens, s.tokens, s.dim, 1, Data(dy) + q_at, q_rows,
-                Data(v) + kv_at, kv_rows, 0, dp.data(), s.tokens);
+        Product(false, true, s.tokens, s.tokens, s.dim, 1, Data(dy) + q_at, q_rows, Data(v) + kv_at,
+                kv_rows, 0, dp.data(), s.tokens);
         SoftmaxBackwardRows(p, s.tokens, s.tokens, dp.data());
         Product(false, false, s.tokens, s.dim, s.tokens, s.scale(), dp.data(), s.tokens,
                 Data(k) + kv_at, kv_rows, 0, Data(dq) + q_at, q_rows);
@@ -313,7 +313,9 @@ Tensor RmsNorm(const Tensor& x, const Tensor& gain, double eps) {
 }
 
 Tensor Attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& segments) {
-  return AttentionFunction::apply(q, k, v, segments);
+  // An autograd function takes no undefined tensor.
+  return AttentionFunction::apply(q, k, v,
+                                  segments.defined() ? segments : torch::empty({0}, torch::kInt32));
 }
 
 Tensor Rope(const Tensor& x, const Tensor& cos, const Tensor& sin) {

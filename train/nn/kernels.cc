@@ -118,8 +118,7 @@ inline void InputChunk(const DepthwiseShape& s, const float* dy, const float* we
         for (int64_t ro = r_begin; ro < r_end; ++ro) {
           const int64_t i = r + half - ro * s.stride;
           const float* g = gradient + (ro * out_w + q_begin) * channels;
-          const float* w =
-              weight + (i * s.kernel + q + half - q_begin * s.stride) * channels + c;
+          const float* w = weight + (i * s.kernel + q + half - q_begin * s.stride) * channels + c;
           for (int64_t qo = q_begin; qo < q_end; ++qo) {
             for (int k = 0; k < kWidth; ++k) sum[k] += g[k] * w[k];
             g += channels;

@@ -104,10 +104,9 @@ Tensor RepConv::Forward(const Tensor& x, ForwardContext& context) {
   if (single) return y;
   if (small_norm) {
     // A 1x1 kernel of any stride reads the centres that a larger one reads.
-    const Tensor kernel =
-        small_weight.size(0) == 1
-            ? torch::constant_pad_nd(small_weight, {0, 0, 1, 1, 1, 1})
-            : small_weight;
+    const Tensor kernel = small_weight.size(0) == 1
+                              ? torch::constant_pad_nd(small_weight, {0, 0, 1, 1, 1, 1})
+                              : small_weight;
     y = y + small_norm->Forward(Depthwise(x, kernel, shape.stride), false, context);
   }
   if (identity_norm) y = y + identity_norm->Forward(x, false, context);
@@ -150,13 +149,13 @@ FusedConv ResidualDepthwise::Fuse() const {
 }
 
 BranchedRepMixer::BranchedRepMixer(int64_t channels, float layer_scale) {
-  mixer = register_module("mixer", std::make_shared<RepConv>(
-                                       RepConvShape{.kind = ConvKind::kDepthwise,
-                                                    .in = channels,
-                                                    .out = channels,
-                                                    .kernel = 3,
-                                                    .gelu = false},
-                                       true));
+  mixer =
+      register_module("mixer", std::make_shared<RepConv>(RepConvShape{.kind = ConvKind::kDepthwise,
+                                                                      .in = channels,
+                                                                      .out = channels,
+                                                                      .kernel = 3,
+                                                                      .gelu = false},
+                                                         true));
   norm = register_module("norm", std::make_shared<BatchNormLayer>(channels));
   scale = register_parameter("scale", torch::full({channels}, layer_scale));
 }
@@ -182,8 +181,7 @@ ConvFfn::ConvFfn(int64_t channels, int64_t hidden) {
   fc1_weight = register_parameter("fc1_weight", RandomWeight({hidden, channels}, deviation));
   fc1_bias = register_parameter("fc1_bias", torch::zeros({hidden}));
   fc2_weight = register_parameter(
-      "fc2_weight",
-      RandomWeight({channels, hidden}, 1 / std::sqrt(static_cast<double>(hidden))));
+      "fc2_weight", RandomWeight({channels, hidden}, 1 / std::sqrt(static_cast<double>(hidden))));
   fc2_bias = register_parameter("fc2_bias", torch::zeros({channels}));
 }
 

@@ -21,17 +21,15 @@ double Deviation(int64_t fan_in) { return 1 / std::sqrt(static_cast<double>(fan_
 }  // namespace
 
 Downsample::Downsample(int64_t in, int64_t out, bool multi_branch) {
-  conv = register_module("conv",
-                         MakeConv(ConvKind::kDepthwise, in, out, 7, 2, true, multi_branch));
-  pointwise = register_module(
-      "pointwise", MakeConv(ConvKind::kPointwise, out, out, 1, 1, true, multi_branch));
+  conv = register_module("conv", MakeConv(ConvKind::kDepthwise, in, out, 7, 2, true, multi_branch));
+  pointwise = register_module("pointwise",
+                              MakeConv(ConvKind::kPointwise, out, out, 1, 1, true, multi_branch));
 }
 
 RepMixerBlock::RepMixerBlock(const StageShape& stage, bool multi_branch, float scale) {
   const int64_t channels = stage.channels;
   if (multi_branch) {
-    branched_mixer =
-        register_module("mixer", std::make_shared<BranchedRepMixer>(channels, scale));
+    branched_mixer = register_module("mixer", std::make_shared<BranchedRepMixer>(channels, scale));
   } else {
     mixer = register_module("mixer", std::make_shared<ResidualDepthwise>(channels, 3));
   }

@@ -21,7 +21,7 @@ struct RepMixerBlock : torch::nn::Module {
   Tensor Forward(const Tensor& x, ForwardContext& context);
   FusedConv FuseMixer() const;
 
-  std::shared_ptr<ResidualDepthwise> mixer;          // one of the two
+  std::shared_ptr<ResidualDepthwise> mixer;  // one of the two
   std::shared_ptr<BranchedRepMixer> branched_mixer;
   std::shared_ptr<ConvFfn> ffn;
   Tensor layer_scale;
@@ -37,8 +37,8 @@ struct AttentionBlock : torch::nn::Module {
 };
 
 struct Stage : torch::nn::Module {
-  std::shared_ptr<Downsample> downsample;        // but in the first
-  std::shared_ptr<ResidualDepthwise> position;   // RepCPE, before attention
+  std::shared_ptr<Downsample> downsample;       // but in the first
+  std::shared_ptr<ResidualDepthwise> position;  // RepCPE, before attention
   std::vector<std::shared_ptr<RepMixerBlock>> rep_mixer_blocks;
   std::vector<std::shared_ptr<AttentionBlock>> attention_blocks;
 };
@@ -67,8 +67,8 @@ struct Decoder : torch::nn::Module {
   // x: [batch, tokens, hidden]; positions: int64 and segments: int32, [batch, tokens] (Attention
   // says who sees whom). -> the last layer's output, not normalised.
   Tensor Forward(Tensor x, const Tensor& positions, const Tensor& segments) const;
-  Tensor Embed(const Tensor& ids) const;       // int64 [...] -> [..., hidden]
-  Tensor Logits(const Tensor& hidden) const;   // final norm and tied head
+  Tensor Embed(const Tensor& ids) const;      // int64 [...] -> [..., hidden]
+  Tensor Logits(const Tensor& hidden) const;  // final norm and tied head
 
   NetworkConfig config;
   Tensor embedding, final_norm;
@@ -85,7 +85,6 @@ struct Network : torch::nn::Module {
   Tensor project_1_weight, project_1_bias, project_2_weight, project_2_bias;
   Tensor class_weight, class_bias;  // features -> concepts and characters; training only
 };
-
 
 // The tensors of the exported model under transformers' fast_vlm names, all branches fused.
 std::vector<std::pair<std::string, Tensor>> ExportTensors(const Network& network);

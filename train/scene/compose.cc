@@ -32,8 +32,8 @@ class Composer {
         random_(random),
         width_(static_cast<float>(canvas.width)),
         height_(static_cast<float>(canvas.height)),
-        // Text is as large as in a picture that fills the whole.
-        text_side_(static_cast<float>(std::min(options.width, options.height))) {}
+        least_text_(
+            std::max(0.11f * static_cast<float>(std::min(options.width, options.height)), 12.0f)) {}
 
   Composition Run(Layout layout);
 
@@ -57,7 +57,8 @@ class Composer {
   const CellGrid& grid_;
   Canvas& canvas_;
   Random& random_;
-  const float width_, height_, text_side_;
+  const float width_, height_;
+  const float least_text_;  // of capitals, pixels: bars around the picture do not shrink it
   std::vector<Planned> planned_;
   Composition out_;
 };
@@ -158,7 +159,7 @@ std::vector<Box> Composer::AlikeRooms(int count) {
   int columns = random_.From(1, count), rows = (count + columns - 1) / columns;
   const float aspect = width_ / height_;
   // Long thin rows make things tiny: at most twice as thin as the picture.
-  while (static_cast<float>(columns) > 2.01f * aspect * static_cast<float>(rows)) {
+  while (columns > 1 && static_cast<float>(columns) > 2.01f * aspect * static_cast<float>(rows)) {
     --columns;
     rows = (count + columns - 1) / columns;
   }
@@ -212,11 +213,12 @@ void Composer::PlanAlike() {
 
 Box Composer::PlanTextAndThing() {
   const bool above = random_.Chance(0.5);
-  const float needed = 0.11f * text_side_ * 1.7f / height_;
+  const float needed = least_text_ * 1.7f / height_;
   const float part = std::max(random_.Between(0.22f, 0.4f), std::min(needed, 0.5f));
   const Box band{0, above ? 0 : (1 - part) * height_, width_, part * height_};
   const Box room{0, above ? band.height : 0, width_, height_ - band.height};
-  PlaceIn(ChooseDistinct(), room, random_.Between(0.7f, 0.97f), 0.45f, 0.9f,
+  // It hardly moves up and down, so that its centre stays in its own half.
+  PlaceIn(ChooseDistinct(), room, random_.Between(0.7f, 0.97f), 0.45f, 0.25f,
           above ? Place::kBottom : Place::kTop);
   out_.text_place = above ? Place::kTop : Place::kBottom;
   return band;
@@ -255,10 +257,9 @@ void Composer::WriteText(const Box& band, const Rgb& ground) {
   const float spacing = random_.Chance(0.5) ? 0 : random_.Between(0, 0.15f) * kGlyphEm;
   const float angle = random_.Chance(0.5) ? random_.Between(-0.1f, 0.1f) : 0;
   const float c = std::abs(Cosine(angle)), s = std::abs(Sine(angle));
-  const float least = std::max(0.11f * text_side_, 12.0f);
   Line line;
   float aspect = 1, most = 0;
-  for (int longest = 6, tries = 0; most < least; ++tries) {
+  for (int longest = 6, tries = 0; most < least_text_; ++tries) {
     if (tries % 4 == 3 && longest > 1) --longest;
     line = SetLine(art_, font, DrawText(longest, random_), spacing);
     aspect = line.ink_width / line.cap_height;
@@ -267,8 +268,8 @@ void Composer::WriteText(const Box& band, const Rgb& ground) {
                     0.94f * band.height / (s * aspect + c * 1.3f));
     if (tries >= 40) break;  // a picture too small for any text: as large as fits
   }
-  const float height =
-      std::min(least, most) + (most - std::min(least, most)) * random_.Between(0, 1);
+  const float least = std::min(least_text_, most);
+  const float height = least + (most - least) * random_.Between(0, 1);
   const float width = height * aspect;
   const float spare_x = std::max(0.0f, (band.width - c * width - s * 1.3f * height) / 2 - 1);
   const float spare_y = std::max(0.0f, (band.height - s * width - c * 1.3f * height) / 2 - 1);

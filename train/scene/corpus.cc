@@ -19,11 +19,11 @@ std::string WithoutQuoted(std::string_view text) {
   for (char character : text) {
     if (character == '"') {
       quoted = !quoted;
+      if (quoted && !out.empty() && out.back() == ' ') out.pop_back();
     } else if (!quoted) {
       out += character;
     }
   }
-  while (!out.empty() && out.back() == ' ') out.pop_back();
   return out;
 }
 
@@ -49,7 +49,9 @@ void AddConcept(const Concept& thing, size_t index, std::vector<std::string>& li
        {"to the left of ", "to the right of ", "above ", "below ", "next to "}) {
     lines.push_back("What is " + (relation + Definite(thing)) + "?");
   }
-  lines.push_back(Capitalized(indefinite) + " with the text  above " +
+  lines.push_back(Capitalized(indefinite) + " with the text above " +
+                  (IsPlural(thing) ? "them" : "it") + "," + ground);
+  lines.push_back(Capitalized(indefinite) + " with the text below " +
                   (IsPlural(thing) ? "them" : "it") + "," + ground);
   if (thing.number != Number::kCountable || thing.article == "the") return;
   AddPhrases(CountPhrases(), {&thing, where, {}}, lines);
@@ -64,7 +66,10 @@ void AddConcept(const Concept& thing, size_t index, std::vector<std::string>& li
 std::vector<std::string> SystematicLines(const Art& art) {
   std::vector<std::string> lines;
   for (size_t i = 0; i < art.concepts().size(); ++i) AddConcept(art.concepts()[i], i, lines);
-  for (const NamedColor& color : NamedColors()) lines.push_back(Capitalized(color.name) + ".");
+  for (const NamedColor& color : NamedColors()) {
+    lines.push_back(Capitalized(color.name) + ".");
+    lines.push_back("The text on " + WithArticle(color.name) + " background.");
+  }
   for (Place place : kPlaces) {
     const std::string where(PlacePhrase(place));
     lines.push_back(Capitalized(where) + ".");
@@ -79,7 +84,11 @@ std::vector<std::string> SystematicLines(const Art& art) {
         WhereTextPhrases(), TextPresentPhrases(), BackgroundPhrases(), ReadPhrases()}) {
     AddPhrases(phrases, {}, lines);
   }
-  for (const char* answer : {"Yes.", "No.", "Nothing."}) lines.push_back(answer);
+  for (std::string_view phrase : SaysPhrases()) lines.push_back(WithoutQuoted(phrase));
+  for (const char* relation : {"below the text", "above the text"}) {
+    AddPhrases(WhatAtPhrases(), {nullptr, relation, {}}, lines);
+  }
+  for (const char* answer : {"Yes.", "No.", "Nothing.", "The text."}) lines.push_back(answer);
   return lines;
 }
 

@@ -13,7 +13,7 @@ namespace fastvlm::train {
 // Each concept in every position that the grammar has for it, each colour, place and number.
 std::vector<std::string> SystematicLines(const Art& art);
 
-// The questions and answers of a scene. What stands in double quotes is left out with its quotes,
+// The questions and answers of a scene. What stands in double quotes is left out with the quotes,
 // so that no written text is learned as words.
 std::vector<std::string> SceneLines(const Scene& scene);
 

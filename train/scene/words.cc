@@ -150,16 +150,19 @@ std::string DrawAnyText(int max_length, Random& random) {
 
 }  // namespace
 
-// "O" and "0" differ by their neighbours only.
+// "O" and "0" are told apart by their neighbours: only other capitals, or only other digits.
 bool IsUnclear(const std::string& text) {
-  bool round = false, letters = false, digits = false;
+  bool oh = false, zero = false, letters = false, digits = false;
   for (char character : text) {
-    const bool is_round = character == 'O' || character == '0';
-    round = round || is_round;
-    if (is_round) continue;
-    (character >= '0' && character <= '9' ? digits : letters) = true;
+    if (character == 'O') {
+      oh = true;
+    } else if (character == '0') {
+      zero = true;
+    } else {
+      (character >= '0' && character <= '9' ? digits : letters) = true;
+    }
   }
-  return round && letters == digits;
+  return (oh && (zero || digits || !letters)) || (zero && (letters || !digits));
 }
 
 const std::vector<std::string>& CommonWords() {

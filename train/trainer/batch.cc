@@ -17,8 +17,7 @@ SparseTargets ToTensors(const std::vector<SparseRow>& rows) {
   size_t most = 1;
   for (const SparseRow& row : rows) most = std::max(most, row.size());
   const auto count = static_cast<int64_t>(rows.size()), width = static_cast<int64_t>(most);
-  SparseTargets targets{torch::zeros({count, width}, torch::kInt64),
-                        torch::zeros({count, width})};
+  SparseTargets targets{torch::zeros({count, width}, torch::kInt64), torch::zeros({count, width})};
   int64_t* index = targets.index.data_ptr<int64_t>();
   float* weight = targets.weight.data_ptr<float>();
   for (const SparseRow& row : rows) {
@@ -192,8 +191,8 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
   batch.words = ToTensors(words);
   batch.classes = ToTensors(classes);
 
-  const auto before = static_cast<int64_t>(vocabulary.prefix().size()) +
-                      int64_t{height / cell} * (width / cell);
+  const auto before =
+      static_cast<int64_t>(vocabulary.prefix().size()) + int64_t{height / cell} * (width / cell);
   const auto turns = static_cast<int64_t>(length);
   batch.turn_ids = torch::zeros({count, turns}, torch::kInt64);
   batch.positions = torch::zeros({count, before + turns}, torch::kInt64);

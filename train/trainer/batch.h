@@ -53,7 +53,7 @@ class Vocabulary {
 };
 
 struct CropBatch {
-  torch::Tensor images;  // f32 [batch, side, side, 3], 0 to 1
+  torch::Tensor images;          // f32 [batch, side, side, 3], 0 to 1
   SparseTargets words, classes;  // a row for each crop
 };
 CropBatch MakeCropBatch(const Vocabulary& vocabulary, std::span<const Crop> crops, int side);
@@ -67,9 +67,9 @@ struct SceneBatch {
   torch::Tensor segments;   // int32, the same shape
   torch::Tensor source;     // int64 [answers]: flat index of the token that is to foretell ...
   torch::Tensor target;     // int64 [answers]: ... this one
-  std::vector<int> turn_of_target;     // [answers]: which of all turns of the batch
-  std::vector<Task> tasks;             // of these turns
-  SparseTargets words, classes;        // a row for each cell of each picture
+  std::vector<int> turn_of_target;  // [answers]: which of all turns of the batch
+  std::vector<Task> tasks;          // of these turns
+  SparseTargets words, classes;     // a row for each cell of each picture
 };
 SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> scenes, int cell);
 

@@ -9,12 +9,11 @@ torch::Tensor SoftCrossEntropy(const torch::Tensor& logits, const SparseTargets&
   return -(likelihood * targets.weight).sum() / static_cast<double>(logits.size(0));
 }
 
-void DenseLosses(const Network& network, const torch::Tensor& features,
-                 const torch::Tensor& visual, const SparseTargets& words,
-                 const SparseTargets& classes, Losses* losses) {
+void DenseLosses(const Network& network, const torch::Tensor& features, const torch::Tensor& visual,
+                 const SparseTargets& words, const SparseTargets& classes, Losses* losses) {
   losses->tied = SoftCrossEntropy(network.decoder->Logits(visual), words);
-  losses->class_ = SoftCrossEntropy(
-      torch::linear(features, network.class_weight, network.class_bias), classes);
+  losses->class_ =
+      SoftCrossEntropy(torch::linear(features, network.class_weight, network.class_bias), classes);
 }
 
 }  // namespace

@@ -12,10 +12,10 @@ namespace fastvlm::train {
 
 struct Parameter {
   std::string name;
-  torch::Tensor value;      // f32, contiguous
-  torch::Tensor mean;       // running averages of its gradient and of the square,
-  torch::Tensor variance;   // like value
-  bool decay = false;       // weight decay applies
+  torch::Tensor value;     // f32, contiguous
+  torch::Tensor mean;      // running averages of its gradient and of the square,
+  torch::Tensor variance;  // like value
+  bool decay = false;      // weight decay applies
   bool encoder = false;
 };
 

@@ -44,10 +44,10 @@ Status CheckNames(const JsonFields& fields, const json& object,
 }
 
 Status ReadNetwork(const JsonFields& fields, const json& object, NetworkConfig* config) {
-  FASTVLM_RETURN_IF_ERROR(CheckNames(
-      fields, object,
-      {"stages", "multi_branch", "layer_scale", "image_size", "hidden", "layers", "heads",
-       "kv_heads", "intermediate", "rope_theta", "max_positions"}));
+  FASTVLM_RETURN_IF_ERROR(
+      CheckNames(fields, object,
+                 {"stages", "multi_branch", "layer_scale", "image_size", "hidden", "layers",
+                  "heads", "kv_heads", "intermediate", "rope_theta", "max_positions"}));
   FASTVLM_ASSIGN_OR_RETURN(const std::string stages, fields.StringOr("stages", ""));
   FASTVLM_ASSIGN_OR_RETURN(config->stages, ParseStages(stages));
   FASTVLM_ASSIGN_OR_RETURN(config->multi_branch, fields.BoolOr("multi_branch", false));
@@ -86,8 +86,7 @@ Status ReadSizes(const JsonFields& fields, int64_t stride, std::vector<SizeChoic
         !entry[1].is_number_unsigned() || !entry[2].is_number()) {
       return fields.Wrong("sizes", expected);
     }
-    const SizeChoice size{entry[0].get<int64_t>(), entry[1].get<int64_t>(),
-                          entry[2].get<double>()};
+    const SizeChoice size{entry[0].get<int64_t>(), entry[1].get<int64_t>(), entry[2].get<double>()};
     const auto fits = [&](int64_t side) {
       return side >= stride && side <= 4096 && side % stride == 0;
     };
@@ -99,13 +98,12 @@ Status ReadSizes(const JsonFields& fields, int64_t stride, std::vector<SizeChoic
   return {};
 }
 
-Status ReadPhase(const JsonFields& fields, const json& object, const Recipe& recipe,
-                 Phase* phase) {
-  FASTVLM_RETURN_IF_ERROR(CheckNames(
-      fields, object,
-      {"name", "data", "steps", "batch", "micro_batch", "sizes", "turns", "text_share", "pad",
-       "learning_rate", "final_factor", "warmup", "encoder_factor", "answer_weight", "tied_weight",
-       "class_weight"}));
+Status ReadPhase(const JsonFields& fields, const json& object, const Recipe& recipe, Phase* phase) {
+  FASTVLM_RETURN_IF_ERROR(
+      CheckNames(fields, object,
+                 {"name", "data", "steps", "batch", "micro_batch", "sizes", "turns", "text_share",
+                  "pad", "learning_rate", "final_factor", "warmup", "encoder_factor",
+                  "answer_weight", "tied_weight", "class_weight"}));
   FASTVLM_ASSIGN_OR_RETURN(phase->name, fields.StringOr("name", "phase"));
   FASTVLM_ASSIGN_OR_RETURN(const std::string data, fields.StringOr("data", ""));
   if (data != "crops" && data != "scenes") return fields.Wrong("data", "\"crops\" or \"scenes\"");
@@ -155,8 +153,8 @@ Result<Recipe> ReadRecipe(const std::string& path) {
   for (size_t i = 0; i < phases->size(); ++i) {
     const json& phase = (*phases)[i];
     if (!phase.is_object()) return fields.Wrong("phases", "a list of objects");
-    FASTVLM_RETURN_IF_ERROR(ReadPhase(JsonFields(phase, path, fmt::format("phases[{}].", i)),
-                                      phase, recipe, &recipe.phases.emplace_back()));
+    FASTVLM_RETURN_IF_ERROR(ReadPhase(JsonFields(phase, path, fmt::format("phases[{}].", i)), phase,
+                                      recipe, &recipe.phases.emplace_back()));
   }
   return recipe;
 }

@@ -30,24 +30,24 @@ struct Phase {
   int64_t batch = 32;       // pictures per step, in all shards together
   int64_t micro_batch = 8;  // pictures in one forward pass; batch normalisation sees these
   std::vector<SizeChoice> sizes;
-  int64_t turns = 4;         // questions per picture
-  double text_share = 0.4;   // of the crops
-  bool pad = false;          // black bars now and then
+  int64_t turns = 4;            // questions per picture
+  double text_share = 0.4;      // of the crops
+  bool pad = false;             // black bars now and then
   double learning_rate = 1e-3;  // after the warm-up, then a cosine down to final_factor times it
   double final_factor = 0.02;
-  double warmup = 0.03;         // share of the steps
-  double encoder_factor = 1;    // of the learning rate; 0 freezes the encoder
-  double answer_weight = 1;     // of next-token loss on the answers
-  double tied_weight = 0.5;     // of teaching image tokens the words for what they show
-  double class_weight = 0.5;    // of the auxiliary class head
+  double warmup = 0.03;       // share of the steps
+  double encoder_factor = 1;  // of the learning rate; 0 freezes the encoder
+  double answer_weight = 1;   // of next-token loss on the answers
+  double tied_weight = 0.5;   // of teaching image tokens the words for what they show
+  double class_weight = 0.5;  // of the auxiliary class head
 };
 
 struct Recipe {
   uint64_t seed = 1;
-  int64_t shards = 2;  // parts of a batch with moments of their own, one thread each
+  int64_t shards = 2;          // parts of a batch with moments of their own, one thread each
   double weight_decay = 0.05;  // of matrices
   double gradient_clip = 1;    // norm of all gradients together
-  NetworkConfig network;  // without vocabulary and concepts, which come from the data
+  NetworkConfig network;       // without vocabulary and concepts, which come from the data
   std::vector<Phase> phases;
 
   std::string fingerprint;  // of everything that shapes the network

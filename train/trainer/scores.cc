@@ -11,6 +11,22 @@ namespace {
 constexpr uint64_t kTrialSeed = 0x7e57'0000'0000'0000;
 constexpr int kAllTurns = 40;
 constexpr int64_t kBatch = 16;
+constexpr size_t kMostTurns = 2;  // of one picture, so that no picture weighs much
+
+// Digits, or one to three letters, between quotation marks. The yes or no of "Does it say ...?" is
+// neither short nor long.
+bool IsShortText(const std::string& answer) {
+  return answer.size() >= 3 && answer.front() == '"' &&
+         (answer.size() <= 5 || answer.find_first_not_of("0123456789\"") == std::string::npos);
+}
+
+bool IsLongText(const std::string& answer) {
+  return answer.size() > 5 && answer.front() == '"' && !IsShortText(answer);
+}
+
+bool IsUpToFour(const std::string& answer) {
+  return answer == "Two." || answer == "Three." || answer == "Four.";
+}
 
 }  // namespace
 
@@ -24,15 +40,18 @@ const std::vector<Trial>& Trials() {
       {.name = "describe_one", .layout = Layout::kSingle, .task = Task::kDescribe},
       {.name = "describe_two", .layout = Layout::kPair, .task = Task::kDescribe},
       {.name = "describe_group", .layout = Layout::kGroup, .task = Task::kDescribe},
+      {.name = "count_to_four",
+       .layout = Layout::kAlike,
+       .task = Task::kCount,
+       .counts = IsUpToFour},
       {.name = "count", .layout = Layout::kAlike, .task = Task::kCount},
       {.name = "where", .layout = Layout::kGroup, .task = Task::kWhere},
       {.name = "what_at", .layout = Layout::kGroup, .task = Task::kWhatAt},
       {.name = "present_two", .layout = Layout::kPair, .task = Task::kPresent},
       {.name = "present_group", .layout = Layout::kGroup, .task = Task::kPresent},
       {.name = "background", .layout = Layout::kPair, .task = Task::kBackground},
-      // The quotation marks count.
-      {.name = "read_short", .layout = Layout::kText, .task = Task::kRead, .max_length = 5},
-      {.name = "read_long", .layout = Layout::kText, .task = Task::kRead, .min_length = 6},
+      {.name = "read_short", .layout = Layout::kText, .task = Task::kRead, .counts = IsShortText},
+      {.name = "read_word", .layout = Layout::kText, .task = Task::kRead, .counts = IsLongText},
   };
   return trials;
 }
@@ -50,12 +69,10 @@ Scene MakeTrialScene(const Art& art, const Trial& trial, int height, int width, 
   Scene scene = MakeScene(art, options, kTrialSeed + static_cast<uint64_t>(index));
   std::vector<Turn> turns;
   for (Turn& turn : scene.turns) {
-    const auto length = static_cast<int>(turn.answer.size());
-    if (turn.task == trial.task && length >= trial.min_length && length <= trial.max_length) {
-      turns.push_back(std::move(turn));
-    }
+    const bool counts = trial.counts == nullptr || trial.counts(turn.answer);
+    if (turn.task == trial.task && counts) turns.push_back(std::move(turn));
   }
-  if (turns.size() > 2) turns.resize(2);
+  if (turns.size() > kMostTurns) turns.resize(kMostTurns);
   scene.turns = std::move(turns);
   return scene;
 }

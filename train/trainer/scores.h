@@ -18,7 +18,7 @@ struct Trial {
   Layout layout = Layout::kAny;
   Task task = Task::kName;
   bool held_out_style = false;
-  int min_length = 0, max_length = 1000;  // of the answer, in characters
+  bool (*counts)(const std::string& answer) = nullptr;  // only such answers; null: all
 };
 
 // The trials every training run and the published scores use.

@@ -48,9 +48,8 @@ Status Mismatch(const std::string& path, const std::string& what) {
 
 }  // namespace
 
-Status SaveState(const std::string& path, const std::string& fingerprint,
-                 const Progress& progress, const Network& network,
-                 const std::vector<Parameter>& parameters) {
+Status SaveState(const std::string& path, const std::string& fingerprint, const Progress& progress,
+                 const Network& network, const std::vector<Parameter>& parameters) {
   const int64_t fields[kProgressFields] = {kVersion,
                                            static_cast<int64_t>(Hash(fingerprint)),
                                            progress.phase,

@@ -10,17 +10,16 @@
 namespace fastvlm::train {
 
 struct Progress {
-  int64_t phase = 0;       // the one that is running
-  int64_t step = 0;        // steps of it that are done
+  int64_t phase = 0;        // the one that is running
+  int64_t step = 0;         // steps of it that are done
   int64_t total_steps = 0;  // of all phases
   int64_t pictures = 0;
   int64_t milliseconds = 0;  // spent so far
 };
 
 // Written atomically: a killed run or a full disk leaves the file before.
-Status SaveState(const std::string& path, const std::string& fingerprint,
-                 const Progress& progress, const Network& network,
-                 const std::vector<Parameter>& parameters);
+Status SaveState(const std::string& path, const std::string& fingerprint, const Progress& progress,
+                 const Network& network, const std::vector<Parameter>& parameters);
 
 // Fills network, parameters and progress. kDataError if the file is corrupt, of another version, or
 // of a network of another shape than `fingerprint` tells.

@@ -86,8 +86,7 @@ Trainer::Trainer(const Recipe& recipe, const Art& art, Vocabulary vocabulary,
       pool_(options.threads) {
   recipe_.network.vocabulary = vocabulary_.tokens();
   recipe_.network.concepts = vocabulary_.classes();
-  recipe_.fingerprint +=
-      fmt::format("{} {}", recipe_.network.vocabulary, recipe_.network.concepts);
+  recipe_.fingerprint += fmt::format("{} {}", recipe_.network.vocabulary, recipe_.network.concepts);
   torch::manual_seed(recipe_.seed);
   network_ = std::make_shared<Network>(recipe_.network);
   parameters_ = ParametersOf(*network_);
@@ -104,24 +103,32 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const Recipe& recipe, const Art
     return Error(StatusCode::kIoError, "{}: cannot make this directory", options.directory);
   }
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, art, std::move(vocabulary), options));
-  FASTVLM_RETURN_IF_ERROR(trainer->Resume());
+  if (FileExists(trainer->StatePath())) FASTVLM_RETURN_IF_ERROR(trainer->Load());
+  FASTVLM_RETURN_IF_ERROR(trainer->TrimLogs());
   return trainer;
 }
 
-Status Trainer::Resume() {
-  const std::string state = options_.directory + "/state.safetensors";
-  if (FileExists(state)) {
-    FASTVLM_RETURN_IF_ERROR(
-        LoadState(state, recipe_.fingerprint, &progress_, network_.get(), &parameters_));
-  }
+Result<std::unique_ptr<Trainer>> Trainer::Open(const Recipe& recipe, const Art& art,
+                                               const Tokenizer& tokenizer,
+                                               const RunOptions& options) {
+  FASTVLM_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Create(art, tokenizer));
+  std::unique_ptr<Trainer> trainer(new Trainer(recipe, art, std::move(vocabulary), options));
+  FASTVLM_RETURN_IF_ERROR(trainer->Load());
+  return trainer;
+}
+
+Status Trainer::Load() {
+  return LoadState(StatePath(), recipe_.fingerprint, &progress_, network_.get(), &parameters_);
+}
+
+Status Trainer::TrimLogs() {
   FASTVLM_RETURN_IF_ERROR(
       TrimLog(options_.directory + "/log.csv", kLogHeader, progress_.total_steps));
   return TrimLog(options_.directory + "/scores.csv", ScoresHeader(), progress_.total_steps);
 }
 
 Status Trainer::Save() {
-  return SaveState(options_.directory + "/state.safetensors", recipe_.fingerprint, progress_,
-                   *network_, parameters_);
+  return SaveState(StatePath(), recipe_.fingerprint, progress_, *network_, parameters_);
 }
 
 Result<StepReport> Trainer::Step(const Phase& phase) {
@@ -222,14 +229,13 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
 
 Status Trainer::Score(const std::function<void(const std::vector<train::Score>&)>& scored) {
   const auto side = static_cast<int>(recipe_.network.image_size);
-  const auto scores = MeasureScores(*network_, vocabulary_, art_, side, side,
-                                    options_.score_pictures, pool_);
-  const auto phase = std::min<size_t>(static_cast<size_t>(progress_.phase),
-                                      recipe_.phases.size() - 1);
-  std::string line =
-      fmt::format("{},{},{},{},{:.1f}", progress_.total_steps, recipe_.phases[phase].name,
-                  progress_.step, progress_.pictures,
-                  static_cast<double>(progress_.milliseconds) / 1000);
+  const auto scores =
+      MeasureScores(*network_, vocabulary_, art_, side, side, options_.score_pictures, pool_);
+  const auto phase =
+      std::min<size_t>(static_cast<size_t>(progress_.phase), recipe_.phases.size() - 1);
+  std::string line = fmt::format("{},{},{},{},{:.1f}", progress_.total_steps,
+                                 recipe_.phases[phase].name, progress_.step, progress_.pictures,
+                                 static_cast<double>(progress_.milliseconds) / 1000);
   for (const train::Score& score : scores) line += fmt::format(",{:.4f}", score.share());
   scored(scores);
   return AppendLine(options_.directory + "/scores.csv", line);

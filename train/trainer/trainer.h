@@ -43,6 +43,12 @@ class Trainer {
                                                  const Tokenizer& tokenizer,
                                                  const RunOptions& options);
 
+  // The run in the directory as it was saved last, which is not changed. kNotFound if there is
+  // none.
+  static Result<std::unique_ptr<Trainer>> Open(const Recipe& recipe, const Art& art,
+                                               const Tokenizer& tokenizer,
+                                               const RunOptions& options);
+
   // Trains until the end, max_steps, or `stop`; saves the state before it returns. `report` is
   // called after each step, `scored` after each measurement.
   Status Run(const std::atomic<bool>& stop, const std::function<void(const StepReport&)>& report,
@@ -54,7 +60,9 @@ class Trainer {
 
  private:
   Trainer(const Recipe& recipe, const Art& art, Vocabulary vocabulary, const RunOptions& options);
-  Status Resume();
+  std::string StatePath() const { return options_.directory + "/state.safetensors"; }
+  Status Load();
+  Status TrimLogs();
   Status Save();
   Result<StepReport> Step(const Phase& phase);
   Status Score(const std::function<void(const std::vector<train::Score>&)>& scored);
