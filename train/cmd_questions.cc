@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "train/commands.h"
 #include "train/png_file.h"
+#include "train/scene/usable.h"
 #include "train/trainer/scores.h"
 
 namespace fastvlm::train {
@@ -31,6 +32,8 @@ Status WriteBytes(const std::string& path, std::span<const uint8_t> bytes) {
 
 Status Run(const Arguments& arguments) {
   FASTVLM_ASSIGN_OR_RETURN(const Art art, Art::Open(arguments.art));
+  FASTVLM_RETURN_IF_ERROR(CheckUsable(art, false, false));
+  FASTVLM_RETURN_IF_ERROR(CheckUsable(art, true, false));
   FASTVLM_RETURN_IF_ERROR(MakeDirectory(arguments.output));
   std::string lines;
   for (const Trial& trial : Trials()) {

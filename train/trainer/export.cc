@@ -162,6 +162,14 @@ Status WriteWeights(const Network& network, ExportPrecision precision, const std
                           static_cast<size_t>(tensor.numel()) * sizeof(float)}});
     }
   }
+  // PyTorch keeps a counter in each batch normalisation that is left; nothing reads it.
+  static constexpr uint8_t kZero[8] = {};
+  for (const auto& [name, tensor] : tensors) {
+    constexpr std::string_view kMean = "running_mean";
+    if (!name.ends_with(kMean)) continue;
+    const std::string module = name.substr(0, name.size() - kMean.size());
+    outputs.push_back({module + "num_batches_tracked", Dtype::kI64, {}, kZero});
+  }
   return WriteSafetensors(path, outputs);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "train/scene/random.h"
+#include "train/scene/usable.h"
 #include "train/trainer/loss.h"
 
 namespace fastvlm::train {
@@ -98,6 +99,8 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const Recipe& recipe, const Art
   // Shards are the parallel work; libraries must not start threads of their own below them.
   at::set_num_threads(1);
   openblas_set_num_threads(1);
+  FASTVLM_RETURN_IF_ERROR(CheckUsable(art, false, false));
+  FASTVLM_RETURN_IF_ERROR(CheckUsable(art, true, false));  // for the scores
   FASTVLM_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Create(art, tokenizer));
   if (mkdir(options.directory.c_str(), 0777) != 0 && !DirectoryExists(options.directory)) {
     return Error(StatusCode::kIoError, "{}: cannot make this directory", options.directory);
@@ -245,8 +248,9 @@ Status Trainer::Run(const std::atomic<bool>& stop,
                     const std::function<void(const StepReport&)>& report,
                     const std::function<void(const std::vector<train::Score>&)>& scored) {
   const auto start = Clock::now();
-  auto saved = start;
+  auto saved = start, phase_start = start;
   const Progress before = progress_;
+  int64_t pictures_before_phase = progress_.pictures;
   const auto elapsed = [](Clock::time_point since) {
     return std::chrono::duration<double>(Clock::now() - since).count();
   };
@@ -260,7 +264,7 @@ Status Trainer::Run(const std::atomic<bool>& stop,
     progress_.milliseconds = before.milliseconds + static_cast<int64_t>(elapsed(start) * 1000);
     step.progress = progress_;
     step.pictures_per_second =
-        static_cast<double>(progress_.pictures - before.pictures) / elapsed(start);
+        static_cast<double>(progress_.pictures - pictures_before_phase) / elapsed(phase_start);
     step.seconds_left = static_cast<double>((phase.steps - progress_.step) * phase.batch) /
                         step.pictures_per_second;
     report(step);
@@ -279,6 +283,8 @@ Status Trainer::Run(const std::atomic<bool>& stop,
     if (ends) {
       ++progress_.phase;
       progress_.step = 0;
+      phase_start = Clock::now();
+      pictures_before_phase = progress_.pictures;
     }
     if (ends || elapsed(saved) > options_.save_minutes * 60) {
       FASTVLM_RETURN_IF_ERROR(Save());
