@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 preset=${1:-release}
 
-scripts/install-deps.sh
+scripts/install-deps.sh --train
 scripts/lint_includes.py
 cmake --preset "$preset"
 cmake --build --preset "$preset"

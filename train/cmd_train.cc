@@ -58,11 +58,21 @@ void ShowScores(const std::vector<Score>& scores, bool terminal) {
 
 struct Arguments {
   std::string recipe, art, tokenizer;
+  std::string bf16 = "auto";
   RunOptions run;
 };
 
-Status Run(const Arguments& arguments) {
+bool CpuMultipliesBf16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+Status Run(Arguments& arguments) {
   KeepFreedMemory();
+  arguments.run.bf16 = arguments.bf16 == "on" || (arguments.bf16 == "auto" && CpuMultipliesBf16());
   FASTVLM_ASSIGN_OR_RETURN(const Recipe recipe, ReadRecipe(arguments.recipe));
   FASTVLM_ASSIGN_OR_RETURN(const Art art, Art::Open(arguments.art));
   FASTVLM_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::Load(arguments.tokenizer));
@@ -97,6 +107,10 @@ CommandFn AddTrain(CLI::App& app) {
       ->required();
   app.add_option("--threads", run.threads, "Threads")
       ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--bf16", arguments->bf16,
+                 "Matrix products in bf16; auto: where the CPU has instructions for it")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
   app.add_option("--save-minutes", run.save_minutes, "Minutes between two saves")
       ->check(CLI::PositiveNumber)

@@ -1,5 +1,6 @@
 #include "train/nn/functions.h"
 
+#include <ATen/autocast_mode.h>
 #include <cblas.h>
 
 #include <cmath>
@@ -295,6 +296,23 @@ Tensor StemPatches(const Tensor& x) {
     }
   }
   return patches;
+}
+
+Tensor Linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  return torch::linear(x, weight, bias).to(torch::kFloat);
+}
+
+Bf16Products::Bf16Products(bool enabled) : enabled_(enabled) {
+  if (!enabled_) return;
+  at::autocast::set_autocast_cpu_dtype(torch::kBFloat16);
+  at::autocast::set_cpu_enabled(true);
+  at::autocast::increment_nesting();
+}
+
+Bf16Products::~Bf16Products() {
+  if (!enabled_) return;
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  at::autocast::set_cpu_enabled(false);
 }
 
 Tensor Gelu(const Tensor& x) { return GeluFunction::apply(x); }

@@ -17,6 +17,22 @@ Tensor Depthwise(const Tensor& x, const Tensor& weight, int64_t stride);
 // 3x3 convolution of stride 2 reads, as (ky, kx, channel). Not differentiable: x is a picture.
 Tensor StemPatches(const Tensor& x);
 
+// x weight^T + bias, f32 whatever precision the product had. weight: [out, in], bias: [out] or
+// undefined.
+Tensor Linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+// While it exists, Linear on this thread multiplies in bf16 and adds in f32 (libtorch's autocast).
+class Bf16Products {
+ public:
+  explicit Bf16Products(bool enabled);
+  Bf16Products(const Bf16Products&) = delete;
+  Bf16Products& operator=(const Bf16Products&) = delete;
+  ~Bf16Products();
+
+ private:
+  const bool enabled_;
+};
+
 // The exact GELU.
 Tensor Gelu(const Tensor& x);
 

@@ -90,6 +90,24 @@ TEST_F(FunctionsTest, StemPatchesMakeAConvolution) {
   }
 }
 
+TEST_F(FunctionsTest, LinearInBf16IsCloseAndF32) {
+  const Tensor x = RandomTensor({9, 64}), weight = RandomTensor({16, 64}).requires_grad_(true);
+  const Tensor bias = RandomTensor({16});
+  const Tensor y = Linear(x, weight, bias);
+  Tensor rounded;
+  {
+    const Bf16Products guard(true);
+    rounded = Linear(x, weight, bias);
+  }
+  EXPECT_EQ(rounded.scalar_type(), torch::kFloat);
+  EXPECT_FALSE(rounded.equal(y));
+  EXPECT_LE(Largest(rounded - y), 0.03 * Largest(y));
+  const auto gradient = torch::autograd::grad({rounded.sum()}, {weight})[0];
+  EXPECT_EQ(gradient.scalar_type(), torch::kFloat);
+  EXPECT_LE(Largest(gradient - x.sum(0)), 0.03 * Largest(x.sum(0)));
+  EXPECT_TRUE(Linear(x, weight, bias).equal(y));
+}
+
 TEST_F(FunctionsTest, Gelu) {
   Check([](const auto& in) { return Gelu(in[0]); },
         [](const auto& in) { return torch::gelu(in[0]); }, {RandomTensor({3, 37}) * 3});

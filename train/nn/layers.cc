@@ -96,7 +96,7 @@ Tensor RepConv::Forward(const Tensor& x, ForwardContext& context) {
       y = Depthwise(x, weight, shape.stride);
       break;
     case ConvKind::kPointwise:
-      y = torch::linear(x, weight);
+      y = Linear(x, weight);
       break;
   }
   const bool single = !small_norm && !identity_norm;
@@ -187,7 +187,7 @@ ConvFfn::ConvFfn(int64_t channels, int64_t hidden) {
 
 Tensor ConvFfn::Forward(const Tensor& x, ForwardContext& context) {
   const Tensor y = norm->Forward(Depthwise(x, conv, 1), false, context);
-  return torch::linear(Gelu(torch::linear(y, fc1_weight, fc1_bias)), fc2_weight, fc2_bias);
+  return Linear(Gelu(Linear(y, fc1_weight, fc1_bias)), fc2_weight, fc2_bias);
 }
 
 SqueezeExcite::SqueezeExcite(int64_t channels) {
@@ -202,8 +202,8 @@ SqueezeExcite::SqueezeExcite(int64_t channels) {
 }
 
 Tensor SqueezeExcite::Forward(const Tensor& x) {
-  const Tensor squeezed = torch::relu(torch::linear(x.mean({1, 2}), reduce_weight, reduce_bias));
-  const Tensor gate = torch::sigmoid(torch::linear(squeezed, expand_weight, expand_bias));
+  const Tensor squeezed = torch::relu(Linear(x.mean({1, 2}), reduce_weight, reduce_bias));
+  const Tensor gate = torch::sigmoid(Linear(squeezed, expand_weight, expand_bias));
   return x * gate.unsqueeze(1).unsqueeze(1);
 }
 

@@ -61,12 +61,11 @@ AttentionBlock::AttentionBlock(const StageShape& stage, float scale) {
 Tensor AttentionBlock::Forward(const Tensor& x, ForwardContext& context) {
   const int64_t batch = x.size(0), tokens = x.size(1) * x.size(2), channels = x.size(3);
   const Tensor y = torch::layer_norm(x, {channels}, norm_gain, norm_bias, kLayerNormEps);
-  const auto parts = torch::linear(y.view({batch, tokens, channels}), qkv_weight)
+  const auto parts = Linear(y.view({batch, tokens, channels}), qkv_weight)
                          .view({batch, tokens, 3 * channels / kEncoderHeadDim, kEncoderHeadDim})
                          .chunk(3, 2);
   const Tensor mixed = Attention(parts[0], parts[1], parts[2], Tensor());
-  const Tensor projected =
-      torch::linear(mixed.reshape(x.sizes()), projection_weight, projection_bias);
+  const Tensor projected = Linear(mixed.reshape(x.sizes()), projection_weight, projection_bias);
   const Tensor z = torch::addcmul(x, layer_scale_1, projected);
   return torch::addcmul(z, layer_scale_2, ffn->Forward(z, context));
 }
@@ -166,21 +165,20 @@ Tensor Decoder::Forward(Tensor x, const Tensor& positions, const Tensor& segment
   };
   for (const auto& layer : layers) {
     const Tensor n = RmsNorm(x, layer->input_norm, config.rms_norm_eps);
-    const Tensor q = heads(torch::linear(n, layer->q_weight, layer->q_bias), config.heads);
-    const Tensor k = heads(torch::linear(n, layer->k_weight, layer->k_bias), config.kv_heads);
-    const Tensor v = heads(torch::linear(n, layer->v_weight, layer->v_bias), config.kv_heads);
+    const Tensor q = heads(Linear(n, layer->q_weight, layer->q_bias), config.heads);
+    const Tensor k = heads(Linear(n, layer->k_weight, layer->k_bias), config.kv_heads);
+    const Tensor v = heads(Linear(n, layer->v_weight, layer->v_bias), config.kv_heads);
     const Tensor mixed = Attention(Rope(q, cos, sin), Rope(k, cos, sin), v, segments);
-    x = x + torch::linear(mixed.view({batch, tokens, config.hidden}), layer->o_weight);
+    x = x + Linear(mixed.view({batch, tokens, config.hidden}), layer->o_weight);
     const Tensor m = RmsNorm(x, layer->post_norm, config.rms_norm_eps);
-    x = x + torch::linear(
-                SiluMul(torch::linear(m, layer->gate_weight), torch::linear(m, layer->up_weight)),
-                layer->down_weight);
+    x = x + Linear(SiluMul(Linear(m, layer->gate_weight), Linear(m, layer->up_weight)),
+                   layer->down_weight);
   }
   return x;
 }
 
 Tensor Decoder::Logits(const Tensor& hidden) const {
-  return torch::linear(RmsNorm(hidden, final_norm, config.rms_norm_eps), embedding);
+  return Linear(RmsNorm(hidden, final_norm, config.rms_norm_eps), embedding);
 }
 
 Network::Network(const NetworkConfig& c) : config(c) {
@@ -196,8 +194,8 @@ Network::Network(const NetworkConfig& c) : config(c) {
 }
 
 Tensor Network::Project(const Tensor& features) const {
-  return torch::linear(Gelu(torch::linear(features, project_1_weight, project_1_bias)),
-                       project_2_weight, project_2_bias);
+  return Linear(Gelu(Linear(features, project_1_weight, project_1_bias)), project_2_weight,
+                project_2_bias);
 }
 
 }  // namespace fastvlm::train

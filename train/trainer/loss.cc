@@ -13,7 +13,7 @@ void DenseLosses(const Network& network, const torch::Tensor& features, const to
                  const SparseTargets& words, const SparseTargets& classes, Losses* losses) {
   losses->tied = SoftCrossEntropy(network.decoder->Logits(visual), words);
   losses->class_ =
-      SoftCrossEntropy(torch::linear(features, network.class_weight, network.class_bias), classes);
+      SoftCrossEntropy(Linear(features, network.class_weight, network.class_bias), classes);
 }
 
 }  // namespace

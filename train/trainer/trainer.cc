@@ -149,6 +149,7 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
 
   std::vector<ShardResult> shards(static_cast<size_t>(recipe_.shards));
   pool_.ParallelFor(recipe_.shards, [&](int64_t shard, int) {
+    const Bf16Products products(options_.bf16);
     ShardResult& result = shards[static_cast<size_t>(shard)];
     for (int64_t m = 0; m < micro_batches; ++m) {
       const int64_t first = shard * per_shard + m * phase.micro_batch;

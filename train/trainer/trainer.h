@@ -24,6 +24,7 @@ struct RunOptions {
   int64_t score_every = 500;    // steps; 0: only at the end of a phase
   int64_t score_pictures = 64;  // of each trial
   int64_t log_every = 20;       // steps
+  bool bf16 = false;            // products in bf16; a resumed run should keep to its choice
   int64_t max_steps = 0;        // stop after as many more, 0: at the end
 };
 

@@ -1,0 +1,64 @@
+// The bundled model on its sample pictures, against what transformers answered
+// (tests/reference/verify_nano.py --write).
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "program.h"
+
+namespace fastvlm {
+namespace {
+
+using Json = nlohmann::json;
+
+const std::string kSource = FASTVLM_SOURCE_DIR;
+const std::string kSamples = kSource + "/models/nano/samples/";
+
+std::vector<Json> ReadLines(const std::string& path) {
+  std::ifstream file(path);
+  std::vector<Json> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(Json::parse(line));
+  return lines;
+}
+
+TEST(Nano, AnswersAsTransformersDoes) {
+  const std::vector<Json> expected = ReadLines(kSource + "/tests/golden/nano/answers.jsonl");
+  ASSERT_GE(expected.size(), 10u);
+  for (const Json& line : expected) {
+    const ProgramResult result = RunProgram(
+        {FASTVLM_PROGRAM, "describe", "--json", "--precision", "f32", "--max-tokens", "64",
+         "--prompt", line["question"].get<std::string>(),
+         kSamples + line["image"].get<std::string>()});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const Json answer = Json::parse(result.out);
+    EXPECT_EQ(answer["text"], line["text"]) << line.dump();
+    EXPECT_EQ(answer["token_ids"], line["token_ids"]) << line.dump();
+  }
+}
+
+TEST(Nano, SamplesAreAnswered) {
+  const ProgramResult result = RunProgram({FASTVLM_PROGRAM, "eval", "--json", kSamples});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(ReadLines(kSamples + "questions.jsonl").size(),
+            Json::parse(result.out)["questions"].get<size_t>());
+}
+
+TEST(Nano, ServesOtherSizesAndShapes) {
+  for (const char* resolution : {"256", "512", "192x320"}) {
+    const ProgramResult result = RunProgram(
+        {FASTVLM_PROGRAM, "describe", "--resolution", resolution, kSamples + "demo.png"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_FALSE(result.out.empty());
+  }
+}
+
+TEST(Nano, IsSmallEnoughForTheRepository) {
+  EXPECT_LT(std::filesystem::file_size(kSource + "/models/nano/model.safetensors"), 25u << 20);
+}
+
+}  // namespace
+}  // namespace fastvlm
