@@ -1,6 +1,7 @@
 #include "train/trainer/batch.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "text/chat_prompt.h"
 
@@ -213,13 +214,19 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
       batch.turn_of_target.push_back(turn);
     }
   }
+  // Between a mean over tokens, where a yes or no would drown in descriptions, and one over
+  // answers.
+  std::vector<float> weight;
   for (const Scene& scene : scenes) {
     for (const Turn& turn : scene.turns) {
-      for (const int32_t id : vocabulary.AnswerIds(turn.answer)) target.push_back(id);
+      const std::vector<int32_t> answer = vocabulary.AnswerIds(turn.answer);
+      target.insert(target.end(), answer.begin(), answer.end());
+      weight.insert(weight.end(), answer.size(), 1 / std::sqrt(static_cast<float>(answer.size())));
     }
   }
   batch.source = torch::tensor(source, torch::kInt64);
   batch.target = torch::tensor(target, torch::kInt64);
+  batch.weight = torch::tensor(weight);
   return batch;
 }
 

@@ -67,6 +67,7 @@ struct SceneBatch {
   torch::Tensor segments;   // int32, the same shape
   torch::Tensor source;     // int64 [answers]: flat index of the token that is to foretell ...
   torch::Tensor target;     // int64 [answers]: ... this one
+  torch::Tensor weight;     // f32 [answers]: of this token's loss, 1 / sqrt(length of its answer)
   std::vector<int> turn_of_target;  // [answers]: which of all turns of the batch
   std::vector<Task> tasks;          // of these turns
   SparseTargets words, classes;     // a row for each cell of each picture

@@ -48,7 +48,9 @@ Losses SceneLosses(const Network& network, const Vocabulary& vocabulary, const S
       decoder.Logits(y.reshape({-1, hidden}).index_select(0, batch.source));
 
   Losses losses;
-  losses.answer = torch::nll_loss(torch::log_softmax(logits, -1), batch.target);
+  const torch::Tensor likelihood =
+      torch::log_softmax(logits, -1).gather(1, batch.target.unsqueeze(1)).squeeze(1);
+  losses.answer = -(likelihood * batch.weight).sum() / batch.weight.sum();
   DenseLosses(network, features.reshape({count * cells, -1}),
               visual.reshape({count * cells, hidden}), batch.words, batch.classes, &losses);
   if (correct != nullptr) {

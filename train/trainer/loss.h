@@ -7,7 +7,8 @@
 
 namespace fastvlm::train {
 
-// Each a mean: over the answers' tokens, over cells or crops. A phase's loss is their weighted sum.
+// Each a mean: over the answers' tokens by their weights, over cells or crops. The loss of a phase
+// is their weighted sum.
 struct Losses {
   torch::Tensor answer;  // next-token cross-entropy; not for crops
   torch::Tensor tied;    // image tokens against the words for what they show, by the tied head
