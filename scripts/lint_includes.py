@@ -52,7 +52,7 @@ def violations(root: pathlib.Path):
         for file in sorted((root / folder).rglob("*")):
             if file.suffix not in {".h", ".cc"}:
                 continue
-            is_test = file.name.endswith(("test.cc", "test_art.h")) or file.name == "bench.cc"
+            is_test = file.name.endswith("test.cc") or file.name.startswith("test_") or file.name == "bench.cc"
             for include in INCLUDE.findall(file.read_text(encoding="utf-8")):
                 target = folder_of(include, file, root)
                 if target is None:

@@ -30,6 +30,7 @@ Status RunCorpus(const CorpusOptions& options) {
     for (const std::string& line : SceneLines(MakeScene(art, scene, seed))) {
       fmt::print("{}\n", line);
     }
+    for (const std::string& line : PromptLines()) fmt::print("{}\n", line);
   }
   return Status();
 }

@@ -100,11 +100,11 @@ std::vector<std::string> SceneLines(const Scene& scene) {
       if (!line.empty()) lines.push_back(std::move(line));
     }
   }
-  // What stands around every question in the prompt, so that it takes few tokens.
-  for (const char* part : {"system", "You are a helpful assistant.", "user", "assistant"}) {
-    lines.push_back(part);
-  }
   return lines;
+}
+
+std::vector<std::string> PromptLines() {
+  return {"system", "You are a helpful assistant.", "user", "assistant"};
 }
 
 }  // namespace fastvlm::train

@@ -17,6 +17,10 @@ std::vector<std::string> SystematicLines(const Art& art);
 // so that no written text is learned as words.
 std::vector<std::string> SceneLines(const Scene& scene);
 
+// The words that stand around every question in the prompt. Counted once for each scene, they
+// become single tokens.
+std::vector<std::string> PromptLines();
+
 }  // namespace fastvlm::train
 
 #endif  // FASTVLM_TRAIN_SCENE_CORPUS_H_
