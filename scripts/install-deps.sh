@@ -82,7 +82,6 @@ echo "Installing: ${missing[*]}" >&2
 # A distribution without libtorch can do everything but train; its tests are left out then.
 if [[ " ${missing[*]} " == *" libtorch-dev "* ]] && ! apt-cache show libtorch-dev >/dev/null 2>&1; then
   echo "This distribution has no libtorch-dev: fastvlm-train will not be built." >&2
-  missing=("${missing[@]/#libtorch-dev/}")
-  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep .)
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -vx libtorch-dev)
 fi
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"

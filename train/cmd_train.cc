@@ -14,8 +14,10 @@ namespace fastvlm::train {
 namespace {
 
 std::atomic<bool> stop_requested{false};
+std::atomic<int> stop_signal{0};
 
-void RequestStop(int) {
+void RequestStop(int signal) {
+  stop_signal.store(signal);
   stop_requested.store(true);
   std::signal(SIGINT, SIG_DFL);  // a second Ctrl-C ends the program at once
 }
@@ -91,6 +93,11 @@ Status Run(Arguments& arguments) {
   if (!trainer->done()) {
     fmt::print(stderr, "{}Stopped after {} steps; the same command goes on from here.\n",
                terminal ? "\n" : "", trainer->progress().total_steps);
+  }
+  if (stop_requested.load()) {
+    // Ends as the signal would have ended it, so that a script does not take the run for finished.
+    std::signal(stop_signal.load(), SIG_DFL);
+    std::raise(stop_signal.load());
   }
   return {};
 }

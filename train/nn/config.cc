@@ -51,13 +51,4 @@ Result<std::vector<StageShape>> ParseStages(const std::string& text) {
   return stages;
 }
 
-std::string FormatStages(const std::vector<StageShape>& stages) {
-  std::string text;
-  for (const StageShape& stage : stages) {
-    text += fmt::format("{}{}:{}:{}{}", text.empty() ? "" : ",", stage.channels, stage.blocks,
-                        stage.ffn_ratio, stage.attention ? ":a" : "");
-  }
-  return text;
-}
-
 }  // namespace fastvlm::train

@@ -43,7 +43,6 @@ struct NetworkConfig {
 
 // "16:1:2,48:1:3,192:3:3,384:2:3:a": channels, blocks, ffn ratio and an "a" for attention.
 Result<std::vector<StageShape>> ParseStages(const std::string& text);
-std::string FormatStages(const std::vector<StageShape>& stages);
 
 }  // namespace fastvlm::train
 

@@ -5,11 +5,12 @@
 namespace fastvlm::train {
 namespace {
 
-TEST(ParseStages, ReadsWhatFormatWrites) {
-  const std::string text = "16:1:2,48:2:3,192:3:4:a";
-  const auto stages = ParseStages(text);
+TEST(ParseStages, ReadsChannelsBlocksRatioAndAttention) {
+  const auto stages = ParseStages("16:1:2,48:2:3,192:3:4:a");
   ASSERT_TRUE(stages.ok()) << stages.status().message();
-  EXPECT_EQ(FormatStages(*stages), text);
+  ASSERT_EQ(stages->size(), 3u);
+  EXPECT_EQ(stages->at(0).channels, 16);
+  EXPECT_EQ(stages->at(2).ffn_ratio, 4);
   EXPECT_EQ(stages->at(1).blocks, 2);
   EXPECT_FALSE(stages->at(1).attention);
   EXPECT_TRUE(stages->at(2).attention);

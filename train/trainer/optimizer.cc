@@ -64,7 +64,7 @@ double UpdateParameters(const std::vector<torch::Tensor>& gradients, const AdamS
   if (!std::isfinite(norm)) return norm;
   const auto power = static_cast<double>(step.step);
   Factors base{};
-  base.gradient = static_cast<float>(norm > step.clip ? step.clip / norm : 1.0);
+  base.gradient = static_cast<float>(step.clip > 0 && norm > step.clip ? step.clip / norm : 1.0);
   base.correction1 = static_cast<float>(1 / (1 - std::pow(kBeta1, power)));
   base.correction2 = static_cast<float>(1 / (1 - std::pow(kBeta2, power)));
   pool.ParallelFor(count, [&](int64_t i, int) {

@@ -28,7 +28,7 @@ struct AdamStep {
   double learning_rate = 0;
   double encoder_factor = 1;  // of the learning rate; 0 leaves the encoder as it is
   double weight_decay = 0;
-  double clip = 0;  // gradients are scaled down to this norm
+  double clip = 0;  // gradients are scaled down to this norm; 0: never
 };
 
 // gradients: one for each parameter, or undefined where there is none. Returns the norm of all

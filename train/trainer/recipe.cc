@@ -12,7 +12,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxRecipeBytes = size_t{1} << 20;
 
-// A number of at least `low`; the field must be there unless `absent` is a number.
+// A number of at least `low`; `value` stays as it is where the field is absent.
 Status ReadNumber(const JsonFields& fields, const char* name, double low, double* value) {
   const json* found = fields.Find(name);
   if (found == nullptr) return {};
@@ -116,6 +116,11 @@ Status ReadPhase(const JsonFields& fields, const json& object, const Recipe& rec
                                              recipe.shards, phase->micro_batch));
   }
   FASTVLM_RETURN_IF_ERROR(ReadSizes(fields, recipe.network.stride(), &phase->sizes));
+  for (const SizeChoice& size : phase->sizes) {
+    if (phase->data == PhaseData::kCrops && size.height != size.width) {
+      return fields.Wrong("sizes", "squares, because these are crops,");
+    }
+  }
   FASTVLM_RETURN_IF_ERROR(ReadInteger(fields, "turns", 1, 64, &phase->turns));
   FASTVLM_ASSIGN_OR_RETURN(phase->pad, fields.BoolOr("pad", false));
   FASTVLM_RETURN_IF_ERROR(ReadNumber(fields, "text_share", 0, &phase->text_share));

@@ -46,7 +46,7 @@ struct Recipe {
   uint64_t seed = 1;
   int64_t shards = 2;          // parts of a batch with moments of their own, one thread each
   double weight_decay = 0.05;  // of matrices
-  double gradient_clip = 1;    // norm of all gradients together
+  double gradient_clip = 1;    // norm of all gradients together; 0: no limit
   NetworkConfig network;       // without vocabulary and concepts, which come from the data
   std::vector<Phase> phases;
 

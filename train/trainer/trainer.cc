@@ -121,7 +121,17 @@ Result<std::unique_ptr<Trainer>> Trainer::Open(const Recipe& recipe, const Art& 
 }
 
 Status Trainer::Load() {
-  return LoadState(StatePath(), recipe_.fingerprint, &progress_, network_.get(), &parameters_);
+  FASTVLM_RETURN_IF_ERROR(
+      LoadState(StatePath(), recipe_.fingerprint, &progress_, network_.get(), &parameters_));
+  const auto phases = static_cast<int64_t>(recipe_.phases.size());
+  const bool known = progress_.phase >= 0 && progress_.phase <= phases && progress_.step >= 0;
+  if (known &&
+      (done() || progress_.step < recipe_.phases[static_cast<size_t>(progress_.phase)].steps)) {
+    return {};
+  }
+  return Error(StatusCode::kDataError,
+               "{}: the run is at step {} of phase {}, which the recipe does not have", StatePath(),
+               progress_.step, progress_.phase);
 }
 
 Status Trainer::TrimLogs() {

@@ -170,6 +170,15 @@ TEST_F(BadState, OtherNetwork) {
   EXPECT_THAT(status.message(), HasSubstr("another shape"));
 }
 
+TEST_F(BadState, StepThatTheRecipeDoesNotHave) {
+  RunToEnd(**opened_.Start(run_.Path("run"), 1, 2));  // three of four steps are done
+  run_.directory().Write("recipe.json", ToyRecipe(false, 2, 4));
+  const Opened shorter(run_);
+  const Status status = shorter.Start(run_.Path("run"), 1, 0).status();
+  EXPECT_EQ(status.code(), StatusCode::kDataError);
+  EXPECT_THAT(status.message(), HasSubstr("step 3 of phase 0"));
+}
+
 TEST(Trainer, UnwritableDirectoryIsAnError) {
   const ToyRun run;
   const Opened opened(run);
@@ -194,6 +203,7 @@ TEST(ReadRecipe, NamesWhatIsWrong) {
   EXPECT_THAT(message("\"crops\", \"steps\"", "\"photos\", \"steps\""),
               HasSubstr("phases[0].data"));
   EXPECT_THAT(message("[32, 32, 1]", "[30, 32, 1]"), HasSubstr("multiples of 32"));
+  EXPECT_THAT(message("[32, 32, 1]", "[32, 64, 1]"), HasSubstr("squares"));
   EXPECT_THAT(message("\"batch\": 8", "\"batch\": 9"), HasSubstr("phases[0].batch"));
   EXPECT_THAT(message("\"hidden\": 32", "\"hidden\": 33"), HasSubstr("network.hidden"));
   EXPECT_THAT(message("\"kv_heads\": 1", "\"kv_heads\": 3"), HasSubstr("network.kv_heads"));
