@@ -168,11 +168,11 @@ void Interviewer::AddSingle() {
 void Interviewer::AddPair() {
   for (const Item& item : scene_.items) {
     const Concept& thing = ThingOf(item);
-    Add(Task::kWhere, 1.1f, WherePhrases(), Sentence(std::string(PlacePhrase(item.place))), &thing);
+    Add(Task::kWhere, 1.4f, WherePhrases(), Sentence(std::string(PlacePhrase(item.place))), &thing);
     AddWhatAt(0.7f, item.place, Sentence(Indefinite(thing)));
   }
   AddRelations(0.2f);
-  AddPresent(1.0f);
+  AddPresent(1.4f);
   AddCounts(0.2f);
 }
 
@@ -180,7 +180,7 @@ void Interviewer::AddGroup() {
   std::array<bool, 4> taken = {};
   for (const Item& item : scene_.items) {
     const Concept& thing = ThingOf(item);
-    Add(Task::kWhere, 0.8f, WherePhrases(), Sentence(std::string(PlacePhrase(item.place))), &thing);
+    Add(Task::kWhere, 1.2f, WherePhrases(), Sentence(std::string(PlacePhrase(item.place))), &thing);
     AddWhatAt(0.5f, item.place, Sentence(Indefinite(thing)));
     taken[static_cast<size_t>(item.place) - static_cast<size_t>(Place::kTopLeft)] = true;
   }
@@ -188,7 +188,7 @@ void Interviewer::AddGroup() {
     if (taken[i]) continue;
     AddWhatAt(0.5f, static_cast<Place>(i + static_cast<size_t>(Place::kTopLeft)), "Nothing.");
   }
-  AddPresent(1.1f);
+  AddPresent(1.5f);
   AddCounts(0.2f);
 }
 
