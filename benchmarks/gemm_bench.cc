@@ -11,7 +11,7 @@
 #include "base/float16.h"
 #include "ops/ffn.h"
 #include "ops/linear.h"
-#include "peak/peak.h"
+#include "ops/machine_peak.h"
 
 namespace fastvlm {
 namespace {
@@ -40,24 +40,40 @@ constexpr Shape kFfnShapes[] = {
     {"stage 5 ffn", 256, 6144, 1536},
 };
 
+constexpr LinearFormat kFormats[] = {LinearFormat::kExact, LinearFormat::kBf16, LinearFormat::kQ8,
+                                     LinearFormat::kQ4};
+
 // Decoding passes over all weights of a model: enough copies that no cache holds them.
 constexpr size_t kColdBytes = size_t{256} << 20;
 
-PackedLinear MakeWeights(int64_t n, int64_t k, bool bf16, ThreadPool& pool) {
+PackedLinear MakeWeights(int64_t n, int64_t k, LinearFormat format, ThreadPool& pool) {
   std::vector<uint16_t> narrow(static_cast<size_t>(n * k));
   for (size_t i = 0; i < narrow.size(); ++i) {
     narrow[i] = Bf16FromF32(static_cast<float>(i * 7919 % 255) / 255.0f - 0.5f);
   }
-  if (bf16) return PackedLinear::Pack(narrow.data(), WeightType::kBf16, n, k, nullptr, pool);
   std::vector<float> wide(narrow.size());
   for (size_t i = 0; i < wide.size(); ++i) wide[i] = F32FromBf16(narrow[i]);
-  return PackedLinear::Pack(wide.data(), WeightType::kF32, n, k, nullptr, pool);
+  return PackedLinear::Pack(wide.data(), WeightType::kF32, n, k, nullptr, format, pool);
 }
 
 std::vector<float> MakeRows(int64_t rows, int64_t columns) {
   std::vector<float> x(static_cast<size_t>(rows * columns));
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 104729 % 511) / 511 - 0.5f;
   return x;
+}
+
+std::string_view FormatName(LinearFormat format) {
+  switch (format) {
+    case LinearFormat::kExact:
+      return "f32";
+    case LinearFormat::kBf16:
+      return "bf16";
+    case LinearFormat::kQ8:
+      return "q8";
+    case LinearFormat::kQ4:
+      return "q4";
+  }
+  return "";
 }
 
 template <typename Body>
@@ -71,28 +87,29 @@ double BestSeconds(int repetitions, int threads, const Body& body) {
   return best;
 }
 
-void BenchLinear(const Shape& shape, bool bf16, Activation activation, int repetitions,
+void BenchLinear(const Shape& shape, LinearFormat format, Activation activation, int repetitions,
                  double read_gbps, ThreadPool& pool) {
   const auto [name, m, n, k] = shape;
   std::vector<PackedLinear> copies;
-  copies.push_back(MakeWeights(n, k, bf16, pool));
+  copies.push_back(MakeWeights(n, k, format, pool));
   const bool decode = m <= 4;
   while (decode && copies.size() * copies[0].bytes() < kColdBytes) {
-    copies.push_back(MakeWeights(n, k, bf16, pool));
+    copies.push_back(MakeWeights(n, k, format, pool));
   }
   const std::vector<float> x = MakeRows(m, k);
   std::vector<float> y(static_cast<size_t>(m * n));
+  Buffer<uint8_t> scratch(LinearScratchBytes(copies[0], m));
   const double peak = MeasurePeakGflops(pool);
   const Epilogue epilogue = {.activation = activation};
   const double all = BestSeconds(repetitions, pool.threads(), [&] {
     for (const PackedLinear& weights : copies) {
-      Linear(weights, x.data(), m, k, y.data(), n, epilogue, pool);
+      Linear(weights, x.data(), m, k, y.data(), n, epilogue, scratch.data(), pool);
     }
   });
   const double seconds = all / static_cast<double>(copies.size());
   const double gflops = 2e-9 * static_cast<double>(m * n * k) / seconds;
-  fmt::print("{:15} {:6} x {:6} x {:4}  {}{}  {:9.3f} ms  {:7.1f} GFLOP/s  {:5.1f} %", name, m, n,
-             k, bf16 ? "bf16" : "f32 ", activation == Activation::kGelu ? " gelu" : "     ",
+  fmt::print("{:15} {:6} x {:6} x {:4}  {:4}{}  {:9.3f} ms  {:7.1f} GFLOP/s  {:5.1f} %", name, m, n,
+             k, FormatName(format), activation == Activation::kGelu ? " gelu" : "     ",
              seconds * 1e3, gflops, 100 * gflops / peak);
   if (decode) {
     const double gbps = 1e-9 * static_cast<double>(copies[0].bytes()) / seconds;
@@ -102,21 +119,21 @@ void BenchLinear(const Shape& shape, bool bf16, Activation activation, int repet
   std::fflush(stdout);
 }
 
-void BenchFfn(const Shape& shape, bool bf16, int repetitions, ThreadPool& pool) {
+void BenchFfn(const Shape& shape, LinearFormat format, int repetitions, ThreadPool& pool) {
   const auto [name, m, hidden, channels] = shape;
-  const PackedLinear fc1 = MakeWeights(hidden, channels, bf16, pool);
-  const PackedLinear fc2 = MakeWeights(channels, hidden, bf16, pool);
+  const PackedLinear fc1 = MakeWeights(hidden, channels, format, pool);
+  const PackedLinear fc2 = MakeWeights(channels, hidden, format, pool);
   const std::vector<float> x = MakeRows(m, channels);
   const std::vector<float> scale(static_cast<size_t>(channels), 0.5f);
   std::vector<float> y = x;
-  std::vector<float> scratch(FfnScratchFloats(fc1, fc2, pool.threads()));
+  Buffer<uint8_t> scratch(FfnScratchBytes(fc1, fc2, pool.threads()));
   const double peak = MeasurePeakGflops(pool);
   const double seconds = BestSeconds(repetitions, pool.threads(), [&] {
     Ffn(fc1, fc2, x.data(), m, y.data(), scale.data(), y.data(), scratch.data(), pool);
   });
   const double gflops = 4e-9 * static_cast<double>(m * hidden * channels) / seconds;
-  fmt::print("{:15} {:6} x {:6} x {:4}  {}       {:9.3f} ms  {:7.1f} GFLOP/s  {:5.1f} %\n", name, m,
-             hidden, channels, bf16 ? "bf16" : "f32 ", seconds * 1e3, gflops, 100 * gflops / peak);
+  fmt::print("{:15} {:6} x {:6} x {:4}  {:4}       {:9.3f} ms  {:7.1f} GFLOP/s  {:5.1f} %\n", name,
+             m, hidden, channels, FormatName(format), seconds * 1e3, gflops, 100 * gflops / peak);
   std::fflush(stdout);
 }
 
@@ -128,16 +145,15 @@ void Main(int threads, int repetitions, std::string_view filter) {
              IsaName(MaxIsa()), threads, MeasurePeakGflops(pool), read_gbps);
   for (const Shape& shape : kShapes) {
     if (shape.name.find(filter) == std::string_view::npos) continue;
-    BenchLinear(shape, false, Activation::kNone, repetitions, read_gbps, pool);
-    BenchLinear(shape, true, Activation::kNone, repetitions, read_gbps, pool);
-    if (shape.name.ends_with("fc1")) {
-      BenchLinear(shape, false, Activation::kGelu, repetitions, read_gbps, pool);
+    for (LinearFormat format : kFormats) {
+      BenchLinear(shape, format, Activation::kNone, repetitions, read_gbps, pool);
+      if (!shape.name.ends_with("fc1")) continue;
+      BenchLinear(shape, format, Activation::kGelu, repetitions, read_gbps, pool);
     }
   }
   for (const Shape& shape : kFfnShapes) {
     if (shape.name.find(filter) == std::string_view::npos) continue;
-    BenchFfn(shape, false, repetitions, pool);
-    BenchFfn(shape, true, repetitions, pool);
+    for (LinearFormat format : kFormats) BenchFfn(shape, format, repetitions, pool);
   }
 }
 

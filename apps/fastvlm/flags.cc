@@ -29,18 +29,22 @@ void AddModelFlags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-m,--model", flags.directory,
                  "Directory of a FastVLM checkpoint (default: the bundled model)")
       ->type_name("DIR");
-  static const std::map<std::string, Precision> kPrecisions = {{"f32", Precision::kF32}};
+  static const std::map<std::string, Precision> kPrecisions = {{"f32", Precision::kF32},
+                                                               {"bf16", Precision::kBf16},
+                                                               {"q8", Precision::kQ8},
+                                                               {"q4", Precision::kQ4}};
   app.add_option_function<std::string>(
          "--precision",
          [&flags](const std::string& name) {
            const auto found = kPrecisions.find(name);
            if (found == kPrecisions.end()) {
              throw CLI::ValidationError("--precision",
-                                        "'" + name + "' is not available in this version; use f32");
+                                        "'" + name + "' is unknown; expected f32, bf16, q8 or q4");
            }
            flags.options.precision = found->second;
          },
-         "How weights and activations are held: f32, which reproduces the reference")
+         "How weights and activations are held: f32, which reproduces the reference, or\n"
+         "bf16, q8, q4, which are smaller and faster and lose a little")
       ->type_name("TYPE")
       ->default_str("f32");
   app.add_option("-t,--threads", flags.options.threads,

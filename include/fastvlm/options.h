@@ -13,8 +13,13 @@
 
 namespace fastvlm {
 
-// How weights and activations are held. kF32 reproduces the reference implementation to rounding.
-enum class Precision { kF32 };
+// How weights and activations are held; docs/ACCURACY.md has what each costs in accuracy.
+enum class Precision {
+  kF32,   // reproduces the reference implementation to rounding
+  kBf16,  // bf16 weights
+  kQ8,    // 8 bits in blocks of 32 that share a scale, weights and activations
+  kQ4,    // the same with 4 bits for the weights of the decoder's layers
+};
 
 // How an image is brought to the shape of the encoder's input.
 enum class Fit {
@@ -41,8 +46,8 @@ struct ImageOptions {
 };
 
 struct EncodeOptions {
-  int width =
-      0;  // of the encoder's input, pixels; a multiple of 64. 0: what the model was trained for
+  int width = 0;   // of the encoder's input, pixels; a multiple of
+                   // ModelInfo::pixels_per_token. 0: what the model was trained for
   int height = 0;  // likewise
   Fit fit = Fit::kPad;
 };

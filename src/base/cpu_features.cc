@@ -12,7 +12,7 @@
 namespace fastvlm {
 namespace {
 
-constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
+constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
 
 Isa BestOfCpu() {
   Isa best = Isa::kScalar;
@@ -38,9 +38,10 @@ IsaChoice ReadEnvironment() {
                         "FASTVLM_ISA={}: this CPU ({}) cannot run it; its best is {}", value,
                         CpuModelName(), IsaName(best))};
   }
-  return {best,
-          Error(StatusCode::kInvalidArgument,
-                "FASTVLM_ISA={}: unknown instruction set; expected scalar, avx2 or avx512", value)};
+  return {best, Error(StatusCode::kInvalidArgument,
+                      "FASTVLM_ISA={}: unknown instruction set; expected scalar, avx2, avx512 or "
+                      "avx512_vnni",
+                      value)};
 }
 
 IsaChoice& Choice() {
@@ -58,6 +59,8 @@ std::string_view IsaName(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAvx512Vnni:
+      return "avx512_vnni";
   }
   FASTVLM_CHECK(false);
 }
@@ -74,6 +77,8 @@ bool CpuSupports(Isa isa) {
       return CpuSupports(Isa::kAvx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl");
+    case Isa::kAvx512Vnni:
+      return CpuSupports(Isa::kAvx512) && __builtin_cpu_supports("avx512vnni");
 #endif
     default:
       return false;

@@ -7,36 +7,45 @@
 #include "model/load.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"
+#include "ops/linear.h"
 #include "ops/norm.h"
 
 namespace fastvlm {
 
-DecoderWorkspace::DecoderWorkspace(const DecoderConfig& config, int64_t max_tokens_in,
-                                   int64_t capacity, int threads)
-    : max_tokens(max_tokens_in),
-      normed(static_cast<size_t>(max_tokens * config.hidden)),
-      qkv(static_cast<size_t>(max_tokens * (config.heads + 2 * config.kv_heads) * config.head_dim)),
-      attention(static_cast<size_t>(max_tokens * config.heads * config.head_dim)),
-      gate(static_cast<size_t>(max_tokens * config.intermediate)),
-      up(static_cast<size_t>(max_tokens * config.intermediate)),
-      scratch(std::max(
-          CausalAttentionScratchFloats(max_tokens, config.heads, config.head_dim, capacity,
-                                       threads),
-          CausalAttentionScratchFloats(1, config.heads, config.head_dim, capacity, threads))) {}
+DecoderWorkspace::DecoderWorkspace(const Decoder& decoder, int64_t max_tokens_in, int64_t capacity,
+                                   int threads)
+    : max_tokens(max_tokens_in) {
+  const DecoderConfig& config = decoder.config();
+  const auto rows = [&](int64_t width) {
+    return Buffer<float>(static_cast<size_t>(max_tokens * width));
+  };
+  normed = rows(config.hidden);
+  qkv = rows((config.heads + 2 * config.kv_heads) * config.head_dim);
+  attention = rows(config.heads * config.head_dim);
+  gate = rows(config.intermediate);
+  up = rows(config.intermediate);
+  scratch = Buffer<float>(std::max(
+      CausalAttentionScratchFloats(max_tokens, config.heads, config.head_dim, capacity, threads),
+      CausalAttentionScratchFloats(1, config.heads, config.head_dim, capacity, threads)));
+  linear_scratch = Buffer<uint8_t>(decoder.LinearScratchBytes(max_tokens));
+}
 
 Decoder::Decoder(const DecoderConfig& config, const DecoderTensors& tensors, int64_t vocabulary,
-                 ThreadPool& pool, const std::function<void()>& on_layer)
+                 const PartFormats& formats, ThreadPool& pool,
+                 const std::function<void()>& on_layer)
     : config_(config),
       embedding_(tensors.embedding),
       final_norm_(ToBuffer(tensors.final_norm)),
-      head_(LoadRows(tensors.head, vocabulary, pool)),
+      head_(LoadRows(tensors.head, vocabulary, formats.head, pool)),
       rope_(config.head_dim, config.rope_theta, config.max_positions) {
   layers_.reserve(tensors.layers.size());
   for (const DecoderLayerTensors& layer : tensors.layers) {
-    layers_.push_back({ToBuffer(layer.input_norm), LoadJoined({&layer.q, &layer.k, &layer.v}, pool),
-                       LoadLinear(layer.o, pool), ToBuffer(layer.post_attention_norm),
-                       LoadLinear(layer.gate, pool), LoadLinear(layer.up, pool),
-                       LoadLinear(layer.down, pool)});
+    const LinearFormat format = formats.layers;
+    layers_.push_back({ToBuffer(layer.input_norm),
+                       LoadJoined({&layer.q, &layer.k, &layer.v}, format, pool),
+                       LoadLinear(layer.o, format, pool), ToBuffer(layer.post_attention_norm),
+                       LoadLinear(layer.gate, format, pool), LoadLinear(layer.up, format, pool),
+                       LoadLinear(layer.down, format, pool)});
     if (on_layer) on_layer();
   }
 }
@@ -46,6 +55,16 @@ size_t Decoder::bytes() const {
   for (const Layer& layer : layers_) {
     bytes += layer.qkv.bytes() + layer.o.bytes() + layer.gate.bytes() + layer.up.bytes() +
              layer.down.bytes();
+  }
+  return bytes;
+}
+
+size_t Decoder::LinearScratchBytes(int64_t tokens) const {
+  size_t bytes = fastvlm::LinearScratchBytes(head_, 1);
+  if (layers_.empty()) return bytes;
+  const Layer& layer = layers_.front();
+  for (const PackedLinear* weights : {&layer.qkv, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+    bytes = std::max(bytes, fastvlm::LinearScratchBytes(*weights, tokens));
   }
   return bytes;
 }
@@ -74,7 +93,8 @@ void Decoder::AddAttention(const Layer& layer, float* x, int64_t tokens, int64_t
 
   RmsNorm(x, tokens, hidden, layer.input_norm.data(), config_.rms_norm_eps, workspace.normed.data(),
           pool);
-  Linear(layer.qkv, workspace.normed.data(), tokens, hidden, q, stride, {}, pool);
+  Linear(layer.qkv, workspace.normed.data(), tokens, hidden, q, stride, {},
+         workspace.linear_scratch.data(), pool);
   // Queries and keys lie side by side: one rotation covers both.
   ApplyRope(rope_, q, tokens, stride, config_.heads + config_.kv_heads, start, pool);
   kv.Store(k, stride, v, stride, tokens, start);
@@ -83,7 +103,7 @@ void Decoder::AddAttention(const Layer& layer, float* x, int64_t tokens, int64_t
   Epilogue add;
   add.residual = x;
   add.residual_stride = hidden;
-  Linear(layer.o, attention, tokens, q_size, x, hidden, add, pool);
+  Linear(layer.o, attention, tokens, q_size, x, hidden, add, workspace.linear_scratch.data(), pool);
 }
 
 void Decoder::AddMlp(const Layer& layer, float* x, int64_t tokens, DecoderWorkspace& workspace,
@@ -94,13 +114,16 @@ void Decoder::AddMlp(const Layer& layer, float* x, int64_t tokens, DecoderWorksp
   float* up = workspace.up.data();
   RmsNorm(x, tokens, hidden, layer.post_attention_norm.data(), config_.rms_norm_eps,
           workspace.normed.data(), pool);
-  Linear(layer.gate, workspace.normed.data(), tokens, hidden, gate, intermediate, {}, pool);
-  Linear(layer.up, workspace.normed.data(), tokens, hidden, up, intermediate, {}, pool);
+  Linear(layer.gate, workspace.normed.data(), tokens, hidden, gate, intermediate, {},
+         workspace.linear_scratch.data(), pool);
+  Linear(layer.up, workspace.normed.data(), tokens, hidden, up, intermediate, {},
+         workspace.linear_scratch.data(), pool);
   SiluMul(gate, up, tokens * intermediate, gate, pool);
   Epilogue add;
   add.residual = x;
   add.residual_stride = hidden;
-  Linear(layer.down, gate, tokens, intermediate, x, hidden, add, pool);
+  Linear(layer.down, gate, tokens, intermediate, x, hidden, add, workspace.linear_scratch.data(),
+         pool);
 }
 
 void Decoder::Forward(float* x, int64_t tokens, KvCache& cache, DecoderWorkspace& workspace,
@@ -121,7 +144,8 @@ void Decoder::Logits(const float* x, float* logits, DecoderWorkspace& workspace,
   float* normed = workspace.normed.data();
   RmsNorm(x, 1, config_.hidden, final_norm_.data(), config_.rms_norm_eps, normed, pool);
   if (tap) tap("final_norm", normed, {1, config_.hidden});
-  Linear(head_, normed, 1, config_.hidden, logits, head_.n(), {}, pool);
+  Linear(head_, normed, 1, config_.hidden, logits, head_.n(), {}, workspace.linear_scratch.data(),
+         pool);
 }
 
 }  // namespace fastvlm

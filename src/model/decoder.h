@@ -12,15 +12,18 @@
 #include "checkpoint/model_config.h"
 #include "checkpoint/weights.h"
 #include "model/kv_cache.h"
+#include "model/precision.h"
 #include "model/tap.h"
-#include "ops/linear.h"
+#include "ops/packed_linear.h"
 #include "ops/rope.h"
 
 namespace fastvlm {
 
+class Decoder;
+
 // The decoder's activations for at most `max_tokens` tokens at a time.
 struct DecoderWorkspace {
-  DecoderWorkspace(const DecoderConfig& config, int64_t max_tokens, int64_t capacity, int threads);
+  DecoderWorkspace(const Decoder& decoder, int64_t max_tokens, int64_t capacity, int threads);
 
   int64_t max_tokens;
   Buffer<float> normed;     // [max_tokens, hidden]
@@ -28,7 +31,8 @@ struct DecoderWorkspace {
   Buffer<float> attention;  // [max_tokens, heads * head_dim]
   Buffer<float> gate;       // [max_tokens, intermediate]
   Buffer<float> up;         // [max_tokens, intermediate]
-  Buffer<float> scratch;
+  Buffer<float> scratch;    // of attention
+  Buffer<uint8_t> linear_scratch;
 };
 
 // Immutable; Forward may run on several caches and workspaces, one at a time on one pool.
@@ -37,11 +41,13 @@ class Decoder {
   // The embedding stays a view into the checkpoint, which must outlive the decoder. Logits are made
   // for the first `vocabulary` tokens only. on_layer is called after each layer is loaded.
   Decoder(const DecoderConfig& config, const DecoderTensors& tensors, int64_t vocabulary,
-          ThreadPool& pool, const std::function<void()>& on_layer);
+          const PartFormats& formats, ThreadPool& pool, const std::function<void()>& on_layer);
 
   const DecoderConfig& config() const { return config_; }
   int64_t vocabulary() const { return head_.n(); }
   size_t bytes() const;
+  // The most scratch that any linear layer needs for so many tokens.
+  size_t LinearScratchBytes(int64_t tokens) const;
 
   // out: [ids, hidden]. Every id is below vocab_rows.
   void Embed(const int32_t* ids, int64_t count, float* out) const;

@@ -2,12 +2,13 @@
 
 namespace fastvlm {
 
-FastVlm::FastVlm(const Checkpoint& checkpoint, int64_t vocabulary, ThreadPool& pool,
-                 const std::function<void(double fraction)>& progress)
-    : encoder_(checkpoint.config().vision, checkpoint.tensors().vision, pool),
-      projector_(checkpoint.tensors().projector, pool),
-      decoder_(checkpoint.config().decoder, checkpoint.tensors().decoder, vocabulary, pool,
-               [&, layers_done = int64_t{0}]() mutable {
+FastVlm::FastVlm(const Checkpoint& checkpoint, int64_t vocabulary, Precision precision,
+                 ThreadPool& pool, const std::function<void(double fraction)>& progress)
+    : encoder_(checkpoint.config().vision, checkpoint.tensors().vision, FormatsOf(precision).vision,
+               pool),
+      projector_(checkpoint.tensors().projector, FormatsOf(precision).vision, pool),
+      decoder_(checkpoint.config().decoder, checkpoint.tensors().decoder, vocabulary,
+               FormatsOf(precision), pool, [&, layers_done = int64_t{0}]() mutable {
                  const ModelConfig& config = checkpoint.config();
                  const double before =
                      static_cast<double>(config.vision_parameters + config.projector_parameters);

@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
 #include "model/decoder.h"
+#include "model/precision.h"
 #include "model/projector.h"
 #include "model/vision_encoder.h"
 
@@ -17,7 +18,7 @@ namespace fastvlm {
 class FastVlm {
  public:
   // `vocabulary`: tokens the tokenizer has, at most vocab_rows. `progress` gets 0..1.
-  FastVlm(const Checkpoint& checkpoint, int64_t vocabulary, ThreadPool& pool,
+  FastVlm(const Checkpoint& checkpoint, int64_t vocabulary, Precision precision, ThreadPool& pool,
           const std::function<void(double fraction)>& progress = {});
 
   const VisionEncoder& encoder() const { return encoder_; }

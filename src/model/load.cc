@@ -30,9 +30,10 @@ void Release(const Tensor& tensor) {
                      static_cast<size_t>(tensor.elements() * DtypeBytes(tensor.dtype)));
 }
 
-PackedLinear PackRows(const Tensor& weight, int64_t rows, const float* bias, ThreadPool& pool) {
+PackedLinear PackRows(const Tensor& weight, int64_t rows, const float* bias, LinearFormat format,
+                      ThreadPool& pool) {
   PackedLinear packed =
-      PackedLinear::Pack(weight.data, TypeOf(weight), rows, weight.shape[1], bias, pool);
+      PackedLinear::Pack(weight.data, TypeOf(weight), rows, weight.shape[1], bias, format, pool);
   Release(weight);
   return packed;
 }
@@ -45,16 +46,17 @@ Buffer<float> ToBuffer(const std::vector<float>& values) {
   return buffer;
 }
 
-PackedLinear LoadLinear(const LinearTensors& tensors, ThreadPool& pool) {
-  return PackRows(tensors.weight, tensors.weight.shape[0], BiasOf(tensors.bias), pool);
+PackedLinear LoadLinear(const LinearTensors& tensors, LinearFormat format, ThreadPool& pool) {
+  return PackRows(tensors.weight, tensors.weight.shape[0], BiasOf(tensors.bias), format, pool);
 }
 
-PackedLinear LoadRows(const Tensor& weight, int64_t rows, ThreadPool& pool) {
+PackedLinear LoadRows(const Tensor& weight, int64_t rows, LinearFormat format, ThreadPool& pool) {
   FASTVLM_CHECK(rows <= weight.shape[0]);
-  return PackRows(weight, rows, nullptr, pool);
+  return PackRows(weight, rows, nullptr, format, pool);
 }
 
-PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, ThreadPool& pool) {
+PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, LinearFormat format,
+                        ThreadPool& pool) {
   const Tensor& first = (*parts.begin())->weight;
   const int64_t k = first.shape[1];
   int64_t n = 0;
@@ -79,7 +81,7 @@ PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, Threa
     Release(part->weight);
   }
   return PackedLinear::Pack(joined.data(), same_dtype ? TypeOf(first) : WeightType::kF32, n, k,
-                            BiasOf(bias), pool);
+                            BiasOf(bias), format, pool);
 }
 
 DepthwiseWeights LoadDepthwise(const DepthwiseTensors& tensors, int stride) {

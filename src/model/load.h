@@ -9,20 +9,21 @@
 #include "base/thread_pool.h"
 #include "checkpoint/weights.h"
 #include "ops/depthwise.h"
-#include "ops/linear.h"
+#include "ops/packed_linear.h"
 
 namespace fastvlm {
 
 Buffer<float> ToBuffer(const std::vector<float>& values);
 
-PackedLinear LoadLinear(const LinearTensors& tensors, ThreadPool& pool);
+PackedLinear LoadLinear(const LinearTensors& tensors, LinearFormat format, ThreadPool& pool);
 
 // The first `rows` rows of a [n, k] matrix, without bias.
-PackedLinear LoadRows(const Tensor& weight, int64_t rows, ThreadPool& pool);
+PackedLinear LoadRows(const Tensor& weight, int64_t rows, LinearFormat format, ThreadPool& pool);
 
 // One product in place of several on the same input: the rows of all, in order. All have a bias or
 // none.
-PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, ThreadPool& pool);
+PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, LinearFormat format,
+                        ThreadPool& pool);
 
 DepthwiseWeights LoadDepthwise(const DepthwiseTensors& tensors, int stride);
 

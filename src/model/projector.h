@@ -7,13 +7,13 @@
 
 #include "base/thread_pool.h"
 #include "checkpoint/weights.h"
-#include "ops/linear.h"
+#include "ops/packed_linear.h"
 
 namespace fastvlm {
 
 class Projector {
  public:
-  Projector(const ProjectorTensors& tensors, ThreadPool& pool);
+  Projector(const ProjectorTensors& tensors, LinearFormat format, ThreadPool& pool);
 
   size_t bytes() const { return first_.bytes() + second_.bytes(); }
   int64_t hidden() const { return second_.n(); }

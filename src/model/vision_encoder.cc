@@ -8,6 +8,7 @@
 #include "model/load.h"
 #include "ops/attention.h"
 #include "ops/ffn.h"
+#include "ops/linear.h"
 #include "ops/norm.h"
 
 namespace fastvlm {
@@ -29,39 +30,43 @@ double FfnWork(const StageConfig& stage, int64_t pixels) {
 
 }  // namespace
 
-VisionEncoder::ConvFfn VisionEncoder::LoadConvFfn(const ConvFfnTensors& tensors, ThreadPool& pool) {
-  return {LoadDepthwise(tensors.conv, 1), LoadLinear(tensors.fc1, pool),
-          LoadLinear(tensors.fc2, pool), ToBuffer(tensors.layer_scale)};
+VisionEncoder::ConvFfn VisionEncoder::LoadConvFfn(const ConvFfnTensors& tensors,
+                                                  LinearFormat format, ThreadPool& pool) {
+  return {LoadDepthwise(tensors.conv, 1), LoadLinear(tensors.fc1, format, pool),
+          LoadLinear(tensors.fc2, format, pool), ToBuffer(tensors.layer_scale)};
 }
 
-VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors, ThreadPool& pool) {
+VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors, LinearFormat format,
+                                              ThreadPool& pool) {
   Stage stage;
   if (tensors.downsample) {
     stage.downsample = {LoadDepthwise(tensors.downsample->conv, 2),
-                        LoadLinear(tensors.downsample->pointwise, pool)};
+                        LoadLinear(tensors.downsample->pointwise, format, pool)};
   }
   if (tensors.position) stage.position = LoadDepthwise(*tensors.position, 1);
   for (const RepMixerTensors& block : tensors.rep_mixer_blocks) {
-    stage.rep_mixer_blocks.push_back({LoadDepthwise(block.mixer, 1), LoadConvFfn(block.ffn, pool)});
+    stage.rep_mixer_blocks.push_back(
+        {LoadDepthwise(block.mixer, 1), LoadConvFfn(block.ffn, format, pool)});
   }
   for (const AttentionTensors& block : tensors.attention_blocks) {
-    stage.attention_blocks.push_back({ToBuffer(block.norm_gain), ToBuffer(block.norm_bias),
-                                      LoadLinear(block.qkv, pool),
-                                      LoadLinear(block.projection, pool),
-                                      ToBuffer(block.layer_scale), LoadConvFfn(block.ffn, pool)});
+    stage.attention_blocks.push_back(
+        {ToBuffer(block.norm_gain), ToBuffer(block.norm_bias), LoadLinear(block.qkv, format, pool),
+         LoadLinear(block.projection, format, pool), ToBuffer(block.layer_scale),
+         LoadConvFfn(block.ffn, format, pool)});
   }
   return stage;
 }
 
 VisionEncoder::VisionEncoder(const VisionConfig& config, const VisionTensors& tensors,
-                             ThreadPool& pool)
+                             LinearFormat format, ThreadPool& pool)
     : config_(config) {
   stem_conv_.out_channels = config.stages.front().channels;
   stem_conv_.weight = ToBuffer(tensors.stem_conv);
   stem_conv_.bias = ToBuffer(tensors.stem_conv_bias);
   stem_depthwise_ = LoadDepthwise(tensors.stem_depthwise, 2);
-  stem_pointwise_ = LoadLinear(tensors.stem_pointwise, pool);
-  for (const StageTensors& stage : tensors.stages) stages_.push_back(LoadStage(stage, pool));
+  stem_pointwise_ = LoadLinear(tensors.stem_pointwise, format, pool);
+  for (const StageTensors& stage : tensors.stages)
+    stages_.push_back(LoadStage(stage, format, pool));
   expand_ = LoadDepthwise(tensors.expand, 1);
   squeeze_excite_ = {config.feature_channels,
                      config.se_channels,
@@ -110,20 +115,28 @@ void VisionEncoder::Reserve(int64_t height, int64_t width, int threads,
   const int64_t stem_pixels = height / 2 * (width / 2);
   int64_t largest = 0;
   int64_t qkv = 0;
-  size_t scratch = SqueezeExciteScratchSize(squeeze_excite_);
+  size_t scratch = SqueezeExciteScratchSize(squeeze_excite_) * sizeof(float);
+  const auto reserve_linear = [&](const PackedLinear& weights, int64_t rows) {
+    scratch = std::max(scratch, LinearScratchBytes(weights, rows));
+  };
+  reserve_linear(stem_pointwise_, stem_pixels / 4);
   int64_t pixels = stem_pixels / 4;
   for (size_t i = 0; i < stages_.size(); ++i) {
     const int64_t channels = config_.stages[i].channels;
     largest = std::max(largest, pixels * channels);
+    if (stages_[i].downsample) reserve_linear(stages_[i].downsample->pointwise, pixels);
     const auto reserve_ffn = [&](const ConvFfn& ffn) {
-      scratch = std::max(scratch, FfnScratchFloats(ffn.fc1, ffn.fc2, threads));
+      scratch = std::max(scratch, FfnScratchBytes(ffn.fc1, ffn.fc2, threads));
     };
     for (const RepMixerBlock& block : stages_[i].rep_mixer_blocks) reserve_ffn(block.ffn);
     for (const AttentionBlock& block : stages_[i].attention_blocks) {
       reserve_ffn(block.ffn);
       qkv = std::max(qkv, pixels * 3 * channels);
-      scratch = std::max(scratch, SelfAttentionScratchFloats(pixels, channels / config_.head_dim,
-                                                             config_.head_dim, threads));
+      reserve_linear(block.qkv, pixels);
+      reserve_linear(block.projection, pixels);
+      scratch = std::max(
+          scratch, sizeof(float) * SelfAttentionScratchFloats(pixels, channels / config_.head_dim,
+                                                              config_.head_dim, threads));
     }
     pixels /= 4;
   }
@@ -148,6 +161,7 @@ struct VisionEncoder::Run {
   float* y = nullptr;
 
   int64_t pixels() const { return height * width; }
+  float* float_scratch() const { return reinterpret_cast<float*>(workspace.scratch.data()); }
 
   void Swap() { std::swap(x, y); }
 
@@ -164,7 +178,7 @@ struct VisionEncoder::Run {
   void Pointwise(const PackedLinear& weights) {
     Epilogue gelu;
     gelu.activation = Activation::kGelu;
-    Linear(weights, x, pixels(), weights.k(), y, weights.n(), gelu, pool);
+    Linear(weights, x, pixels(), weights.k(), y, weights.n(), gelu, workspace.scratch.data(), pool);
     Swap();
   }
 
@@ -181,13 +195,14 @@ struct VisionEncoder::Run {
     LayerNorm(x, pixels(), channels, block.norm_gain.data(), block.norm_bias.data(), kLayerNormEps,
               y, pool);
     float* qkv = workspace.qkv.data();
-    Linear(block.qkv, y, pixels(), channels, qkv, 3 * channels, {}, pool);
-    SelfAttention(qkv, pixels(), channels / head_dim, head_dim, y, workspace.scratch.data(), pool);
+    Linear(block.qkv, y, pixels(), channels, qkv, 3 * channels, {}, workspace.scratch.data(), pool);
+    SelfAttention(qkv, pixels(), channels / head_dim, head_dim, y, float_scratch(), pool);
     Epilogue add;
     add.scale = block.layer_scale.data();
     add.residual = x;
     add.residual_stride = channels;
-    Linear(block.projection, y, pixels(), channels, x, channels, add, pool);
+    Linear(block.projection, y, pixels(), channels, x, channels, add, workspace.scratch.data(),
+           pool);
   }
 
   void Report(const StageConfig& stage) {
@@ -241,7 +256,7 @@ void VisionEncoder::Forward(const float* pixels, int64_t height, int64_t width, 
   run.Stem(pixels);
   for (size_t i = 0; i < stages_.size(); ++i) run.RunStage(i);
   Depthwise(expand_, run.x, run.height, run.width, features, DepthwiseActivation::kNone, pool);
-  SqueezeExciteGelu(squeeze_excite_, features, run.pixels(), workspace.scratch.data(), pool);
+  SqueezeExciteGelu(squeeze_excite_, features, run.pixels(), run.float_scratch(), pool);
   if (tap) tap("features", features, {run.pixels(), feature_channels()});
 }
 

@@ -14,7 +14,7 @@
 #include "checkpoint/weights.h"
 #include "model/tap.h"
 #include "ops/depthwise.h"
-#include "ops/linear.h"
+#include "ops/packed_linear.h"
 #include "ops/squeeze_excite.h"
 #include "ops/stem_conv.h"
 
@@ -28,13 +28,14 @@ struct VisionWorkspace {
   Buffer<float> a;
   Buffer<float> b;
   Buffer<float> qkv;
-  Buffer<float> scratch;
+  Buffer<uint8_t> scratch;
 };
 
 // Immutable; Forward may run on several workspaces, one at a time on one pool.
 class VisionEncoder {
  public:
-  VisionEncoder(const VisionConfig& config, const VisionTensors& tensors, ThreadPool& pool);
+  VisionEncoder(const VisionConfig& config, const VisionTensors& tensors, LinearFormat format,
+                ThreadPool& pool);
 
   int64_t stride() const { return config_.stride(); }
   int64_t feature_channels() const { return config_.feature_channels; }
@@ -78,8 +79,8 @@ class VisionEncoder {
   };
   struct Run;  // one forward pass
 
-  static ConvFfn LoadConvFfn(const ConvFfnTensors& tensors, ThreadPool& pool);
-  static Stage LoadStage(const StageTensors& tensors, ThreadPool& pool);
+  static ConvFfn LoadConvFfn(const ConvFfnTensors& tensors, LinearFormat format, ThreadPool& pool);
+  static Stage LoadStage(const StageTensors& tensors, LinearFormat format, ThreadPool& pool);
 
   void Reserve(int64_t height, int64_t width, int threads, VisionWorkspace& workspace) const;
   // Multiply-adds of one token of input, times a constant: for progress only.

@@ -13,15 +13,32 @@ constexpr int64_t kPieceRows = 96;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// The hidden map of some rows, and what the products need.
+struct PieceScratch {
+  float* map;
+  void* linear;
+
+  // For a thread's piece. In proportion to the rows, so that the pieces of all threads together
+  // have room for as many rows at once.
+  static size_t Bytes(const PackedLinear& fc1, const PackedLinear& fc2) {
+    const size_t map = static_cast<size_t>(kPieceRows * fc1.n()) * sizeof(float);
+    const size_t linear =
+        std::max(LinearScratchBytes(fc1, kPieceRows), LinearScratchBytes(fc2, kPieceRows));
+    return (map + linear + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  PieceScratch(const PackedLinear& fc1, int64_t rows, void* scratch)
+      : map(static_cast<float*>(scratch)), linear(map + rows * fc1.n()) {}
+};
+
 }  // namespace
 
-size_t FfnScratchFloats(const PackedLinear& fc1, const PackedLinear& fc2, int threads) {
+size_t FfnScratchBytes(const PackedLinear& fc1, const PackedLinear& fc2, int threads) {
   FASTVLM_CHECK(fc1.n() == fc2.k());
-  return static_cast<size_t>(threads * kPieceRows * fc1.n());
+  return static_cast<size_t>(threads) * PieceScratch::Bytes(fc1, fc2);
 }
 
 void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64_t m, float* y,
-         const float* scale, const float* residual, float* scratch, ThreadPool& pool) {
+         const float* scale, const float* residual, void* scratch, ThreadPool& pool) {
   FASTVLM_CHECK(fc1.n() == fc2.k());
   if (m <= 0) return;
   const int64_t in = fc1.k();
@@ -33,21 +50,23 @@ void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64
   if (m <= threads * kPieceRows) {
     // All of it fits into the scratch, and one piece of rows for each thread would be few rows:
     // let the threads share each product instead.
-    Linear(fc1, x, m, in, scratch, hidden, first, pool);
-    Linear(fc2, scratch, m, hidden, y, out, second, pool);
+    const PieceScratch all(fc1, m, scratch);
+    Linear(fc1, x, m, in, all.map, hidden, first, all.linear, pool);
+    Linear(fc2, all.map, m, hidden, y, out, second, all.linear, pool);
     return;
   }
-  const int64_t tile = fc1.variant().tile_m;
+  const int64_t tile = fc1.tile_m();
   const int64_t pieces = CeilDiv(CeilDiv(m, kPieceRows), threads) * threads;
   const int64_t rows = std::min(kPieceRows, CeilDiv(CeilDiv(m, pieces), tile) * tile);
-  pool.ParallelFor(CeilDiv(m, rows), [&](int64_t piece, int thread) {
-    const int64_t row = piece * rows;
+  pool.ParallelFor(CeilDiv(m, rows), [&](int64_t index, int thread) {
+    const int64_t row = index * rows;
     const int64_t count = std::min(rows, m - row);
-    float* const map = scratch + thread * kPieceRows * hidden;
-    LinearOneThread(fc1, x + row * in, count, in, map, hidden, first);
+    const size_t offset = static_cast<size_t>(thread) * PieceScratch::Bytes(fc1, fc2);
+    const PieceScratch piece(fc1, count, static_cast<uint8_t*>(scratch) + offset);
+    LinearOneThread(fc1, x + row * in, count, in, piece.map, hidden, first, piece.linear);
     Epilogue epilogue = second;
     if (residual != nullptr) epilogue.residual = residual + row * out;
-    LinearOneThread(fc2, map, count, hidden, y + row * out, out, epilogue);
+    LinearOneThread(fc2, piece.map, count, hidden, y + row * out, out, epilogue, piece.linear);
   });
 }
 

@@ -15,7 +15,8 @@ namespace {
 size_t Size(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
 
 struct Layers {
-  Layers(TestRandom& random, int64_t channels, int64_t hidden)
+  Layers(TestRandom& random, int64_t channels, int64_t hidden,
+         LinearFormat format = LinearFormat::kExact)
       : w1(Size(hidden, channels)),
         b1(Size(hidden, 1)),
         w2(Size(channels, hidden)),
@@ -25,8 +26,10 @@ struct Layers {
       random.Fill(values->data(), values->size(), -1, 1);
     }
     ThreadPool pool(1);
-    fc1 = PackedLinear::Pack(w1.data(), WeightType::kF32, hidden, channels, b1.data(), pool);
-    fc2 = PackedLinear::Pack(w2.data(), WeightType::kF32, channels, hidden, b2.data(), pool);
+    fc1 =
+        PackedLinear::Pack(w1.data(), WeightType::kF32, hidden, channels, b1.data(), format, pool);
+    fc2 =
+        PackedLinear::Pack(w2.data(), WeightType::kF32, channels, hidden, b2.data(), format, pool);
   }
 
   std::vector<float> w1, b1, w2, b2, scale;
@@ -58,7 +61,7 @@ TEST_P(FfnTest, MatchesDouble) {
     random.Fill(x.data(), x.size(), -1, 1);
     random.Fill(residual.data(), residual.size(), -1, 1);
     ThreadPool pool(2);
-    GuardedBuffer<float> scratch(FfnScratchFloats(layers.fc1, layers.fc2, pool.threads()));
+    Buffer<uint8_t> scratch(FfnScratchBytes(layers.fc1, layers.fc2, pool.threads()));
     Ffn(layers.fc1, layers.fc2, x.data(), m, y.data(), layers.scale.data(), residual.data(),
         scratch.data(), pool);
     for (int64_t i = 0; i < m; ++i) {
@@ -88,22 +91,24 @@ TEST_P(FfnTest, MatchesDouble) {
 TEST_P(FfnTest, ThreadsAndAliasingDoNotMatter) {
   TestRandom random;
   const int64_t channels = 24, hidden = 96, m = 1500;
-  const Layers layers(random, channels, hidden);
   std::vector<float> x(Size(m, channels)), residual(x.size()), expected(x.size());
   random.Fill(x.data(), x.size(), -1, 1);
   random.Fill(residual.data(), residual.size(), -1, 1);
-  for (int threads : {1, 2, 3, 7}) {
-    ThreadPool pool(threads);
-    std::vector<float> scratch(FfnScratchFloats(layers.fc1, layers.fc2, threads));
-    std::vector<float> y = residual;
-    Ffn(layers.fc1, layers.fc2, x.data(), m, y.data(), layers.scale.data(), y.data(),
-        scratch.data(), pool);
-    if (threads == 1) expected = y;
-    EXPECT_EQ(y, expected) << threads << " threads";
-    std::vector<float> apart(x.size());
-    Ffn(layers.fc1, layers.fc2, x.data(), m, apart.data(), layers.scale.data(), residual.data(),
-        scratch.data(), pool);
-    EXPECT_EQ(apart, expected) << threads << " threads, residual apart";
+  for (LinearFormat format : {LinearFormat::kExact, LinearFormat::kQ8}) {
+    const Layers layers(random, channels, hidden, format);
+    for (int threads : {1, 2, 3, 7}) {
+      ThreadPool pool(threads);
+      Buffer<uint8_t> scratch(FfnScratchBytes(layers.fc1, layers.fc2, threads));
+      std::vector<float> y = residual;
+      Ffn(layers.fc1, layers.fc2, x.data(), m, y.data(), layers.scale.data(), y.data(),
+          scratch.data(), pool);
+      if (threads == 1) expected = y;
+      EXPECT_EQ(y, expected) << threads << " threads";
+      std::vector<float> apart(x.size());
+      Ffn(layers.fc1, layers.fc2, x.data(), m, apart.data(), layers.scale.data(), residual.data(),
+          scratch.data(), pool);
+      EXPECT_EQ(apart, expected) << threads << " threads, residual apart";
+    }
   }
 }
 
@@ -115,7 +120,7 @@ TEST_P(FfnTest, ScaleAndResidualAreOptional) {
   std::vector<float> x(Size(m, channels)), without(x.size()), with(x.size());
   random.Fill(x.data(), x.size(), -1, 1);
   ThreadPool pool(2);
-  std::vector<float> scratch(FfnScratchFloats(layers.fc1, layers.fc2, 2));
+  Buffer<uint8_t> scratch(FfnScratchBytes(layers.fc1, layers.fc2, 2));
   Ffn(layers.fc1, layers.fc2, x.data(), m, without.data(), nullptr, nullptr, scratch.data(), pool);
   Ffn(layers.fc1, layers.fc2, x.data(), m, with.data(), ones.data(), zeros.data(), scratch.data(),
       pool);

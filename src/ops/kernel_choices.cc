@@ -3,7 +3,10 @@
 #include "kernels/attention_f32/attention_f32.h"
 #include "kernels/depthwise_f32/depthwise_f32.h"
 #include "kernels/gemm_f32/gemm_f32.h"
+#include "kernels/gemm_q4/gemm_q4.h"
+#include "kernels/gemm_q8/gemm_q8.h"
 #include "kernels/layer_norm/layer_norm.h"
+#include "kernels/quantize_rows/quantize_rows.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/silu_mul/silu_mul.h"
@@ -13,10 +16,17 @@
 namespace fastvlm {
 
 std::vector<std::pair<std::string_view, std::string_view>> SelectedKernels() {
-  return {{"attention_f32", BestAttentionF32().name},   {"depthwise_f32", BestDepthwiseF32().name},
-          {"gemm_f32", BestGemmF32().name},             {"layer_norm", BestLayerNorm().name},
-          {"rms_norm", BestRmsNorm().name},             {"rope", BestRope().name},
-          {"silu_mul", BestSiluMul().name},             {"squeeze_excite", BestSqueezeExcite().name},
+  return {{"attention_f32", BestAttentionF32().name},
+          {"depthwise_f32", BestDepthwiseF32().name},
+          {"gemm_f32", BestGemmF32().name},
+          {"gemm_q4", BestGemmQ4().name},
+          {"gemm_q8", BestGemmQ8().name},
+          {"layer_norm", BestLayerNorm().name},
+          {"quantize_rows", BestQuantizeRows().name},
+          {"rms_norm", BestRmsNorm().name},
+          {"rope", BestRope().name},
+          {"silu_mul", BestSiluMul().name},
+          {"squeeze_excite", BestSqueezeExcite().name},
           {"stem_conv_f32", BestStemConvF32().name}};
 }
 

@@ -1,38 +1,177 @@
 #include "ops/linear.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "base/check.h"
-#include "kernels/gemm_f32/pack.h"
+#include "kernels/quantize_rows/quantize_rows.h"
+#include "ops/chunks.h"
 
 namespace fastvlm {
 namespace {
 
 // A block of y is computed in pieces of the depth such that a panel's piece stays in the L1 cache
 // while the block's rows pass over it and the block's piece of x stays in L2. The sums between two
-// pieces are kept on the stack, which also holds a widened piece: 64 KB together.
+// pieces are kept on the stack, and so is an unpacked piece: 60 KB together.
 constexpr int64_t kBlockRows = 144;
 constexpr int64_t kBlockColumns = 64;
-constexpr int64_t kPanelFloats = 6144;
+constexpr int64_t kPanelBytes = 24 * 1024;
 // x of a block up to this size is at home in an L2 cache of 512 KB.
-constexpr int64_t kCachedFloats = 64 * 1024;
-// How far ahead of its use a weight is fetched when memory sets the pace, in steps of the depth.
-constexpr int64_t kPrefetchDepth = 32;
-// With this many rows it pays to widen a piece of bf16 weights once instead of once per row tile.
-constexpr int64_t kWidenRows = 24;
+constexpr int64_t kCachedBytes = 256 * 1024;
+// How far ahead of its use a weight is fetched when memory sets the pace.
+constexpr int64_t kPrefetchBytes = 2048;
+// With this many rows it pays to unpack a piece of the weights once instead of once per row tile.
+constexpr int64_t kUnpackRows = 24;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
 
-// A linear layer at work: all that its blocks have in common.
-struct Call {
+// The part of x W^T that a kernel is called for: output.rows rows from `row` on, output.columns
+// columns from `column` (a multiple of tile_n) on, units [begin, begin + count) of the depth.
+struct Piece {
+  int64_t row;
+  int64_t column;
+  int64_t begin;
+  int64_t count;
+};
+
+// x W^T of floats; a unit of the depth is one value.
+struct F32Product {
   const PackedLinear& weights;
   const float* x;
-  int64_t m;
   int64_t x_stride;
-  float* y;
-  int64_t y_stride;
-  const Epilogue& epilogue;
+
+  int64_t units() const { return weights.k(); }
+  int64_t row_bytes() const { return weights.k() * int64_t{sizeof(float)}; }
+  int64_t max_piece_units() const {
+    return kPanelBytes / int64_t{sizeof(float)} / weights.tile_n();
+  }
+
+  GemmF32Args Args(const GemmOutput& output, const Piece& piece) const {
+    GemmF32Args args;
+    static_cast<GemmOutput&>(args) = output;
+    args.depth = piece.count;
+    args.x = x + piece.row * x_stride + piece.begin;
+    args.x_stride = x_stride;
+    args.panel_stride = weights.k() * weights.tile_n();
+    return args;
+  }
+
+  void Stream(const GemmOutput& output, const Piece& piece) const {
+    GemmF32Args args = Args(output, piece);
+    const int64_t weight_bytes = weights.is_bf16() ? sizeof(uint16_t) : sizeof(float);
+    const int64_t ahead = piece.begin + kPrefetchBytes / weights.tile_n() / weight_bytes;
+    Multiply(args, piece, ahead);
+  }
+
+  // One panel wide, while `rows` rows of the block are at hand.
+  void MultiplyPanel(const GemmOutput& output, const Piece& piece) const {
+    GemmF32Args args = Args(output, piece);
+    if (!weights.is_bf16() || output.rows < kUnpackRows) {
+      return Multiply(args, piece, piece.begin + piece.count);
+    }
+    alignas(kAlignment) float wide[kPanelBytes / sizeof(float)];
+    weights.variant().widen(weights.bf16(piece.column, piece.begin), piece.count * weights.tile_n(),
+                            wide);
+    args.weights = wide;
+    weights.variant().f32(args);
+  }
+
+ private:
+  void Multiply(GemmF32Args& args, const Piece& piece, int64_t next) const {
+    if (weights.is_bf16()) {
+      args.weights = weights.bf16(piece.column, piece.begin);
+      args.next = weights.bf16(piece.column, next);
+      weights.variant().bf16(args);
+    } else {
+      args.weights = weights.f32(piece.column, piece.begin);
+      args.next = weights.f32(piece.column, next);
+      weights.variant().f32(args);
+    }
+  }
+};
+
+// Quantized rows of x, in scratch memory.
+struct QuantizedRows {
+  uint8_t* q;    // [m, blocks * 32] of x_bytes each
+  float* scale;  // [m, blocks]
+  int32_t* sum;  // [m, blocks]
+
+  static size_t Bytes(const PackedLinear& weights, int64_t m) {
+    const int64_t values = kQuantBlock * weights.quantized().x_bytes;
+    return static_cast<size_t>(m * weights.blocks()) *
+           (static_cast<size_t>(values) + sizeof(float) + sizeof(int32_t));
+  }
+  QuantizedRows(const PackedLinear& weights, int64_t m, void* scratch) {
+    const int64_t blocks = m * weights.blocks();
+    scale = static_cast<float*>(scratch);
+    sum = reinterpret_cast<int32_t*>(scale + blocks);
+    q = reinterpret_cast<uint8_t*>(sum + blocks);
+  }
+
+  // Rows [first, first + count) of x.
+  void Fill(const PackedLinear& weights, const float* x, int64_t x_stride, int64_t first,
+            int64_t count) const {
+    const int64_t blocks = weights.blocks();
+    const int64_t row_bytes = blocks * kQuantBlock * weights.quantized().x_bytes;
+    const QuantizeRowsArgs args = {count,
+                                   weights.k(),
+                                   x + first * x_stride,
+                                   x_stride,
+                                   q + first * row_bytes,
+                                   scale + first * blocks,
+                                   sum + first * blocks};
+    const QuantizeRowsVariant& variant = BestQuantizeRows();
+    (weights.quantized().x_bytes == 1 ? variant.to_int8 : variant.to_int16)(args);
+  }
+};
+
+// x W^T of quantized values; a unit of the depth is a block of 32.
+struct QuantizedProduct {
+  const PackedLinear& weights;
+  QuantizedRows rows;
+
+  int64_t units() const { return weights.blocks(); }
+  int64_t row_bytes() const { return units() * kQuantBlock * weights.quantized().x_bytes; }
+  int64_t max_piece_units() const {
+    const GemmQuantizedVariant& variant = weights.quantized();
+    return kPanelBytes / std::max(variant.block_bytes, variant.wide_block_bytes);
+  }
+
+  GemmQuantizedArgs Args(const GemmOutput& output, const Piece& piece) const {
+    GemmQuantizedArgs args;
+    static_cast<GemmOutput&>(args) = output;
+    args.blocks = piece.count;
+    args.x =
+        rows.q + piece.row * row_bytes() + piece.begin * kQuantBlock * weights.quantized().x_bytes;
+    args.x_stride = units() * kQuantBlock;
+    args.x_scale = rows.scale + piece.row * units() + piece.begin;
+    args.x_sum = rows.sum + piece.row * units() + piece.begin;
+    args.block_stride = units();
+    args.weights = weights.quantized(piece.column, piece.begin);
+    args.panel_stride = weights.panel_bytes();
+    return args;
+  }
+
+  void Stream(const GemmOutput& output, const Piece& piece) const {
+    GemmQuantizedArgs args = Args(output, piece);
+    const int64_t block_bytes = weights.quantized().block_bytes;
+    args.next = args.weights + CeilDiv(kPrefetchBytes, block_bytes) * block_bytes;
+    weights.quantized().fn(args);
+  }
+
+  void MultiplyPanel(const GemmOutput& output, const Piece& piece) const {
+    GemmQuantizedArgs args = Args(output, piece);
+    const GemmQuantizedVariant& variant = weights.quantized();
+    if (variant.widen == nullptr || output.rows < kUnpackRows) {
+      args.next = args.weights + piece.count * variant.block_bytes;
+      return variant.fn(args);
+    }
+    alignas(kAlignment) uint8_t wide[kPanelBytes];
+    variant.widen(args.weights, piece.count, wide);
+    args.weights = wide;
+    variant.wide_fn(args);
+  }
 };
 
 struct Block {
@@ -42,110 +181,87 @@ struct Block {
   int64_t columns;
 };
 
-GemmF32Args OutputArgs(const Call& call, const Block& block) {
-  const Epilogue& epilogue = call.epilogue;
-  GemmF32Args args;
-  args.rows = block.rows;
-  args.columns = block.columns;
-  args.x = call.x + block.row * call.x_stride;
-  args.x_stride = call.x_stride;
-  args.start = call.weights.bias() + block.column;
-  args.y = call.y + block.row * call.y_stride + block.column;
-  args.y_stride = call.y_stride;
-  args.activation = epilogue.activation;
-  if (epilogue.scale != nullptr) args.scale = epilogue.scale + block.column;
-  if (epilogue.residual != nullptr) {
-    args.residual = epilogue.residual + block.row * epilogue.residual_stride + block.column;
-    args.residual_stride = epilogue.residual_stride;
-  }
-  return args;
-}
+// A linear layer at work: all that its blocks have in common.
+template <typename Product>
+struct Call {
+  const Product& product;
+  const PackedLinear& weights;
+  float* y;
+  int64_t y_stride;
+  const Epilogue& epilogue;
 
-// Few rows: every weight is used once, so there is nothing to keep in a cache, and memory sets the
-// pace: it is asked for weights well ahead.
-void RunStreaming(const Call& call, const Block& block) {
-  const PackedLinear& weights = call.weights;
-  GemmF32Args args = OutputArgs(call, block);
-  args.depth = weights.k();
-  args.panel_stride = weights.k() * weights.variant().tile_n;
-  if (weights.is_bf16()) {
-    args.weights = weights.bf16(block.column, 0);
-    args.next = weights.bf16(block.column, kPrefetchDepth);
-    weights.variant().bf16(args);
-  } else {
-    args.weights = weights.f32(block.column, 0);
-    args.next = weights.f32(block.column, kPrefetchDepth);
-    weights.variant().f32(args);
-  }
-}
-
-void RunBlocked(const Call& call, const Block& block) {
-  alignas(kAlignment) float sums[kBlockRows * kBlockColumns];
-  alignas(kAlignment) float wide[kPanelFloats];
-  const PackedLinear& weights = call.weights;
-  const GemmF32Variant& variant = weights.variant();
-  const int64_t tile_n = variant.tile_n;
-  const int64_t k = weights.k();
-  const int64_t step = CeilDiv(k, CeilDiv(k, kPanelFloats / tile_n));
-  const bool widen = weights.is_bf16() && block.rows >= kWidenRows;
-  const GemmF32Args output = OutputArgs(call, block);
-  const auto run_piece = [&](int64_t j, int64_t p) {
-    const int64_t column = block.column + j;
-    const int64_t depth = std::min(step, k - p);
-    GemmF32Args args;
-    args.rows = block.rows;
-    args.columns = tile_n;
-    args.depth = depth;
-    args.x = output.x + p;
-    args.x_stride = output.x_stride;
-    args.start = p == 0 ? output.start + j : sums + j;
-    args.start_stride = p == 0 ? 0 : kBlockColumns;
-    args.y = sums + j;
-    args.y_stride = kBlockColumns;
-    if (p + depth == k) {
-      args.columns = std::min(tile_n, block.columns - j);
-      args.y = output.y + j;
-      args.y_stride = output.y_stride;
-      args.activation = output.activation;
-      if (output.scale != nullptr) args.scale = output.scale + j;
-      if (output.residual != nullptr) args.residual = output.residual + j;
-      args.residual_stride = output.residual_stride;
+  GemmOutput Output(const Block& block) const {
+    GemmOutput output;
+    output.rows = block.rows;
+    output.columns = block.columns;
+    output.start = weights.bias() + block.column;
+    output.y = y + block.row * y_stride + block.column;
+    output.y_stride = y_stride;
+    output.activation = epilogue.activation;
+    if (epilogue.scale != nullptr) output.scale = epilogue.scale + block.column;
+    if (epilogue.residual != nullptr) {
+      output.residual = epilogue.residual + block.row * epilogue.residual_stride + block.column;
+      output.residual_stride = epilogue.residual_stride;
     }
-    if (!weights.is_bf16()) {
-      args.weights = weights.f32(column, p);
-      args.next = weights.f32(column, p + depth);
-      variant.f32(args);
-    } else if (widen) {
-      variant.widen(weights.bf16(column, p), depth * tile_n, wide);
-      args.weights = wide;
-      variant.f32(args);
+    return output;
+  }
+
+  // Few rows: every weight is used once, so there is nothing to keep in a cache, and memory sets
+  // the pace: it is asked for weights well ahead.
+  void RunStreaming(const Block& block) const {
+    product.Stream(Output(block), {block.row, block.column, 0, product.units()});
+  }
+
+  void RunBlocked(const Block& block) const {
+    alignas(kAlignment) float sums[kBlockRows * kBlockColumns];
+    const int64_t tile_n = weights.tile_n(), units = product.units();
+    const int64_t step = CeilDiv(units, CeilDiv(units, product.max_piece_units()));
+    const GemmOutput output = Output(block);
+    const auto run_piece = [&](int64_t j, int64_t begin) {
+      const int64_t count = std::min(step, units - begin);
+      GemmOutput piece;
+      piece.rows = block.rows;
+      piece.columns = tile_n;
+      piece.start = sums + j;
+      piece.start_stride = kBlockColumns;
+      piece.y = sums + j;
+      piece.y_stride = kBlockColumns;
+      if (begin == 0) {
+        piece.start = output.start + j;
+        piece.start_stride = 0;
+      }
+      if (begin + count == units) {
+        piece.columns = std::min(tile_n, block.columns - j);
+        piece.y = output.y + j;
+        piece.y_stride = output.y_stride;
+        piece.activation = output.activation;
+        if (output.scale != nullptr) piece.scale = output.scale + j;
+        if (output.residual != nullptr) piece.residual = output.residual + j;
+        piece.residual_stride = output.residual_stride;
+      }
+      product.MultiplyPanel(piece, {block.row, block.column + j, begin, count});
+    };
+    if (block.rows * product.row_bytes() <= kCachedBytes) {
+      // All of the block's x stays in L2, so that the weights are read in the order of memory.
+      for (int64_t j = 0; j < block.columns; j += tile_n) {
+        for (int64_t begin = 0; begin < units; begin += step) run_piece(j, begin);
+      }
     } else {
-      args.weights = weights.bf16(column, p);
-      args.next = weights.bf16(column, p + depth);
-      variant.bf16(args);
-    }
-  };
-  if (block.rows * k <= kCachedFloats) {
-    // All of the block's x stays in L2, so that the weights are read in the order of memory.
-    for (int64_t j = 0; j < block.columns; j += tile_n) {
-      for (int64_t p = 0; p < k; p += step) run_piece(j, p);
-    }
-  } else {
-    for (int64_t p = 0; p < k; p += step) {
-      for (int64_t j = 0; j < block.columns; j += tile_n) run_piece(j, p);
+      for (int64_t begin = 0; begin < units; begin += step) {
+        for (int64_t j = 0; j < block.columns; j += tile_n) run_piece(j, begin);
+      }
     }
   }
-}
+};
 
 // How y is cut into blocks. The cut has no influence on the results.
 class Plan {
  public:
   Plan(const PackedLinear& weights, int64_t m, int threads) : m_(m), n_(weights.n()) {
-    const GemmF32Variant& variant = weights.variant();
-    streaming_ = m <= variant.tile_m;
+    streaming_ = m <= weights.tile_m();
     if (streaming_) {
       // Whole groups of the four panels the kernel takes side by side.
-      const int64_t group = 4 * variant.tile_n;
+      const int64_t group = 4 * weights.tile_n();
       rows_ = m;
       columns_ = RoundUp(CeilDiv(n_, int64_t{8} * threads), group);
     } else {
@@ -153,10 +269,10 @@ class Plan {
       int64_t row_blocks = CeilDiv(m, kBlockRows);
       // Enough blocks that the threads finish together, if that leaves each enough rows.
       while (row_blocks * CeilDiv(n_, columns_) < int64_t{4} * threads &&
-             m >= 2 * kWidenRows * row_blocks) {
+             m >= 2 * kUnpackRows * row_blocks) {
         row_blocks *= 2;
       }
-      rows_ = RoundUp(CeilDiv(m, row_blocks), variant.tile_m);
+      rows_ = RoundUp(CeilDiv(m, row_blocks), weights.tile_m());
     }
     row_blocks_ = CeilDiv(m, rows_);
     column_blocks_ = CeilDiv(n_, columns_);
@@ -166,14 +282,15 @@ class Plan {
 
   int64_t blocks() const { return row_blocks_ * column_blocks_; }
 
-  void Run(const Call& call, int64_t index) const {
+  template <typename Product>
+  void Run(const Call<Product>& call, int64_t index) const {
     const int64_t row = (by_columns_ ? index % row_blocks_ : index / column_blocks_) * rows_;
     const int64_t column = (by_columns_ ? index / row_blocks_ : index % column_blocks_) * columns_;
     const Block block = {row, std::min(rows_, m_ - row), column, std::min(columns_, n_ - column)};
     if (streaming_) {
-      RunStreaming(call, block);
+      call.RunStreaming(block);
     } else {
-      RunBlocked(call, block);
+      call.RunBlocked(block);
     }
   }
 
@@ -190,57 +307,39 @@ class Plan {
 
 }  // namespace
 
-PackedLinear PackedLinear::Pack(const void* weight, WeightType type, int64_t n, int64_t k,
-                                const float* bias, ThreadPool& pool) {
-  FASTVLM_CHECK(n >= 1 && k >= 1);
-  PackedLinear packed;
-  packed.n_ = n;
-  packed.k_ = k;
-  packed.variant_ = &BestGemmF32();
-  const int64_t tile_n = packed.variant_->tile_n;
-  const int64_t padded = RoundUp(n, tile_n);
-  packed.bias_ = Buffer<float>(static_cast<size_t>(padded));
-  std::fill_n(packed.bias_.data(), padded, 0.0f);
-  if (bias != nullptr) std::copy_n(bias, n, packed.bias_.data());
-  const size_t size = static_cast<size_t>(padded * k);
-  if (type == WeightType::kBf16) {
-    packed.bf16_ = Buffer<uint16_t>(size);
-  } else {
-    packed.f32_ = Buffer<float>(size);
-  }
-  pool.ParallelFor(padded / tile_n, [&](int64_t panel, int) {
-    const int64_t column = panel * tile_n;
-    const int64_t at = packed.At(column, 0);
-    switch (type) {
-      case WeightType::kF32:
-        return PackPanelF32(weight, n, k, column, tile_n, packed.f32_.data() + at);
-      case WeightType::kF16:
-        return PackPanelF16ToF32(weight, n, k, column, tile_n, packed.f32_.data() + at);
-      case WeightType::kBf16:
-        return PackPanelBf16(weight, n, k, column, tile_n, packed.bf16_.data() + at);
-    }
-  });
-  return packed;
-}
-
-size_t PackedLinear::bytes() const {
-  return (f32_.size() + bias_.size()) * sizeof(float) + bf16_.size() * sizeof(uint16_t);
+size_t LinearScratchBytes(const PackedLinear& weights, int64_t m) {
+  return weights.is_quantized() ? QuantizedRows::Bytes(weights, m) : 0;
 }
 
 void Linear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride, float* y,
-            int64_t y_stride, const Epilogue& epilogue, ThreadPool& pool) {
+            int64_t y_stride, const Epilogue& epilogue, void* scratch, ThreadPool& pool) {
   if (m <= 0) return;
-  const Call call = {weights, x, m, x_stride, y, y_stride, epilogue};
   const Plan plan(weights, m, pool.threads());
-  pool.ParallelFor(plan.blocks(), [&](int64_t index, int) { plan.Run(call, index); });
+  const auto run = [&](const auto& product) {
+    const Call<std::remove_cvref_t<decltype(product)>> call{product, weights, y, y_stride,
+                                                            epilogue};
+    pool.ParallelFor(plan.blocks(), [&](int64_t index, int) { plan.Run(call, index); });
+  };
+  if (!weights.is_quantized()) return run(F32Product{weights, x, x_stride});
+  const QuantizedRows rows(weights, m, scratch);
+  ForChunks(m, weights.k(), pool,
+            [&](int64_t first, int64_t count) { rows.Fill(weights, x, x_stride, first, count); });
+  run(QuantizedProduct{weights, rows});
 }
 
 void LinearOneThread(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride,
-                     float* y, int64_t y_stride, const Epilogue& epilogue) {
+                     float* y, int64_t y_stride, const Epilogue& epilogue, void* scratch) {
   if (m <= 0) return;
-  const Call call = {weights, x, m, x_stride, y, y_stride, epilogue};
   const Plan plan(weights, m, 1);
-  for (int64_t index = 0; index < plan.blocks(); ++index) plan.Run(call, index);
+  const auto run = [&](const auto& product) {
+    const Call<std::remove_cvref_t<decltype(product)>> call{product, weights, y, y_stride,
+                                                            epilogue};
+    for (int64_t index = 0; index < plan.blocks(); ++index) plan.Run(call, index);
+  };
+  if (!weights.is_quantized()) return run(F32Product{weights, x, x_stride});
+  const QuantizedRows rows(weights, m, scratch);
+  rows.Fill(weights, x, x_stride, 0, m);
+  run(QuantizedProduct{weights, rows});
 }
 
 }  // namespace fastvlm

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/float16.h"
@@ -26,15 +28,16 @@ std::vector<float> RandomWeights(TestRandom& random, int64_t n, int64_t k) {
 }
 
 PackedLinear PackAs(WeightType type, const std::vector<float>& weights, int64_t n, int64_t k,
-                    const float* bias, ThreadPool& pool) {
+                    const float* bias, ThreadPool& pool,
+                    LinearFormat format = LinearFormat::kExact) {
   if (type == WeightType::kF32) {
-    return PackedLinear::Pack(weights.data(), type, n, k, bias, pool);
+    return PackedLinear::Pack(weights.data(), type, n, k, bias, format, pool);
   }
   std::vector<uint16_t> half(weights.size());
   for (size_t i = 0; i < half.size(); ++i) {
     half[i] = type == WeightType::kBf16 ? Bf16FromF32(weights[i]) : F16FromF32(weights[i]);
   }
-  return PackedLinear::Pack(half.data(), type, n, k, bias, pool);
+  return PackedLinear::Pack(half.data(), type, n, k, bias, format, pool);
 }
 
 class LinearTest : public ::testing::TestWithParam<Isa> {
@@ -65,7 +68,7 @@ class LinearTest : public ::testing::TestWithParam<Isa> {
     for (WeightType type : {WeightType::kF32, WeightType::kBf16, WeightType::kF16}) {
       const PackedLinear packed = PackAs(type, weights, n, k, bias.data(), pool);
       GuardedBuffer<float> y(Size(m - 1, y_stride) + Size(1, n));
-      Linear(packed, x.data(), m, x_stride, y.data(), y_stride, epilogue, pool);
+      Linear(packed, x.data(), m, x_stride, y.data(), y_stride, epilogue, nullptr, pool);
       for (int64_t i = 0; i < m; ++i) {
         const float* row = y.data() + i * y_stride;
         for (int64_t j = n; j < y_stride && i + 1 < m; ++j) ASSERT_TRUE(y.IsPoison(row[j]));
@@ -125,19 +128,19 @@ TEST_P(LinearTest, ThreadsAndRowsDoNotMatter) {
   for (WeightType type : {WeightType::kF32, WeightType::kBf16}) {
     ThreadPool one(1);
     const PackedLinear packed = PackAs(type, weights, n, k, nullptr, one);
-    Linear(packed, x.data(), m, k, expected.data(), n, epilogue, one);
+    Linear(packed, x.data(), m, k, expected.data(), n, epilogue, nullptr, one);
     for (int threads : {1, 2, 3, 7}) {
       ThreadPool pool(threads);
       for (int64_t rows : {int64_t{1}, int64_t{2}, int64_t{5}, int64_t{17}, int64_t{50}, m}) {
         std::vector<float> actual(Size(rows, n), -1.0f);
         const int64_t from = m - rows;
-        Linear(packed, x.data() + from * k, rows, k, actual.data(), n, epilogue, pool);
+        Linear(packed, x.data() + from * k, rows, k, actual.data(), n, epilogue, nullptr, pool);
         ASSERT_EQ(std::memcmp(actual.data(), expected.data() + from * n, Size(rows * n, 4)), 0)
             << threads << " threads, " << rows << " rows";
       }
     }
     std::vector<float> alone(Size(m, n), -1.0f);
-    LinearOneThread(packed, x.data(), m, k, alone.data(), n, epilogue);
+    LinearOneThread(packed, x.data(), m, k, alone.data(), n, epilogue, nullptr);
     EXPECT_EQ(alone, expected);
   }
 }
@@ -153,10 +156,10 @@ TEST_P(LinearTest, ResidualMayBeTheOutput) {
     random.Fill(x.data(), x.size(), -1, 1);
     random.Fill(residual.data(), residual.size(), -1, 1);
     const Epilogue apart = {.residual = residual.data(), .residual_stride = n};
-    Linear(packed, x.data(), m, k, expected.data(), n, apart, pool);
+    Linear(packed, x.data(), m, k, expected.data(), n, apart, nullptr, pool);
     std::vector<float> y = residual;
     const Epilogue in_place = {.residual = y.data(), .residual_stride = n};
-    Linear(packed, x.data(), m, k, y.data(), n, in_place, pool);
+    Linear(packed, x.data(), m, k, y.data(), n, in_place, nullptr, pool);
     EXPECT_EQ(y, expected);
   }
 }
@@ -166,10 +169,10 @@ TEST_P(LinearTest, EpilogueHasTheOrderOfItsFormula) {
   const std::vector<float> weights = {2, 3};  // n = 2, k = 1
   const std::vector<float> bias = {0.5f, -9}, scale = {10, 100}, residual = {1000, 2000}, x = {1};
   std::vector<float> y(2);
-  const PackedLinear packed =
-      PackedLinear::Pack(weights.data(), WeightType::kF32, 2, 1, bias.data(), pool);
+  const PackedLinear packed = PackedLinear::Pack(weights.data(), WeightType::kF32, 2, 1,
+                                                 bias.data(), LinearFormat::kExact, pool);
   Linear(packed, x.data(), 1, 1, y.data(), 2, {Activation::kSilu, scale.data(), residual.data(), 2},
-         pool);
+         nullptr, pool);
   EXPECT_NEAR(y[0], 1000 + 10 * 2.5 / (1 + std::exp(-2.5)), 1e-4);
   EXPECT_NEAR(y[1], 2000 + 100 * -6 / (1 + std::exp(6)), 2e-4);
 }
@@ -177,14 +180,15 @@ TEST_P(LinearTest, EpilogueHasTheOrderOfItsFormula) {
 TEST_P(LinearTest, RemembersItsVariant) {
   ThreadPool pool(1);
   const float weight = 3, x = 2;
-  const PackedLinear packed = PackedLinear::Pack(&weight, WeightType::kF32, 1, 1, nullptr, pool);
+  const PackedLinear packed =
+      PackedLinear::Pack(&weight, WeightType::kF32, 1, 1, nullptr, LinearFormat::kExact, pool);
   EXPECT_EQ(packed.variant().isa, GetParam());
   EXPECT_EQ(packed.n(), 1);
   EXPECT_EQ(packed.k(), 1);
   EXPECT_GE(packed.bytes(), sizeof(float));
   const Isa before = SetMaxIsaForTesting(Isa::kScalar);
   float y = 0;
-  Linear(packed, &x, 1, 1, &y, 1, {}, pool);
+  Linear(packed, &x, 1, 1, &y, 1, {}, nullptr, pool);
   SetMaxIsaForTesting(before);
   EXPECT_EQ(y, 6);
 }
@@ -192,9 +196,10 @@ TEST_P(LinearTest, RemembersItsVariant) {
 TEST_P(LinearTest, NoRowsIsNothingToDo) {
   ThreadPool pool(2);
   const float weight = 3;
-  const PackedLinear packed = PackedLinear::Pack(&weight, WeightType::kF32, 1, 1, nullptr, pool);
+  const PackedLinear packed =
+      PackedLinear::Pack(&weight, WeightType::kF32, 1, 1, nullptr, LinearFormat::kExact, pool);
   float y = 7;
-  Linear(packed, nullptr, 0, 1, &y, 1, {}, pool);
+  Linear(packed, nullptr, 0, 1, &y, 1, {}, nullptr, pool);
   EXPECT_EQ(y, 7);
 }
 
@@ -205,6 +210,102 @@ TEST_P(LinearTest, Bf16TakesHalfTheMemory) {
   const PackedLinear f32 = PackAs(WeightType::kF32, weights, 256, 256, nullptr, pool);
   const PackedLinear bf16 = PackAs(WeightType::kBf16, weights, 256, 256, nullptr, pool);
   EXPECT_LT(bf16.bytes(), f32.bytes() * 51 / 100);
+}
+
+// What a quantized layer is: x and W in blocks of 32, each value the nearest of 255 steps up to the
+// block's greatest magnitude (of W with an f16 step, in q4 16 steps), their products summed
+// exactly.
+std::vector<float> InSteps(std::vector<float> values, int64_t width, LinearFormat format,
+                           bool is_weight) {
+  for (size_t row = 0; row < values.size(); row += Size(width, 1)) {
+    for (int64_t begin = 0; begin < width; begin += 32) {
+      float* block = &values[row + Size(begin, 1)];
+      const int64_t count = std::min<int64_t>(32, width - begin);
+      float extreme = 0;
+      for (int64_t i = 0; i < count; ++i) {
+        if (std::fabs(block[i]) > std::fabs(extreme)) extreme = block[i];
+      }
+      const bool four_bits = is_weight && format == LinearFormat::kQ4;
+      float step = four_bits ? extreme / -8 : std::fabs(extreme) / 127;
+      if (is_weight) step = F32FromF16(F16FromF32(step));
+      for (int64_t i = 0; i < count && step != 0; ++i) {
+        const float q = std::nearbyint(block[i] / step);
+        block[i] = step * (four_bits ? std::clamp(q, -8.0f, 7.0f) : std::clamp(q, -127.0f, 127.0f));
+      }
+    }
+  }
+  return values;
+}
+
+TEST_P(LinearTest, QuantizedLayersMatchTheirDefinition) {
+  TestRandom random;
+  ThreadPool pool(2);
+  for (LinearFormat format : {LinearFormat::kQ8, LinearFormat::kQ4}) {
+    for (int64_t m : {1, 2, 5, 6, 7, 23, 24, 37, 150}) {
+      for (auto [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {17, 31}, {65, 96}, {33, 1600}}) {
+        std::vector<float> x(Size(m, k)), weights(Size(n, k)), bias(Size(n, 1)), y(Size(m, n));
+        for (std::vector<float>* values : {&x, &weights, &bias}) {
+          random.Fill(values->data(), values->size(), -1, 1);
+        }
+        const PackedLinear packed =
+            PackAs(WeightType::kF32, weights, n, k, bias.data(), pool, format);
+        GuardedBuffer<uint8_t> scratch((LinearScratchBytes(packed, m) + 63) / 64 * 64);
+        Linear(packed, x.data(), m, k, y.data(), n, {}, scratch.data(), pool);
+        const std::vector<float> x_steps = InSteps(x, k, format, false);
+        const std::vector<float> w_steps = InSteps(weights, k, format, true);
+        for (int64_t i = 0; i < m; ++i) {
+          for (int64_t j = 0; j < n; ++j) {
+            double sum = bias[Size(j, 1)];
+            for (int64_t p = 0; p < k; ++p) {
+              sum += double{x_steps[Size(i, k) + Size(p, 1)]} * w_steps[Size(j, k) + Size(p, 1)];
+            }
+            // A value halfway between two steps may go either way here: one step of x at most for
+            // a few of them, and rounding.
+            ASSERT_NEAR(y[Size(i, n) + Size(j, 1)], sum, 0.02 + 1e-6 * static_cast<double>(k))
+                << m << " x " << n << " x " << k;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(LinearTest, QuantizedRowsDoNotDependOnThreadsOrOtherRows) {
+  TestRandom random;
+  const int64_t m = 211, n = 203, k = 601;
+  std::vector<float> weights(Size(n, k)), x(Size(m, k)), expected(Size(m, n));
+  random.Fill(weights.data(), weights.size(), -1, 1);
+  random.Fill(x.data(), x.size(), -1, 1);
+  for (LinearFormat format : {LinearFormat::kQ8, LinearFormat::kQ4}) {
+    ThreadPool one(1);
+    const PackedLinear packed = PackAs(WeightType::kF32, weights, n, k, nullptr, one, format);
+    Buffer<uint8_t> scratch(LinearScratchBytes(packed, m));
+    Linear(packed, x.data(), m, k, expected.data(), n, {}, scratch.data(), one);
+    for (int threads : {1, 2, 3}) {
+      ThreadPool pool(threads);
+      for (int64_t rows : {int64_t{1}, int64_t{2}, int64_t{5}, int64_t{17}, int64_t{50}, m}) {
+        std::vector<float> actual(Size(rows, n), -1.0f);
+        const int64_t from = m - rows;
+        Linear(packed, x.data() + from * k, rows, k, actual.data(), n, {}, scratch.data(), pool);
+        ASSERT_EQ(std::memcmp(actual.data(), expected.data() + from * n, Size(rows * n, 4)), 0)
+            << threads << " threads, " << rows << " rows";
+      }
+    }
+    std::vector<float> alone(Size(m, n), -1.0f);
+    LinearOneThread(packed, x.data(), m, k, alone.data(), n, {}, scratch.data());
+    EXPECT_EQ(alone, expected);
+  }
+}
+
+TEST_P(LinearTest, Bf16FormatRoundsTheWeights) {
+  ThreadPool pool(1);
+  const float weight = 1.00390625f, x = 3;  // halfway between two bf16 values
+  for (WeightType type : {WeightType::kF32, WeightType::kF16}) {
+    const PackedLinear packed = PackAs(type, {weight}, 1, 1, nullptr, pool, LinearFormat::kBf16);
+    float y = 0;
+    Linear(packed, &x, 1, 1, &y, 1, {}, nullptr, pool);
+    EXPECT_EQ(y, 3 * F32FromBf16(Bf16FromF32(weight)));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, LinearTest,

@@ -126,7 +126,7 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
 
   const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
   auto impl = std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
-                                     threads, progress);
+                                     options.precision, threads, progress);
   impl->eos_ids = std::move(eos_ids);
   impl->banned_ids = std::move(banned_ids);
   info.precision = options.precision;

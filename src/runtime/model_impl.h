@@ -15,11 +15,12 @@
 namespace fastvlm {
 
 struct Model::Impl {
-  Impl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, int threads, const ProgressFn& progress)
+  Impl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, Precision precision, int threads,
+       const ProgressFn& progress)
       : checkpoint(std::move(checkpoint_in)),
         tokenizer(std::move(tokenizer_in)),
         pool(threads),
-        model(checkpoint, tokenizer.size(), pool, progress) {}
+        model(checkpoint, tokenizer.size(), precision, pool, progress) {}
 
   Checkpoint checkpoint;
   Tokenizer tokenizer;

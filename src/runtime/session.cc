@@ -74,7 +74,7 @@ struct Session::Impl {
       : model(std::move(model_in)),
         decoder(model->impl_->model.decoder()),
         cache(decoder.config(), context_tokens),
-        workspace(decoder.config(), std::min(kPrefillChunk, context_tokens), context_tokens,
+        workspace(decoder, std::min(kPrefillChunk, context_tokens), context_tokens,
                   model->threads()),
         logits(static_cast<size_t>(decoder.vocabulary())),
         next_embedding(static_cast<size_t>(decoder.config().hidden)) {}

@@ -58,7 +58,7 @@ std::vector<int32_t> Recomputed(const std::vector<int32_t>& prompt, int count) {
   const Checkpoint checkpoint = Checkpoint::Open(kModel).value();
   const Tokenizer tokenizer = Tokenizer::Load(kModel).value();
   ThreadPool pool(1);
-  const FastVlm model(checkpoint, tokenizer.size(), pool);
+  const FastVlm model(checkpoint, tokenizer.size(), Precision::kF32, pool);
   const DecoderConfig& config = model.decoder().config();
   std::vector<int32_t> ids = prompt;
   std::vector<float> logits(static_cast<size_t>(model.decoder().vocabulary()));
@@ -67,7 +67,7 @@ std::vector<int32_t> Recomputed(const std::vector<int32_t>& prompt, int count) {
     std::vector<float> x(static_cast<size_t>(tokens * config.hidden));
     model.decoder().Embed(ids.data(), tokens, x.data());
     KvCache cache(config, tokens);
-    DecoderWorkspace workspace(config, tokens, tokens, 1);
+    DecoderWorkspace workspace(model.decoder(), tokens, tokens, 1);
     model.decoder().Forward(x.data(), tokens, cache, workspace, pool);
     model.decoder().Logits(x.data() + (tokens - 1) * config.hidden, logits.data(), workspace, pool);
     ids.push_back(

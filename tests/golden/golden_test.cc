@@ -146,7 +146,7 @@ TEST_P(GoldenTest, EveryStage) {
   const Checkpoint checkpoint = Checkpoint::Open(directory_).value();
   const Tokenizer tokenizer = Tokenizer::Load(directory_).value();
   ThreadPool pool(2);
-  const FastVlm model(checkpoint, tokenizer.size(), pool);
+  const FastVlm model(checkpoint, tokenizer.size(), Precision::kF32, pool);
   const int64_t hidden = model.decoder().config().hidden;
   const int height = golden_["height"];
   const int width = golden_["width"];
@@ -192,7 +192,7 @@ TEST_P(GoldenTest, EveryStage) {
 
   const DecoderConfig& config = model.decoder().config();
   KvCache cache(config, tokens);
-  DecoderWorkspace workspace(config, tokens, tokens, pool.threads());
+  DecoderWorkspace workspace(model.decoder(), tokens, tokens, pool.threads());
   int64_t layers = 0;
   model.decoder().Forward(
       x.data(), tokens, cache, workspace, pool,

@@ -59,7 +59,7 @@ TEST_F(RealWeightsTest, FirstLogits) {
                    [&](const PublishedLogits& p) { return p.hidden == config.hidden; });
   ASSERT_NE(published, std::end(kPublished)) << model_ << " is none of the published sizes";
   ThreadPool pool(PhysicalCoreCount());
-  const FastVlm model(checkpoint, tokenizer.size(), pool);
+  const FastVlm model(checkpoint, tokenizer.size(), Precision::kF32, pool);
 
   const PixelTensor pixels =
       Preprocess(Image::FromFile(image_).value(), 1024, 1024, Fit::kCrop).value();
@@ -83,7 +83,7 @@ TEST_F(RealWeightsTest, FirstLogits) {
   const int64_t tokens = static_cast<int64_t>(x.size()) / config.hidden;
   EXPECT_EQ(tokens, 280);
   KvCache cache(config, tokens);
-  DecoderWorkspace workspace(config, tokens, tokens, pool.threads());
+  DecoderWorkspace workspace(model.decoder(), tokens, tokens, pool.threads());
   model.decoder().Forward(x.data(), tokens, cache, workspace, pool);
   std::vector<float> logits(static_cast<size_t>(model.decoder().vocabulary()));
   model.decoder().Logits(x.data() + (tokens - 1) * config.hidden, logits.data(), workspace, pool);

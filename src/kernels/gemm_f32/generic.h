@@ -1,6 +1,7 @@
 // The body for every vector instruction set; an <isa>.cc includes it after its vector header, with
 // FASTVLM_GEMM_TILE_M set to the rows of a register tile. A panel is two vectors wide.
 #include "kernels/gemm_f32/args.h"
+#include "kernels/gemm_output_generic.h"
 
 namespace fastvlm::FASTVLM_SIMD {
 
@@ -9,47 +10,6 @@ constexpr int64_t kTileN = 2 * kLanes;
 
 FASTVLM_INLINE F32 LoadWeights(const float* p) { return Load(p); }
 FASTVLM_INLINE F32 LoadWeights(const uint16_t* p) { return LoadBf16(p); }
-
-template <Activation activation>
-FASTVLM_INLINE F32 Activate(F32 x) {
-  if constexpr (activation == Activation::kGelu) return Gelu(x);
-  if constexpr (activation == Activation::kSilu) return Silu(x);
-  return x;
-}
-
-// A tile of sums and where it goes: rows x vectors from row i and column j of y.
-struct TileSums {
-  const float* sums;
-  int64_t i;
-  int64_t j;
-  int64_t rows;
-  int64_t vectors;
-};
-
-// Everything after the sums. Not inlined: one copy per instruction set is enough.
-template <Activation activation>
-__attribute__((noinline)) static void FinishTile(const GemmF32Args& args, const TileSums& tile) {
-  const float* sums = tile.sums;
-  for (int64_t r = 0; r < tile.rows; ++r) {
-    float* y = args.y + (tile.i + r) * args.y_stride;
-    const float* residual = args.residual + (tile.i + r) * args.residual_stride;
-    for (int64_t v = 0; v < tile.vectors; ++v, sums += kLanes) {
-      const int64_t column = tile.j + v * kLanes;
-      const int64_t left = args.columns - column;
-      if (left <= 0) continue;
-      F32 value = Activate<activation>(Load(sums));
-      if (left >= kLanes) {
-        if (args.scale != nullptr) value = Mul(value, Load(args.scale + column));
-        if (args.residual != nullptr) value = Add(value, Load(residual + column));
-        Store(y + column, value);
-      } else {
-        if (args.scale != nullptr) value = Mul(value, LoadPartial(args.scale + column, left));
-        if (args.residual != nullptr) value = Add(value, LoadPartial(residual + column, left));
-        StorePartial(y + column, left, value);
-      }
-    }
-  }
-}
 
 // The sums of rows x panels of y live in registers while the depth runs by. The last tile of a
 // panel fetches what comes after it.
@@ -98,15 +58,7 @@ FASTVLM_INLINE void Tile(const GemmF32Args& args, int64_t i, int64_t j) {
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < kVectors; ++v) Store(stored + (r * kVectors + v) * kLanes, sums[r][v]);
   }
-  const TileSums tile = {stored, i, j, rows, kVectors};
-  switch (args.activation) {
-    case Activation::kNone:
-      return FinishTile<Activation::kNone>(args, tile);
-    case Activation::kGelu:
-      return FinishTile<Activation::kGelu>(args, tile);
-    case Activation::kSilu:
-      return FinishTile<Activation::kSilu>(args, tile);
-  }
+  FinishTile(args, {stored, i, j, rows, kVectors});
 }
 
 // The last rows of a panel, at most kTileM.

@@ -43,6 +43,17 @@ void PackPanelF16ToF32(const void* weight, int64_t n, int64_t k, int64_t column,
   PackPanel<uint16_t>(weight, n, k, column, tile_n, panel, F32FromF16);
 }
 
+void PackPanelF32ToBf16(const void* weight, int64_t n, int64_t k, int64_t column, int64_t tile_n,
+                        uint16_t* panel) {
+  PackPanel<float>(weight, n, k, column, tile_n, panel, Bf16FromF32);
+}
+
+void PackPanelF16ToBf16(const void* weight, int64_t n, int64_t k, int64_t column, int64_t tile_n,
+                        uint16_t* panel) {
+  PackPanel<uint16_t>(weight, n, k, column, tile_n, panel,
+                      [](uint16_t value) { return Bf16FromF32(F32FromF16(value)); });
+}
+
 void PackPanelBf16(const void* weight, int64_t n, int64_t k, int64_t column, int64_t tile_n,
                    uint16_t* panel) {
   PackPanel<uint16_t>(weight, n, k, column, tile_n, panel, [](uint16_t value) { return value; });

@@ -12,6 +12,11 @@ void PackPanelF32(const void* weight, int64_t n, int64_t k, int64_t column, int6
                   float* panel);
 void PackPanelF16ToF32(const void* weight, int64_t n, int64_t k, int64_t column, int64_t tile_n,
                        float* panel);
+// Rounded to the nearest BF16, ties to even.
+void PackPanelF32ToBf16(const void* weight, int64_t n, int64_t k, int64_t column, int64_t tile_n,
+                        uint16_t* panel);
+void PackPanelF16ToBf16(const void* weight, int64_t n, int64_t k, int64_t column, int64_t tile_n,
+                        uint16_t* panel);
 void PackPanelBf16(const void* weight, int64_t n, int64_t k, int64_t column, int64_t tile_n,
                    uint16_t* panel);
 

@@ -2,7 +2,7 @@
 namespace fastvlm::FASTVLM_SIMD {
 
 // Independent sums enough to hide the latency of a multiply-add; returns the operations done.
-double PeakFlops(long iterations, float* sink) {
+double PeakF32(long iterations, float* sink) {
   constexpr int kSums = 12;
   F32 sums[kSums];
   for (int i = 0; i < kSums; ++i) sums[i] = Set(static_cast<float>(i));

@@ -1,6 +1,6 @@
-// What this machine can do at best: the yardstick of the benchmarks.
-#ifndef FASTVLM_BENCHMARKS_PEAK_PEAK_H_
-#define FASTVLM_BENCHMARKS_PEAK_PEAK_H_
+// What this machine can do at best, measured: what benchmarks are compared with.
+#ifndef FASTVLM_OPS_MACHINE_PEAK_H_
+#define FASTVLM_OPS_MACHINE_PEAK_H_
 
 #include <cstddef>
 
@@ -12,13 +12,15 @@ namespace fastvlm {
 // CPU time, which other programs on the machine hardly disturb, otherwise the time that passes.
 double BenchmarkTime(int threads);
 
-// f32 multiply-adds of the best instruction set that FASTVLM_ISA allows, in GFLOP/s (two for each
-// multiply-add), on all threads of the pool at once. Best of a few runs of some milliseconds.
+// Multiply-adds of the best instruction set that FASTVLM_ISA allows, in 10^9 operations per second
+// (two for each multiply-add), on all threads of the pool at once: of f32, and of 8-bit integers
+// with exact sums. Best of a few runs of some milliseconds.
 double MeasurePeakGflops(ThreadPool& pool);
+double MeasurePeakInt8Gops(ThreadPool& pool);
 
 // Reading memory in order, in GB/s: `size` floats, each thread a part. Best of a few passes.
 double MeasureReadGbps(const float* data, size_t size, ThreadPool& pool);
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_BENCHMARKS_PEAK_PEAK_H_
+#endif  // FASTVLM_OPS_MACHINE_PEAK_H_

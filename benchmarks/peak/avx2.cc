@@ -1,3 +1,0 @@
-#include "simd/vec_avx2.h"
-
-#include "peak/generic.h"

@@ -1,3 +1,0 @@
-#include "simd/vec_avx512.h"
-
-#include "peak/generic.h"

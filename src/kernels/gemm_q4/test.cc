@@ -1,0 +1,52 @@
+#include "kernels/gemm_q4/gemm_q4.h"
+
+#include "kernels/gemm_q4/pack.h"
+#include "kernels/test_gemm_quantized.h"
+
+namespace fastvlm {
+namespace {
+
+constexpr QuantizedFormat kFormat = {-8, 7, true};
+
+INSTANTIATE_TEST_SUITE_P(Variants, GemmQuantizedTest,
+                         ::testing::ValuesIn(QuantizedCases(kFormat, GemmQ4Variants())),
+                         QuantizedCaseName);
+
+TEST(GemmQ4Dispatch, ForcedIsaRuns) {
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512Vnni}) {
+    if (!CpuSupports(isa)) continue;
+    const Isa before = SetMaxIsaForTesting(isa);
+    EXPECT_EQ(BestGemmQ4().isa, isa);
+    SetMaxIsaForTesting(before);
+  }
+}
+
+// Every weight comes back within half a step of its block, except that +8 steps are cut to 7, in
+// every variant's layout.
+TEST(GemmQ4Pack, QuantizesToTheNearestStep) {
+  TestRandom random;
+  const int64_t k = 75, blocks = 3;
+  for (const GemmQuantizedVariant& variant : GemmQ4Variants()) {
+    const int64_t columns = variant.tile_n;
+    QuantizedPanels panels({kFormat, variant}, columns, blocks);
+    std::vector<float> w(static_cast<size_t>(k));
+    for (int64_t j = 0; j < columns; ++j) {
+      random.Fill(w.data(), w.size(), -1, 1);
+      w[static_cast<size_t>(j)] = j % 2 == 0 ? 1.5f : -1.5f;
+      PackColumnQ4(w.data(), k, j, variant, panels.data());
+      for (int64_t p = 0; p < blocks * kQuantBlock; ++p) {
+        const float scale = panels.Scale(j, p / kQuantBlock);
+        const float value = static_cast<float>(panels.Weight(j, p)) * scale;
+        const float expected = p < k ? w[static_cast<size_t>(p)] : 0;
+        ASSERT_LE(std::fabs(value - expected), std::fabs(scale) * 1.01f) << variant.name;
+        if (std::fabs(expected) < 7 * std::fabs(scale)) {
+          ASSERT_LE(std::fabs(value - expected), std::fabs(scale) * 0.501f) << variant.name;
+        }
+      }
+      EXPECT_EQ(panels.Weight(j, j), -8);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fastvlm

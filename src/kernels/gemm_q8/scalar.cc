@@ -1,0 +1,67 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/float16.h"
+#include "kernels/gemm_q8/gemm_q8.h"
+
+namespace fastvlm::scalar {
+namespace {
+
+// The layout of the avx2 variant.
+constexpr int64_t kTileN = 16, kGroup = 2;
+constexpr int64_t kWeightBytes = kQuantBlock * kTileN;
+constexpr int64_t kBlockBytes = kWeightBytes + 2 * kTileN;
+
+int32_t Weight(const uint8_t* block, int64_t j, int64_t p) {
+  return static_cast<int8_t>(block[p / kGroup * kTileN * kGroup + j * kGroup + p % kGroup]);
+}
+
+float Scale(const uint8_t* block, int64_t j) {
+  uint16_t half;
+  std::memcpy(&half, block + kWeightBytes + 2 * j, sizeof(half));
+  return F32FromF16(half);
+}
+
+float Activate(Activation activation, float x) {
+  switch (activation) {
+    case Activation::kNone:
+      return x;
+    case Activation::kGelu:
+      return 0.5f * x * (1 + std::erf(x * 0.70710678f));
+    case Activation::kSilu:
+      return x / (1 + std::exp(-x));
+  }
+  return x;
+}
+
+float Sum(const GemmQuantizedArgs& args, int64_t i, int64_t j) {
+  const uint8_t* panel = args.weights + j / kTileN * args.panel_stride;
+  const auto* x = static_cast<const int16_t*>(args.x) + i * args.x_stride;
+  float sum = args.start[i * args.start_stride + j];
+  for (int64_t b = 0; b < args.blocks; ++b) {
+    const uint8_t* block = panel + b * kBlockBytes;
+    int32_t dot = 0;
+    for (int64_t p = 0; p < kQuantBlock; ++p) {
+      dot += x[b * kQuantBlock + p] * Weight(block, j % kTileN, p);
+    }
+    const float scale = args.x_scale[i * args.block_stride + b] * Scale(block, j % kTileN);
+    sum = std::fma(static_cast<float>(dot), scale, sum);
+  }
+  return sum;
+}
+
+}  // namespace
+
+void GemmQ8(const GemmQuantizedArgs& args) {
+  for (int64_t i = 0; i < args.rows; ++i) {
+    for (int64_t j = 0; j < args.columns; ++j) {
+      float y = Activate(args.activation, Sum(args, i, j));
+      if (args.scale != nullptr) y *= args.scale[j];
+      if (args.residual != nullptr) y += args.residual[i * args.residual_stride + j];
+      args.y[i * args.y_stride + j] = y;
+    }
+  }
+}
+
+}  // namespace fastvlm::scalar

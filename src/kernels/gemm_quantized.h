@@ -1,0 +1,37 @@
+// What the kernels over quantized weights (gemm_q8, gemm_q4) are called with. Only plain types:
+// this header is compiled under every instruction set's flags.
+#ifndef FASTVLM_KERNELS_GEMM_QUANTIZED_H_
+#define FASTVLM_KERNELS_GEMM_QUANTIZED_H_
+
+#include <cstdint>
+
+#include "kernels/gemm_output.h"
+
+namespace fastvlm {
+
+inline constexpr int64_t kQuantBlock = 32;  // values along the depth that share a scale
+
+// With b counting blocks of the depth, in ascending order,
+//   sum[i,j] = fma over b of (float)(sum_p qx[i,p] qw[p,j]) * (sx[i,b] * sw[b,j])
+// The inner sum is of integers and exact; the product of the scales is rounded to f32, and each
+// step is one fused multiply-add, beginning with `start`: every instruction set gives the same bits
+// before the activation.
+struct GemmQuantizedArgs : GemmOutput {
+  int64_t blocks = 0;  // depth / kQuantBlock
+  // qx in [-127, 127], int8_t or int16_t as the variant has it, row i at x + i * x_stride elements.
+  const void* x = nullptr;
+  int64_t x_stride = 0;
+  const float* x_scale = nullptr;  // [rows, blocks], row i at x_scale + i * block_stride
+  const int32_t* x_sum = nullptr;  // of qx over a block, laid out like x_scale
+  int64_t block_stride = 0;
+  // Panels of tile_n columns, [blocks] of block_bytes each, as the kernel's pack.h has them; a
+  // panel begins panel_stride bytes after the one before it.
+  const uint8_t* weights = nullptr;
+  int64_t panel_stride = 0;
+  // What is likely to be read after the weights, laid out like them: fetched ahead of its use.
+  const uint8_t* next = nullptr;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_KERNELS_GEMM_QUANTIZED_H_

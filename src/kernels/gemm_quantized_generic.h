@@ -1,0 +1,106 @@
+// The way over the tiles of y, for every vector instruction set. Included after the vector header
+// and simd/math.h by a kernel's <isa>.cc, which hands Gemm a struct `Tile` with
+//   kTileM, kPanels1, kPanels2: rows of a tile, and panels side by side when there are one or two
+//   kTileN, kBlockBytes:        columns of a panel, bytes of a block of it
+//   Add<rows, panels>(...):     adds one block of the depth to the sums of rows x panels
+#include "kernels/gemm_output_generic.h"
+#include "kernels/gemm_quantized.h"
+
+namespace fastvlm::FASTVLM_SIMD {
+
+// Where a tile reads its block: rows of x, and panels of the weights panel_stride bytes apart.
+template <typename X>
+struct TileBlock {
+  const X* x;
+  int64_t x_stride;
+  const float* x_scale;
+  const int32_t* x_sum;
+  int64_t block_stride;
+  const uint8_t* weights;
+  int64_t panel_stride;
+};
+
+// The sums of rows x panels of y, [rows][panels * kTileN], stay in the L1 cache while the blocks of
+// the depth run by. The last tile of a panel fetches what comes after it.
+template <typename Tile, int rows, int panels, bool last>
+FASTVLM_INLINE void RunTile(const GemmQuantizedArgs& args, int64_t i, int64_t j) {
+  constexpr int kVectors = panels * Tile::kTileN / kLanes;
+  alignas(64) float sums[rows * kVectors * kLanes];
+  const float* start = args.start + i * args.start_stride + j;
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      Store(sums + (r * kVectors + v) * kLanes, Load(start + r * args.start_stride + v * kLanes));
+    }
+  }
+  const int64_t panel = j / Tile::kTileN * args.panel_stride;
+  TileBlock<typename Tile::X> block = {
+      static_cast<const typename Tile::X*>(args.x) + i * args.x_stride,
+      args.x_stride,
+      args.x_scale + i * args.block_stride,
+      args.x_sum + i * args.block_stride,
+      args.block_stride,
+      args.weights + panel,
+      args.panel_stride};
+  const uint8_t* next = (args.next != nullptr ? args.next : args.weights) + panel;
+  for (int64_t b = 0; b < args.blocks; ++b) {
+    if constexpr (last) {
+      for (int p = 0; p < panels; ++p) {
+        for (int64_t at = 0; at < Tile::kBlockBytes; at += 64) {
+          Prefetch(next + p * args.panel_stride + at);
+        }
+      }
+      next += Tile::kBlockBytes;
+    }
+    Tile::template Add<rows, panels>(block, sums);
+    block.x += kQuantBlock;
+    ++block.x_scale;
+    ++block.x_sum;
+    block.weights += Tile::kBlockBytes;
+  }
+  FinishTile(args, {sums, i, j, rows, kVectors});
+}
+
+// The last rows of a panel, at most `rows`.
+template <typename Tile, int rows>
+FASTVLM_INLINE void RunLastTile(const GemmQuantizedArgs& args, int64_t i, int64_t j) {
+  if constexpr (rows > 0) {
+    if (args.rows - i == rows) {
+      RunTile<Tile, rows, 1, true>(args, i, j);
+    } else {
+      RunLastTile<Tile, rows - 1>(args, i, j);
+    }
+  }
+}
+
+// With one or two rows a tile of one panel would wait for its own sums; more panels side by side
+// give the CPU independent work.
+template <typename Tile, int rows, int panels>
+FASTVLM_INLINE int64_t RunFewRows(const GemmQuantizedArgs& args) {
+  int64_t j = 0;
+  for (; j + (panels - 1) * Tile::kTileN < args.columns; j += panels * Tile::kTileN) {
+    RunTile<Tile, rows, panels, true>(args, 0, j);
+  }
+  return j;
+}
+
+template <typename Tile>
+FASTVLM_INLINE void RunGemm(const GemmQuantizedArgs& args) {
+  int64_t j = 0;
+  if (args.rows == 1) j = RunFewRows<Tile, 1, Tile::kPanels1>(args);
+  if (args.rows == 2) j = RunFewRows<Tile, 2, Tile::kPanels2>(args);
+  // Fewer than four rows would wait as well: the last two tiles share what is left.
+  constexpr int kHalf = Tile::kTileM / 2 + 1;
+  for (; j < args.columns; j += Tile::kTileN) {
+    int64_t i = 0;
+    for (; i + Tile::kTileM + 4 <= args.rows; i += Tile::kTileM) {
+      RunTile<Tile, Tile::kTileM, 1, false>(args, i, j);
+    }
+    if (i + Tile::kTileM < args.rows) {
+      RunTile<Tile, kHalf, 1, false>(args, i, j);
+      i += kHalf;
+    }
+    RunLastTile<Tile, Tile::kTileM>(args, i, j);
+  }
+}
+
+}  // namespace fastvlm::FASTVLM_SIMD

@@ -1,0 +1,32 @@
+// The row of a table of kernels over quantized weights.
+#ifndef FASTVLM_KERNELS_GEMM_QUANTIZED_VARIANT_H_
+#define FASTVLM_KERNELS_GEMM_QUANTIZED_VARIANT_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/cpu_features.h"
+#include "kernels/gemm_quantized.h"
+
+namespace fastvlm {
+
+struct GemmQuantizedVariant {
+  std::string_view name;
+  Isa isa;
+  int64_t tile_m;       // rows that are computed together: a multiple of it is cheapest
+  int64_t tile_n;       // columns of a panel
+  int64_t group;        // neighbours along the depth that lie together for one column
+  int offset;           // added to every stored weight
+  int64_t x_bytes;      // of a value of x: 1 or 2
+  int64_t block_bytes;  // of a block of a panel
+  void (*fn)(const GemmQuantizedArgs& args);
+  // Where it pays to unpack a panel once for many rows: widen makes `blocks` blocks of
+  // wide_block_bytes, which wide_fn takes as its weights. Otherwise null.
+  int64_t wide_block_bytes;
+  void (*widen)(const uint8_t* weights, int64_t blocks, uint8_t* wide);
+  void (*wide_fn)(const GemmQuantizedArgs& args);
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_KERNELS_GEMM_QUANTIZED_VARIANT_H_

@@ -1,0 +1,26 @@
+#include "simd/vec_avx2.h"
+
+#include "kernels/peak/generic.h"
+
+namespace fastvlm::avx2 {
+
+// What kernels/gemm_q8 does: VPMADDWD of bytes widened before, and VPADDD.
+double PeakInt8(long iterations, float* sink) {
+  constexpr int kSums = 12;
+  __m256i sums[kSums];
+  for (int i = 0; i < kSums; ++i) sums[i] = _mm256_set1_epi32(i);
+  const __m256i a = _mm256_cvtps_epi32(_mm256_loadu_ps(sink));
+  for (long n = 0; n < iterations; ++n) {
+    for (int i = 0; i < kSums; ++i) {
+      __m256i b = a;
+      asm volatile("" : "+x"(b));  // a product that the loop cannot share
+      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(a, b));
+    }
+  }
+  __m256i total = sums[0];
+  for (int i = 1; i < kSums; ++i) total = _mm256_add_epi32(total, sums[i]);
+  _mm256_storeu_ps(sink, _mm256_cvtepi32_ps(total));
+  return 2.0 * kSums * 16 * static_cast<double>(iterations);
+}
+
+}  // namespace fastvlm::avx2

@@ -1,0 +1,55 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "kernels/quantize_rows/quantize_rows.h"
+
+namespace fastvlm::scalar {
+namespace {
+
+constexpr int64_t kBlock = 32;
+
+// The greatest |x|; NaN if there is one, because its bits are above those of infinity.
+float MaxMagnitude(const float* x, int64_t count) {
+  uint32_t max = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    max = std::max(max, std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu);
+  }
+  return std::bit_cast<float>(max);
+}
+
+template <typename Q>
+void QuantizeBlock(const float* x, int64_t count, Q* q, float* scale, int32_t* sum) {
+  const float max = MaxMagnitude(x, count);
+  *scale = max / 127.0f;
+  *sum = 0;
+  std::fill_n(q, kBlock, Q{0});
+  if (max == 0 || !std::isfinite(max)) return;
+  // The greatest finite quotient where max is too small for one.
+  const float inverse = std::min(127.0f / max, 3.402823466e38f);
+  for (int64_t i = 0; i < count; ++i) {
+    q[i] = static_cast<Q>(std::clamp(std::nearbyint(x[i] * inverse), -127.0f, 127.0f));
+    *sum += q[i];
+  }
+}
+
+template <typename Q>
+void Quantize(const QuantizeRowsArgs& args) {
+  const int64_t blocks = (args.depth + kBlock - 1) / kBlock;
+  auto* q = static_cast<Q*>(args.q);
+  for (int64_t i = 0; i < args.rows; ++i) {
+    const float* x = args.x + i * args.x_stride;
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t at = i * blocks + b;
+      QuantizeBlock(x + b * kBlock, std::min(kBlock, args.depth - b * kBlock), q + at * kBlock,
+                    args.scale + at, args.sum + at);
+    }
+  }
+}
+
+}  // namespace
+
+void QuantizeToInt8(const QuantizeRowsArgs& args) { Quantize<int8_t>(args); }
+void QuantizeToInt16(const QuantizeRowsArgs& args) { Quantize<int16_t>(args); }
+
+}  // namespace fastvlm::scalar

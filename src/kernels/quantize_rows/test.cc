@@ -1,0 +1,139 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/quantize_rows/quantize_rows.h"
+#include "support/guarded_buffer.h"
+#include "support/random.h"
+
+namespace fastvlm {
+namespace {
+
+constexpr int64_t kBlock = 32;
+
+size_t Size(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
+
+class QuantizeRowsTest : public ::testing::TestWithParam<QuantizeRowsVariant> {
+ protected:
+  void SetUp() override {
+    if (!CpuSupports(GetParam().isa)) GTEST_SKIP() << "this CPU has no " << IsaName(GetParam().isa);
+  }
+};
+
+struct Quantized {
+  std::vector<int> q;
+  std::vector<float> scale;
+  std::vector<int32_t> sum;
+};
+
+// Both outputs of a variant, which must agree, from and to buffers that end at unreadable pages.
+Quantized Quantize(const QuantizeRowsVariant& variant, GuardedBuffer<float>& x, int64_t rows,
+                   int64_t depth, int64_t x_stride) {
+  const int64_t blocks = (depth + kBlock - 1) / kBlock;
+  GuardedBuffer<int8_t> q8(Size(rows * blocks, kBlock));
+  GuardedBuffer<int16_t> q16(q8.size());
+  GuardedBuffer<float> scale(Size(rows, blocks));
+  GuardedBuffer<int32_t> sum(scale.size());
+  const QuantizeRowsArgs args = {rows,      depth,        x.data(),  x_stride,
+                                 q8.data(), scale.data(), sum.data()};
+  variant.to_int8(args);
+  Quantized result = {{q8.data(), q8.data() + q8.size()},
+                      {scale.data(), scale.data() + scale.size()},
+                      {sum.data(), sum.data() + sum.size()}};
+  scale.Poison();
+  sum.Poison();
+  QuantizeRowsArgs wide = args;
+  wide.q = q16.data();
+  variant.to_int16(wide);
+  EXPECT_TRUE(std::equal(result.q.begin(), result.q.end(), q16.data()));
+  EXPECT_EQ(std::memcmp(result.scale.data(), scale.data(), scale.size() * sizeof(float)), 0);
+  EXPECT_TRUE(std::equal(result.sum.begin(), result.sum.end(), sum.data()));
+  return result;
+}
+
+TEST_P(QuantizeRowsTest, IsWithinHalfAStep) {
+  TestRandom random;
+  for (int64_t depth : {1, 2, 3, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 131, 896}) {
+    for (int64_t rows : {1, 2, 5}) {
+      const int64_t stride = depth + random.Integer(0, 3);
+      GuardedBuffer<float> x(Size(rows - 1, stride) + Size(depth, 1));
+      random.Fill(x.data(), x.size(), -3, 2);
+      const Quantized result = Quantize(GetParam(), x, rows, depth, stride);
+      const int64_t blocks = (depth + kBlock - 1) / kBlock;
+      for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t b = 0; b < blocks; ++b) {
+          const size_t at = Size(i, blocks) + Size(b, 1);
+          float max = 0;
+          int sum = 0;
+          for (int64_t p = b * kBlock; p < (b + 1) * kBlock; ++p) {
+            const float value = p < depth ? x[Size(i, stride) + Size(p, 1)] : 0;
+            const int q = result.q[Size(i * blocks, kBlock) + Size(p, 1)];
+            max = std::max(max, std::fabs(value));
+            sum += q;
+            ASSERT_NEAR(static_cast<float>(q) * result.scale[at], value, 0.5001f * result.scale[at])
+                << depth << " at " << i << ", " << p;
+          }
+          EXPECT_EQ(result.scale[at], max / 127);
+          EXPECT_EQ(result.sum[at], sum);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(QuantizeRowsTest, EveryInstructionSetGivesTheSameBits) {
+  TestRandom random;
+  const int64_t rows = 7, depth = 331;
+  GuardedBuffer<float> x(Size(rows, depth));
+  for (size_t i = 0; i < x.size(); ++i) {
+    x[i] = std::ldexp(random.Uniform(-1, 1), random.Integer(-40, 40));
+  }
+  const Quantized expected = Quantize(QuantizeRowsVariants().back(), x, rows, depth, depth);
+  const Quantized actual = Quantize(GetParam(), x, rows, depth, depth);
+  EXPECT_EQ(actual.q, expected.q);
+  EXPECT_EQ(actual.scale, expected.scale);
+  EXPECT_EQ(actual.sum, expected.sum);
+}
+
+TEST_P(QuantizeRowsTest, Extremes) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  GuardedBuffer<float> x(Size(kBlock, 1));
+  const auto run = [&](float first, float others) {
+    std::fill_n(x.data(), kBlock, others);
+    x[0] = first;
+    return Quantize(GetParam(), x, 1, kBlock, kBlock);
+  };
+  EXPECT_EQ(run(0, 0).scale[0], 0);
+  EXPECT_EQ(run(-0.0f, 0).q, std::vector<int>(32, 0));
+  EXPECT_EQ(run(3.4e38f, -3.4e38f).q[0], 127);
+  EXPECT_EQ(run(3.4e38f, -3.4e38f).q[1], -127);
+  EXPECT_EQ(run(1e-44f, 0).q[1], 0);
+  EXPECT_LE(std::abs(run(1e-44f, -1e-44f).q[0]), 127);
+  EXPECT_EQ(run(63.5f, 127).q[0], 64);  // half to even
+  EXPECT_EQ(run(62.5f, 127).q[0], 62);
+  EXPECT_TRUE(std::isnan(run(NAN, 1).scale[0]));
+  EXPECT_TRUE(std::isnan(run(1, NAN).scale[0]));
+  EXPECT_EQ(run(-kInf, 1).scale[0], kInf);
+  EXPECT_EQ(run(-kInf, 1).q, std::vector<int>(32, 0));
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, QuantizeRowsTest,
+                         ::testing::ValuesIn(QuantizeRowsVariants().begin(),
+                                             QuantizeRowsVariants().end()),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(QuantizeRowsDispatch, ForcedIsaRuns) {
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2}) {
+    if (!CpuSupports(isa)) continue;
+    const Isa before = SetMaxIsaForTesting(isa);
+    EXPECT_EQ(BestQuantizeRows().isa, isa);
+    SetMaxIsaForTesting(before);
+  }
+}
+
+}  // namespace
+}  // namespace fastvlm

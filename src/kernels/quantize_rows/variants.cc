@@ -1,0 +1,27 @@
+#include "kernels/quantize_rows/quantize_rows.h"
+#include "kernels/variant.h"
+
+namespace fastvlm {
+
+#define FASTVLM_DECLARE(isa)                          \
+  namespace isa {                                     \
+  void QuantizeToInt8(const QuantizeRowsArgs& args);  \
+  void QuantizeToInt16(const QuantizeRowsArgs& args); \
+  }
+FASTVLM_DECLARE(scalar)
+FASTVLM_DECLARE(avx2)
+#undef FASTVLM_DECLARE
+
+std::span<const QuantizeRowsVariant> QuantizeRowsVariants() {
+  static constexpr QuantizeRowsVariant kVariants[] = {
+#ifdef FASTVLM_HAVE_AVX2
+      {"avx2", Isa::kAvx2, avx2::QuantizeToInt8, avx2::QuantizeToInt16},
+#endif
+      {"scalar", Isa::kScalar, scalar::QuantizeToInt8, scalar::QuantizeToInt16},
+  };
+  return kVariants;
+}
+
+const QuantizeRowsVariant& BestQuantizeRows() { return SelectVariant(QuantizeRowsVariants()); }
+
+}  // namespace fastvlm

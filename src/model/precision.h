@@ -1,0 +1,33 @@
+// Which format each part of the model has at each precision.
+#ifndef FASTVLM_MODEL_PRECISION_H_
+#define FASTVLM_MODEL_PRECISION_H_
+
+#include "fastvlm/options.h"
+#include "ops/packed_linear.h"
+
+namespace fastvlm {
+
+struct PartFormats {
+  LinearFormat vision;  // encoder and projector
+  LinearFormat layers;  // of the decoder
+  LinearFormat head;
+};
+
+// The encoder and the head lose most by four bits and gain least: q4 leaves them at eight.
+inline PartFormats FormatsOf(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      break;
+    case Precision::kBf16:
+      return {LinearFormat::kBf16, LinearFormat::kBf16, LinearFormat::kBf16};
+    case Precision::kQ8:
+      return {LinearFormat::kQ8, LinearFormat::kQ8, LinearFormat::kQ8};
+    case Precision::kQ4:
+      return {LinearFormat::kQ8, LinearFormat::kQ4, LinearFormat::kQ8};
+  }
+  return {LinearFormat::kExact, LinearFormat::kExact, LinearFormat::kExact};
+}
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_MODEL_PRECISION_H_

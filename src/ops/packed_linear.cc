@@ -1,0 +1,117 @@
+#include "ops/packed_linear.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "base/check.h"
+#include "base/float16.h"
+#include "kernels/gemm_f32/pack.h"
+#include "kernels/gemm_q4/gemm_q4.h"
+#include "kernels/gemm_q4/pack.h"
+#include "kernels/gemm_q8/gemm_q8.h"
+#include "kernels/gemm_q8/pack.h"
+
+namespace fastvlm {
+namespace {
+
+int64_t RoundUp(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
+// Row `row` of weight, [n, k] at any byte address, as f32.
+void ReadRow(const void* weight, WeightType type, int64_t row, int64_t k, float* out) {
+  const auto* bytes = static_cast<const uint8_t*>(weight);
+  if (type == WeightType::kF32) {
+    std::memcpy(out, bytes + row * k * int64_t{sizeof(float)},
+                static_cast<size_t>(k) * sizeof(float));
+    return;
+  }
+  bytes += row * k * int64_t{sizeof(uint16_t)};
+  for (int64_t p = 0; p < k; ++p) {
+    uint16_t half;
+    std::memcpy(&half, bytes + p * int64_t{sizeof(half)}, sizeof(half));
+    out[p] = type == WeightType::kBf16 ? F32FromBf16(half) : F32FromF16(half);
+  }
+}
+
+}  // namespace
+
+PackedLinear PackedLinear::Pack(const void* weight, WeightType type, int64_t n, int64_t k,
+                                const float* bias, LinearFormat format, ThreadPool& pool) {
+  FASTVLM_CHECK(n >= 1 && k >= 1);
+  PackedLinear packed;
+  packed.n_ = n;
+  packed.k_ = k;
+  packed.format_ = format;
+  switch (format) {
+    case LinearFormat::kExact:
+    case LinearFormat::kBf16:
+      packed.variant_ = &BestGemmF32();
+      packed.PackFloats(weight, type, pool);
+      break;
+    case LinearFormat::kQ8:
+      packed.quantized_variant_ = &BestGemmQ8();
+      packed.PackQuantized(weight, type, pool);
+      break;
+    case LinearFormat::kQ4:
+      packed.quantized_variant_ = &BestGemmQ4();
+      packed.PackQuantized(weight, type, pool);
+      break;
+  }
+  const int64_t padded = RoundUp(n, packed.tile_n());
+  packed.bias_ = Buffer<float>(static_cast<size_t>(padded));
+  std::fill_n(packed.bias_.data(), padded, 0.0f);
+  if (bias != nullptr) std::copy_n(bias, n, packed.bias_.data());
+  return packed;
+}
+
+void PackedLinear::PackFloats(const void* weight, WeightType type, ThreadPool& pool) {
+  const int64_t tile_n = variant_->tile_n;
+  const int64_t padded = RoundUp(n_, tile_n);
+  const size_t size = static_cast<size_t>(padded * k_);
+  const bool to_bf16 = type == WeightType::kBf16 || format_ == LinearFormat::kBf16;
+  if (to_bf16) {
+    bf16_ = Buffer<uint16_t>(size);
+  } else {
+    f32_ = Buffer<float>(size);
+  }
+  pool.ParallelFor(padded / tile_n, [&](int64_t panel, int) {
+    const int64_t column = panel * tile_n;
+    const int64_t at = At(column, 0);
+    switch (type) {
+      case WeightType::kF32:
+        return to_bf16 ? PackPanelF32ToBf16(weight, n_, k_, column, tile_n, bf16_.data() + at)
+                       : PackPanelF32(weight, n_, k_, column, tile_n, f32_.data() + at);
+      case WeightType::kF16:
+        return to_bf16 ? PackPanelF16ToBf16(weight, n_, k_, column, tile_n, bf16_.data() + at)
+                       : PackPanelF16ToF32(weight, n_, k_, column, tile_n, f32_.data() + at);
+      case WeightType::kBf16:
+        return PackPanelBf16(weight, n_, k_, column, tile_n, bf16_.data() + at);
+    }
+  });
+}
+
+void PackedLinear::PackQuantized(const void* weight, WeightType type, ThreadPool& pool) {
+  const int64_t tile_n = quantized().tile_n;
+  const int64_t panels = RoundUp(n_, tile_n) / tile_n;
+  bytes_ = Buffer<uint8_t>(static_cast<size_t>(panels * panel_bytes()));
+  pool.ParallelFor(panels, [&](int64_t index, int) {
+    uint8_t* panel = bytes_.data() + index * panel_bytes();
+    std::memset(panel, 0, static_cast<size_t>(panel_bytes()));
+    std::vector<float> row(static_cast<size_t>(k_));
+    for (int64_t j = 0; j < std::min(tile_n, n_ - index * tile_n); ++j) {
+      ReadRow(weight, type, index * tile_n + j, k_, row.data());
+      if (format_ == LinearFormat::kQ8) {
+        PackColumnQ8(row.data(), k_, j, quantized(), panel);
+      } else {
+        PackColumnQ4(row.data(), k_, j, quantized(), panel);
+      }
+    }
+  });
+}
+
+size_t PackedLinear::bytes() const {
+  return (f32_.size() + bias_.size()) * sizeof(float) + bf16_.size() * sizeof(uint16_t) +
+         bytes_.size();
+}
+
+}  // namespace fastvlm

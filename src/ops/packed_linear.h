@@ -1,0 +1,80 @@
+// The weights of a linear layer in the order and type that a kernel reads.
+#ifndef FASTVLM_OPS_PACKED_LINEAR_H_
+#define FASTVLM_OPS_PACKED_LINEAR_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "kernels/gemm_f32/gemm_f32.h"
+#include "kernels/gemm_quantized_variant.h"
+
+namespace fastvlm {
+
+enum class WeightType { kF32, kBf16, kF16 };  // of what is packed
+
+enum class LinearFormat {
+  kExact,  // BF16 as it is, the others as f32; products are of f32
+  kBf16,   // rounded to BF16; products are of f32
+  kQ8,     // blocks of 32 times 8 bits and a scale; x is quantized to 8 bits as well
+  kQ4,     // blocks of 32 times 4 bits and a scale; x is quantized to 8 bits
+};
+
+// Immutable after Pack, shareable between threads. Belongs to the kernel variant that was the best
+// one at Pack.
+class PackedLinear {
+ public:
+  PackedLinear() = default;
+
+  // weight: [n, k] row-major at any byte address; bias: [n] or null. n, k >= 1. Copies both.
+  // Threads: over panels of W.
+  static PackedLinear Pack(const void* weight, WeightType type, int64_t n, int64_t k,
+                           const float* bias, LinearFormat format, ThreadPool& pool);
+
+  int64_t n() const { return n_; }
+  int64_t k() const { return k_; }
+  int64_t blocks() const { return (k_ + kQuantBlock - 1) / kQuantBlock; }
+  size_t bytes() const;  // of memory held
+  LinearFormat format() const { return format_; }
+  bool is_quantized() const { return quantized_variant_ != nullptr; }
+  bool is_bf16() const { return !bf16_.empty(); }
+  int64_t tile_m() const { return is_quantized() ? quantized().tile_m : variant().tile_m; }
+  int64_t tile_n() const { return is_quantized() ? quantized().tile_n : variant().tile_n; }
+  const float* bias() const { return bias_.data(); }  // padded to whole panels, zeros if none
+
+  // Of the weights that are not quantized: the panel of column `column`, a multiple of tile_n, from
+  // depth `depth` on.
+  const GemmF32Variant& variant() const { return *variant_; }
+  const float* f32(int64_t column, int64_t depth) const { return f32_.data() + At(column, depth); }
+  const uint16_t* bf16(int64_t column, int64_t depth) const {
+    return bf16_.data() + At(column, depth);
+  }
+
+  // Of quantized weights, from block `block` of the depth on.
+  const GemmQuantizedVariant& quantized() const { return *quantized_variant_; }
+  const uint8_t* quantized(int64_t column, int64_t block) const {
+    return bytes_.data() + column / quantized().tile_n * panel_bytes() +
+           block * quantized().block_bytes;
+  }
+  int64_t panel_bytes() const { return blocks() * quantized().block_bytes; }
+
+ private:
+  int64_t At(int64_t column, int64_t depth) const { return column * k_ + depth * variant_->tile_n; }
+  void PackFloats(const void* weight, WeightType type, ThreadPool& pool);
+  void PackQuantized(const void* weight, WeightType type, ThreadPool& pool);
+
+  int64_t n_ = 0;
+  int64_t k_ = 0;
+  LinearFormat format_ = LinearFormat::kExact;
+  const GemmF32Variant* variant_ = nullptr;  // one of the two is null
+  const GemmQuantizedVariant* quantized_variant_ = nullptr;
+  Buffer<float> f32_;  // one of the three holds the weights
+  Buffer<uint16_t> bf16_;
+  Buffer<uint8_t> bytes_;
+  Buffer<float> bias_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_OPS_PACKED_LINEAR_H_
