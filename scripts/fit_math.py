@@ -4,7 +4,10 @@
   exp(r) = 1 + r + r^2 P(r)      for |r| <= ln(2) / 2
   erf(x) = x P(x^2) / Q(x^2)     for |x| <= 3.9
 
-Both minimise the largest relative error, by least squares with weights that are raised where the
+  gelu(x) = x (1/2 + c P(c^2))   for c = x within +-LIMIT
+
+The first two minimise the largest relative error, the last the largest absolute one with
+1/2 + c P(c^2) = 1 at the limit, by least squares with weights that are raised where the
 error is largest (Lawson's method). Needs numpy and mpmath.
 """
 import mpmath
@@ -50,6 +53,33 @@ def show(name, error, *coefficients):
         print(f"  {label}: " + ", ".join(repr(float(np.float32(v))) for v in values))
 
 
+def fit_gelu(limit, degree, rounds=100):
+    """Coefficients of P, and the largest error of x (1/2 + c P(c^2)) anywhere."""
+    x = np.abs(chebyshev_points(1e-4, limit))
+    phi = np.array([0.5 * float(mpmath.erf(v / mpmath.sqrt(2))) for v in x])
+    # P(t) = 1 / (2 limit) + (t - limit^2) R(t) meets the limit whatever R is.
+    rest = phi / x - 0.5 / limit
+    basis = np.stack([(x * x - limit**2) * (x / limit)**(2 * i) for i in range(degree)], 1)
+    weight, lawson, best = x * x, np.ones(POINTS), None
+    for _ in range(rounds):
+        scale = weight * np.sqrt(lawson)
+        r = np.linalg.lstsq(basis * scale[:, None], rest * scale, rcond=None)[0]
+        error = np.abs(basis @ r - rest) * weight
+        if best is None or error.max() < best[0]:
+            best = (error.max(), r)
+        lawson *= 0.1 + error / error.max()
+        lawson /= lawson.mean()
+    error, r = best
+    r = [c / limit**(2 * i) for i, c in enumerate(r)]
+    p = np.zeros(degree + 1)
+    p[0] = 0.5 / limit
+    for i, c in enumerate(r):
+        p[i] -= c * limit**2
+        p[i + 1] += c
+    tail = limit * 0.5 * float(mpmath.erfc(limit / mpmath.sqrt(2)))
+    return max(error, tail), p
+
+
 def main():
     half = float(np.log(2) / 2 * 1.0001)
     r = chebyshev_points(-half, half)
@@ -65,6 +95,11 @@ def main():
     y = np.array([quotient(float(v)) for v in t])
     error, p, q = fit_ratio(t, y, 1 / y, 5, 5, 60)
     show("erf", error, *([c / limit**i for i, c in enumerate(v)] for v in (p, q)))
+
+    limit = min(np.arange(3.5, 4.5, 0.05), key=lambda v: fit_gelu(v, 7, 30)[0])
+    error, p = fit_gelu(limit, 7)
+    print(f"gelu near: limit {limit:.2f}, largest absolute error {error:.2e}")
+    print("  P: " + ", ".join(repr(float(np.float32(v))) for v in p))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ ALLOWED = {
     "src/simd": [],
     "src/kernels": ["src/simd", "src/base"],
     "src/ops": ["src/kernels", "src/base"],
-    "src/model": ["src/ops", "src/checkpoint", "src/base"],
+    "src/model": ["src/ops", "src/checkpoint", "src/base", API],
     "src/runtime": ["src/model", "src/ops", "src/kernels", "src/checkpoint", "src/text", "src/image", "src/base", API],
     "src/eval": ["src/base", API],
     "apps/fastvlm": ["src/eval", API],

@@ -23,6 +23,7 @@ inline int ExitCode(const Status& status) {
 // Adds the command's arguments to `app`; the returned function runs it and gives the exit code.
 using CommandFn = std::function<int()>;
 
+CommandFn AddBench(CLI::App& app);
 CommandFn AddDescribe(CLI::App& app);
 CommandFn AddEncode(CLI::App& app);
 CommandFn AddEval(CLI::App& app);

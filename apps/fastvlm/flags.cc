@@ -7,6 +7,9 @@
 namespace fastvlm {
 namespace {
 
+constexpr Precision kPrecisions[] = {Precision::kF32, Precision::kBf16, Precision::kQ8,
+                                     Precision::kQ4};
+
 bool ParseSide(std::string_view text, int& side) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), side);
   return error == std::errc() && end == text.data() + text.size() && side > 0;
@@ -25,24 +28,35 @@ std::string ParseResolution(const std::string& text, EncodeOptions& options) {
 
 }  // namespace
 
+Precision ParsePrecision(const std::string& name) {
+  for (Precision precision : kPrecisions) {
+    if (name == PrecisionName(precision)) return precision;
+  }
+  throw CLI::ValidationError("--precision",
+                             "'" + name + "' is unknown; expected f32, bf16, q8 or q4");
+}
+
+const char* PrecisionName(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      return "f32";
+    case Precision::kBf16:
+      return "bf16";
+    case Precision::kQ8:
+      return "q8";
+    case Precision::kQ4:
+      return "q4";
+  }
+  return "";
+}
+
 void AddModelFlags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-m,--model", flags.directory,
                  "Directory of a FastVLM checkpoint (default: the bundled model)")
       ->type_name("DIR");
-  static const std::map<std::string, Precision> kPrecisions = {{"f32", Precision::kF32},
-                                                               {"bf16", Precision::kBf16},
-                                                               {"q8", Precision::kQ8},
-                                                               {"q4", Precision::kQ4}};
   app.add_option_function<std::string>(
          "--precision",
-         [&flags](const std::string& name) {
-           const auto found = kPrecisions.find(name);
-           if (found == kPrecisions.end()) {
-             throw CLI::ValidationError("--precision",
-                                        "'" + name + "' is unknown; expected f32, bf16, q8 or q4");
-           }
-           flags.options.precision = found->second;
-         },
+         [&flags](const std::string& name) { flags.options.precision = ParsePrecision(name); },
          "How weights and activations are held: f32, which reproduces the reference, or\n"
          "bf16, q8, q4, which are smaller and faster and lose a little")
       ->type_name("TYPE")

@@ -10,6 +10,10 @@
 
 namespace fastvlm {
 
+// "f32", "bf16", "q8" or "q4"; throws CLI::ValidationError for anything else.
+Precision ParsePrecision(const std::string& name);
+const char* PrecisionName(Precision precision);
+
 // --model, --precision, --threads
 struct ModelFlags {
   std::string directory;

@@ -2,6 +2,7 @@
 #ifndef FASTVLM_FASTVLM_H_
 #define FASTVLM_FASTVLM_H_
 
+#include "fastvlm/benchmark.h"
 #include "fastvlm/image.h"
 #include "fastvlm/model.h"
 #include "fastvlm/options.h"

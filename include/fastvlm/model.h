@@ -53,6 +53,8 @@ struct Matrix {
 // Called with 0..1 while something long is under way.
 using ProgressFn = std::function<void(double fraction)>;
 
+struct MachinePeak;  // fastvlm/benchmark.h
+
 // Immutable once loaded and shareable by any number of sessions, one running at a time.
 class Model {
  public:
@@ -73,6 +75,8 @@ class Model {
 
  private:
   friend class Session;
+  friend class Benchmark;
+  friend MachinePeak MeasureMachinePeak(const Model& model);
   struct Impl;
   explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/profile.h"
+
 namespace fastvlm {
 
 // The caller is worker 0; the pool owns threads() - 1 others. Between loops they spin for a few
@@ -21,6 +23,10 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Where operations that run on this pool record their times; null, the default, for nowhere.
+  Profile* profile() const { return profile_; }
+  void set_profile(Profile* profile) { profile_ = profile; }
 
   // Calls body(task, thread) once for each task in [0, tasks), thread in [0, threads()), and
   // returns when all are done. Which thread gets a task is not fixed, so a task's result must not
@@ -43,6 +49,7 @@ class ThreadPool {
   void RunTasks(int thread);
   bool WaitForLoop(uint64_t seen);
 
+  Profile* profile_ = nullptr;
   std::vector<std::thread> workers_;
 
   // The current loop; written by Run before loop_ is raised, read by workers after.

@@ -4,9 +4,13 @@
 
 namespace fastvlm::FASTVLM_SIMD {
 
-template <Activation activation>
+enum class GeluForm { kExact, kNear };
+
+template <Activation activation, GeluForm gelu>
 FASTVLM_INLINE F32 Activate(F32 x) {
-  if constexpr (activation == Activation::kGelu) return Gelu(x);
+  if constexpr (activation == Activation::kGelu) {
+    return gelu == GeluForm::kExact ? Gelu(x) : GeluNear(x);
+  }
   if constexpr (activation == Activation::kSilu) return Silu(x);
   return x;
 }
@@ -21,7 +25,7 @@ struct TileSums {
 };
 
 // Everything after the sums. Not inlined: one copy per instruction set is enough.
-template <Activation activation>
+template <Activation activation, GeluForm gelu>
 __attribute__((noinline)) static void FinishTileAs(const GemmOutput& out, const TileSums& tile) {
   const float* sums = tile.sums;
   for (int64_t r = 0; r < tile.rows; ++r) {
@@ -31,7 +35,7 @@ __attribute__((noinline)) static void FinishTileAs(const GemmOutput& out, const 
       const int64_t column = tile.j + v * kLanes;
       const int64_t left = out.columns - column;
       if (left <= 0) continue;
-      F32 value = Activate<activation>(Load(sums));
+      F32 value = Activate<activation, gelu>(Load(sums));
       if (left >= kLanes) {
         if (out.scale != nullptr) value = Mul(value, Load(out.scale + column));
         if (out.residual != nullptr) value = Add(value, Load(residual + column));
@@ -45,14 +49,15 @@ __attribute__((noinline)) static void FinishTileAs(const GemmOutput& out, const 
   }
 }
 
+template <GeluForm gelu>
 FASTVLM_INLINE void FinishTile(const GemmOutput& out, const TileSums& tile) {
   switch (out.activation) {
     case Activation::kNone:
-      return FinishTileAs<Activation::kNone>(out, tile);
+      return FinishTileAs<Activation::kNone, gelu>(out, tile);
     case Activation::kGelu:
-      return FinishTileAs<Activation::kGelu>(out, tile);
+      return FinishTileAs<Activation::kGelu, gelu>(out, tile);
     case Activation::kSilu:
-      return FinishTileAs<Activation::kSilu>(out, tile);
+      return FinishTileAs<Activation::kSilu, gelu>(out, tile);
   }
 }
 

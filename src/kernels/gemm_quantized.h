@@ -15,7 +15,7 @@ inline constexpr int64_t kQuantBlock = 32;  // values along the depth that share
 //   sum[i,j] = fma over b of (float)(sum_p qx[i,p] qw[p,j]) * (sx[i,b] * sw[b,j])
 // The inner sum is of integers and exact; the product of the scales is rounded to f32, and each
 // step is one fused multiply-add, beginning with `start`: every instruction set gives the same bits
-// before the activation.
+// before the activation. GELU adds an absolute error of 7e-5 + 4e-7 |argument| at most.
 struct GemmQuantizedArgs : GemmOutput {
   int64_t blocks = 0;  // depth / kQuantBlock
   // qx in [-127, 127], int8_t or int16_t as the variant has it, row i at x + i * x_stride elements.

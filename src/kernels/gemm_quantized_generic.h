@@ -57,7 +57,7 @@ FASTVLM_INLINE void RunTile(const GemmQuantizedArgs& args, int64_t i, int64_t j)
     ++block.x_sum;
     block.weights += Tile::kBlockBytes;
   }
-  FinishTile(args, {sums, i, j, rows, kVectors});
+  FinishTile<GeluForm::kNear>(args, {sums, i, j, rows, kVectors});
 }
 
 // The last rows of a panel, at most `rows`.

@@ -22,8 +22,7 @@ DecoderWorkspace::DecoderWorkspace(const Decoder& decoder, int64_t max_tokens_in
   normed = rows(config.hidden);
   qkv = rows((config.heads + 2 * config.kv_heads) * config.head_dim);
   attention = rows(config.heads * config.head_dim);
-  gate = rows(config.intermediate);
-  up = rows(config.intermediate);
+  gate_up = rows(2 * config.intermediate);
   scratch = Buffer<float>(std::max(
       CausalAttentionScratchFloats(max_tokens, config.heads, config.head_dim, capacity, threads),
       CausalAttentionScratchFloats(1, config.heads, config.head_dim, capacity, threads)));
@@ -41,11 +40,10 @@ Decoder::Decoder(const DecoderConfig& config, const DecoderTensors& tensors, int
   layers_.reserve(tensors.layers.size());
   for (const DecoderLayerTensors& layer : tensors.layers) {
     const LinearFormat format = formats.layers;
-    layers_.push_back({ToBuffer(layer.input_norm),
-                       LoadJoined({&layer.q, &layer.k, &layer.v}, format, pool),
-                       LoadLinear(layer.o, format, pool), ToBuffer(layer.post_attention_norm),
-                       LoadLinear(layer.gate, format, pool), LoadLinear(layer.up, format, pool),
-                       LoadLinear(layer.down, format, pool)});
+    layers_.push_back(
+        {ToBuffer(layer.input_norm), LoadJoined({&layer.q, &layer.k, &layer.v}, format, pool),
+         LoadLinear(layer.o, format, pool), ToBuffer(layer.post_attention_norm),
+         LoadJoined({&layer.gate, &layer.up}, format, pool), LoadLinear(layer.down, format, pool)});
     if (on_layer) on_layer();
   }
 }
@@ -53,8 +51,7 @@ Decoder::Decoder(const DecoderConfig& config, const DecoderTensors& tensors, int
 size_t Decoder::bytes() const {
   size_t bytes = head_.bytes();
   for (const Layer& layer : layers_) {
-    bytes += layer.qkv.bytes() + layer.o.bytes() + layer.gate.bytes() + layer.up.bytes() +
-             layer.down.bytes();
+    bytes += layer.qkv.bytes() + layer.o.bytes() + layer.gate_up.bytes() + layer.down.bytes();
   }
   return bytes;
 }
@@ -63,7 +60,7 @@ size_t Decoder::LinearScratchBytes(int64_t tokens) const {
   size_t bytes = fastvlm::LinearScratchBytes(head_, 1);
   if (layers_.empty()) return bytes;
   const Layer& layer = layers_.front();
-  for (const PackedLinear* weights : {&layer.qkv, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+  for (const PackedLinear* weights : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down}) {
     bytes = std::max(bytes, fastvlm::LinearScratchBytes(*weights, tokens));
   }
   return bytes;
@@ -110,20 +107,17 @@ void Decoder::AddMlp(const Layer& layer, float* x, int64_t tokens, DecoderWorksp
                      ThreadPool& pool) const {
   const int64_t hidden = config_.hidden;
   const int64_t intermediate = config_.intermediate;
-  float* gate = workspace.gate.data();
-  float* up = workspace.up.data();
+  float* gate_up = workspace.gate_up.data();
   RmsNorm(x, tokens, hidden, layer.post_attention_norm.data(), config_.rms_norm_eps,
           workspace.normed.data(), pool);
-  Linear(layer.gate, workspace.normed.data(), tokens, hidden, gate, intermediate, {},
+  Linear(layer.gate_up, workspace.normed.data(), tokens, hidden, gate_up, 2 * intermediate, {},
          workspace.linear_scratch.data(), pool);
-  Linear(layer.up, workspace.normed.data(), tokens, hidden, up, intermediate, {},
-         workspace.linear_scratch.data(), pool);
-  SiluMul(gate, up, tokens * intermediate, gate, pool);
+  SiluMul(gate_up, tokens, intermediate, pool);
   Epilogue add;
   add.residual = x;
   add.residual_stride = hidden;
-  Linear(layer.down, gate, tokens, intermediate, x, hidden, add, workspace.linear_scratch.data(),
-         pool);
+  Linear(layer.down, gate_up, tokens, 2 * intermediate, x, hidden, add,
+         workspace.linear_scratch.data(), pool);
 }
 
 void Decoder::Forward(float* x, int64_t tokens, KvCache& cache, DecoderWorkspace& workspace,

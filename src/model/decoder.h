@@ -29,8 +29,7 @@ struct DecoderWorkspace {
   Buffer<float> normed;     // [max_tokens, hidden]
   Buffer<float> qkv;        // [max_tokens, (heads + 2 kv_heads) * head_dim]
   Buffer<float> attention;  // [max_tokens, heads * head_dim]
-  Buffer<float> gate;       // [max_tokens, intermediate]
-  Buffer<float> up;         // [max_tokens, intermediate]
+  Buffer<float> gate_up;    // [max_tokens, 2 * intermediate]
   Buffer<float> scratch;    // of attention
   Buffer<uint8_t> linear_scratch;
 };
@@ -67,8 +66,7 @@ class Decoder {
     PackedLinear qkv;
     PackedLinear o;
     Buffer<float> post_attention_norm;
-    PackedLinear gate;
-    PackedLinear up;
+    PackedLinear gate_up;
     PackedLinear down;
   };
 

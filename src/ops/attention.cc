@@ -55,6 +55,9 @@ size_t SelfAttentionScratchFloats(int64_t tokens, int64_t heads, int64_t head_di
 void SelfAttention(const float* qkv, int64_t tokens, int64_t heads, int64_t head_dim, float* out,
                    float* scratch, ThreadPool& pool) {
   const int64_t width = heads * head_dim;
+  const double all = static_cast<double>(tokens * width);
+  const ProfileScope scope(pool.profile(), "encoder attention",
+                           {4 * all * static_cast<double>(tokens), 0, 16 * all});
   const int64_t stride = 3 * width;
   const int64_t block_floats = AttentionBlockFloats(head_dim);
   const int64_t blocks = CeilDiv(tokens, kAttentionBlock);
@@ -277,6 +280,14 @@ void CausalAttention(const float* q, int64_t q_stride, int64_t tokens, int64_t s
                      ThreadPool& pool) {
   FASTVLM_CHECK(tokens >= 1 && start >= 0 && start + tokens <= kv.capacity());
   FASTVLM_CHECK(heads >= 1 && heads % kv.kv_heads() == 0);
+  // Each query meets the keys up to its own; keys and values are read once.
+  const double width = static_cast<double>(heads * kv.head_dim());
+  const double pairs =
+      static_cast<double>(tokens) * static_cast<double>(2 * start + tokens + 1) / 2;
+  const double keys = static_cast<double>((start + tokens) * kv.kv_heads() * kv.head_dim());
+  const ProfileScope scope(
+      pool.profile(), tokens == 1 ? "attention, 1 token" : "attention",
+      {4 * width * pairs, 0, 8 * width * static_cast<double>(tokens) + 8 * keys});
   const CausalCall call = {q,
                            q_stride,
                            start,

@@ -1,6 +1,7 @@
 #include "ops/depthwise.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "base/check.h"
 #include "kernels/depthwise_f32/depthwise_f32.h"
@@ -23,6 +24,11 @@ void CheckWeights(const DepthwiseWeights& weights) {
   const int64_t taps = int64_t{weights.kernel} * weights.kernel;
   FASTVLM_CHECK(static_cast<int64_t>(weights.weight.size()) == taps * weights.out_channels);
   FASTVLM_CHECK(static_cast<int64_t>(weights.bias.size()) == weights.out_channels);
+}
+
+std::string_view ProfileName(const DepthwiseWeights& weights) {
+  if (weights.kernel == 3) return weights.stride == 1 ? "depthwise 3x3" : "depthwise 3x3 /2";
+  return weights.stride == 1 ? "depthwise 7x7" : "depthwise 7x7 /2";
 }
 
 Buffer<float> RepeatChannels(const float* x, int64_t count, int multiplier) {
@@ -49,6 +55,11 @@ void Depthwise(const DepthwiseWeights& weights, const float* x, int64_t height, 
                  kMaxBlockRows);
   const int64_t row_blocks = (out_height + block_rows - 1) / block_rows;
 
+  const double inputs = static_cast<double>(height * width * weights.in_channels);
+  const double outputs = static_cast<double>(out_height * out_width * channels);
+  const ProfileScope scope(
+      pool.profile(), ProfileName(weights),
+      {2.0 * weights.kernel * weights.kernel * outputs, 0, 4 * (inputs + outputs)});
   DepthwiseF32Block whole;
   whole.kernel = weights.kernel;
   whole.stride = weights.stride;

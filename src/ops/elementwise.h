@@ -8,9 +8,10 @@
 
 namespace fastvlm {
 
-// y = gate / (1 + exp(-gate)) * up: kernels/silu_mul has source and error bound. [count] each; y
-// may be gate or up. Results do not depend on the number of threads.
-void SiluMul(const float* gate, const float* up, int64_t count, float* y, ThreadPool& pool);
+// gate = gate / (1 + exp(-gate)) * up in each row of gate_up: [tokens, 2 * width], a row being
+// [gate | up]. kernels/silu_mul has source and error bound. Results do not depend on the number of
+// threads.
+void SiluMul(float* gate_up, int64_t tokens, int64_t width, ThreadPool& pool);
 
 }  // namespace fastvlm
 

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "support/guarded_buffer.h"
@@ -13,20 +15,23 @@ namespace {
 
 TEST(SiluMul, MatchesDoubleOnAnyThreads) {
   TestRandom random;
-  for (size_t count : {size_t{0}, size_t{1}, size_t{4864}, size_t{50001}}) {
-    std::vector<float> gate(count), up(count);
-    random.Fill(gate.data(), count, -20, 20);
-    random.Fill(up.data(), count, -5, 5);
-    std::vector<float> single;
+  for (auto [tokens, width] : {std::pair<size_t, size_t>{0, 8}, {1, 1}, {1, 4864}, {13, 4863}}) {
+    std::vector<float> gate_up(2 * tokens * width), single;
+    random.Fill(gate_up.data(), gate_up.size(), -20, 20);
     for (int threads : {1, 2, 3, 7}) {
       ThreadPool pool(threads);
-      GuardedBuffer<float> y(count);
-      SiluMul(gate.data(), up.data(), static_cast<int64_t>(count), y.data(), pool);
-      for (size_t i = 0; i < count; ++i) {
-        const double expected = gate[i] / (1 + std::exp(-double{gate[i]})) * up[i];
-        ASSERT_NEAR(y[i], expected, 8 * 0x1p-24 * std::abs(expected)) << i << " of " << count;
+      GuardedBuffer<float> y(gate_up.size());
+      std::copy(gate_up.begin(), gate_up.end(), y.data());
+      SiluMul(y.data(), static_cast<int64_t>(tokens), static_cast<int64_t>(width), pool);
+      for (size_t t = 0; t < tokens; ++t) {
+        for (size_t i = 0; i < width; ++i) {
+          const double gate = gate_up[2 * t * width + i], up = gate_up[(2 * t + 1) * width + i];
+          const double expected = gate / (1 + std::exp(-gate)) * up;
+          ASSERT_NEAR(y[2 * t * width + i], expected, 8 * 0x1p-24 * std::abs(expected)) << t;
+          ASSERT_EQ(y[(2 * t + 1) * width + i], gate_up[(2 * t + 1) * width + i]);
+        }
       }
-      const std::vector<float> result(y.data(), y.data() + count);
+      const std::vector<float> result(y.data(), y.data() + y.size());
       if (threads == 1) single = result;
       EXPECT_EQ(result, single) << threads << " threads";
     }

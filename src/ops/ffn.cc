@@ -1,6 +1,7 @@
 #include "ops/ffn.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "base/check.h"
 
@@ -30,6 +31,11 @@ struct PieceScratch {
       : map(static_cast<float*>(scratch)), linear(map + rows * fc1.n()) {}
 };
 
+std::string_view ProfileName(const PackedLinear& weights) {
+  if (!weights.is_quantized()) return weights.is_bf16() ? "encoder FFN bf16" : "encoder FFN f32";
+  return weights.format() == LinearFormat::kQ8 ? "encoder FFN q8" : "encoder FFN q4";
+}
+
 }  // namespace
 
 size_t FfnScratchBytes(const PackedLinear& fc1, const PackedLinear& fc2, int threads) {
@@ -55,6 +61,13 @@ void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64
     Linear(fc2, all.map, m, hidden, y, out, second, all.linear, pool);
     return;
   }
+  Work work = LinearWork(fc1, m);
+  const Work more = LinearWork(fc2, m);
+  work.f32_operations += more.f32_operations;
+  work.int8_operations += more.int8_operations;
+  // The hidden map stays in the caches.
+  work.bytes += more.bytes - 8.0 * static_cast<double>(m * hidden);
+  const ProfileScope scope(pool.profile(), ProfileName(fc1), work);
   const int64_t tile = fc1.tile_m();
   const int64_t pieces = CeilDiv(CeilDiv(m, kPieceRows), threads) * threads;
   const int64_t rows = std::min(kPieceRows, CeilDiv(CeilDiv(m, pieces), tile) * tile);

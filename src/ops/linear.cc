@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include <algorithm>
+#include <string_view>
 #include <type_traits>
 
 #include "base/check.h"
@@ -305,7 +306,28 @@ class Plan {
   int64_t column_blocks_;
 };
 
+std::string_view ProfileName(const PackedLinear& weights, bool one_row) {
+  switch (weights.format()) {
+    case LinearFormat::kExact:
+    case LinearFormat::kBf16:
+      if (weights.is_bf16()) return one_row ? "linear bf16, 1 row" : "linear bf16";
+      return one_row ? "linear f32, 1 row" : "linear f32";
+    case LinearFormat::kQ8:
+      return one_row ? "linear q8, 1 row" : "linear q8";
+    case LinearFormat::kQ4:
+      return one_row ? "linear q4, 1 row" : "linear q4";
+  }
+  return "linear";
+}
+
 }  // namespace
+
+Work LinearWork(const PackedLinear& weights, int64_t m) {
+  const double operations = 2.0 * static_cast<double>(m * weights.n() * weights.k());
+  const double maps = 4.0 * static_cast<double>(m * (weights.n() + weights.k()));
+  const double bytes = static_cast<double>(weights.bytes()) + maps;
+  return weights.is_quantized() ? Work{0, operations, bytes} : Work{operations, 0, bytes};
+}
 
 size_t LinearScratchBytes(const PackedLinear& weights, int64_t m) {
   return weights.is_quantized() ? QuantizedRows::Bytes(weights, m) : 0;
@@ -314,6 +336,7 @@ size_t LinearScratchBytes(const PackedLinear& weights, int64_t m) {
 void Linear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride, float* y,
             int64_t y_stride, const Epilogue& epilogue, void* scratch, ThreadPool& pool) {
   if (m <= 0) return;
+  const ProfileScope scope(pool.profile(), ProfileName(weights, m == 1), LinearWork(weights, m));
   const Plan plan(weights, m, pool.threads());
   const auto run = [&](const auto& product) {
     const Call<std::remove_cvref_t<decltype(product)>> call{product, weights, y, y_stride,

@@ -21,6 +21,9 @@ struct Epilogue {
   int64_t residual_stride = 0;
 };
 
+// What Linear does to m rows, for a profile.
+Work LinearWork(const PackedLinear& weights, int64_t m);
+
 // Bytes of scratch that Linear needs for m rows or fewer: room for x quantized, if the weights are.
 size_t LinearScratchBytes(const PackedLinear& weights, int64_t m);
 

@@ -36,6 +36,8 @@ void ApplyRope(const RopeTable& table, float* x, int64_t tokens, int64_t stride,
   FASTVLM_CHECK(start >= 0 && tokens >= 0 && start + tokens <= table.max_positions());
   const RopeFn kernel = BestRope().fn;
   const int64_t head_dim = table.head_dim();
+  const double size = static_cast<double>(tokens * heads * head_dim);
+  const ProfileScope scope(pool.profile(), "rope", {3 * size, 0, 8 * size});
   ForChunks(tokens, heads * head_dim, pool, [&](int64_t first, int64_t count) {
     kernel(x + first * stride, count, stride, heads, head_dim, table.Rows(start + first));
   });

@@ -41,6 +41,10 @@ void SqueezeExciteGelu(const SqueezeExciteWeights& weights, float* x, int64_t pi
   FASTVLM_CHECK(static_cast<int64_t>(weights.reduce_bias.size()) == weights.reduced);
   FASTVLM_CHECK(static_cast<int64_t>(weights.expand_bias.size()) == channels);
 
+  const double map = static_cast<double>(pixels * channels);
+  const ProfileScope scope(pool.profile(), "squeeze excite",
+                           {3 * map + 4 * static_cast<double>(weight_size), 0,
+                            12 * map + 8 * static_cast<double>(weight_size)});
   float* mean = scratch;  // later the scale
   float* reduced = scratch + channels;
   const SqueezeExciteVariant& kernel = BestSqueezeExcite();

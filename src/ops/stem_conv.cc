@@ -20,6 +20,9 @@ void StemConv(const StemConvWeights& weights, const float* x, int64_t height, in
   FASTVLM_CHECK(static_cast<int64_t>(weights.bias.size()) == channels);
   const int64_t out_height = (height + 1) / 2;
 
+  const double outputs = static_cast<double>(out_height * ((width + 1) / 2) * channels);
+  const double inputs = static_cast<double>(3 * height * width);
+  const ProfileScope scope(pool.profile(), "stem conv", {54 * outputs, 0, 4 * (inputs + outputs)});
   StemConvF32Block whole;
   whole.x = x;
   whole.height = height;

@@ -29,15 +29,29 @@ TEST(Nano, AnswersAsTransformersDoes) {
   const std::vector<Json> expected = ReadLines(kSource + "/tests/golden/nano/answers.jsonl");
   ASSERT_GE(expected.size(), 10u);
   for (const Json& line : expected) {
-    const ProgramResult result = RunProgram(
-        {FASTVLM_PROGRAM, "describe", "--json", "--precision", "f32", "--max-tokens", "64",
-         "--prompt", line["question"].get<std::string>(),
-         kSamples + line["image"].get<std::string>()});
+    const ProgramResult result =
+        RunProgram({FASTVLM_PROGRAM, "describe", "--json", "--precision", "f32", "--max-tokens",
+                    "64", "--prompt", line["question"].get<std::string>(),
+                    kSamples + line["image"].get<std::string>()});
     ASSERT_EQ(result.exit_code, 0) << result.err;
     const Json answer = Json::parse(result.out);
     EXPECT_EQ(answer["text"], line["text"]) << line.dump();
     EXPECT_EQ(answer["token_ids"], line["token_ids"]) << line.dump();
   }
+}
+
+// Quantized arithmetic may change an answer here and there, but not many.
+TEST(Nano, AnswersAlikeAtEveryPrecision) {
+  const auto correct = [](const char* precision) {
+    const ProgramResult result =
+        RunProgram({FASTVLM_PROGRAM, "eval", "--json", "--precision", precision, kSamples});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(result.out)["correct"].get<int>();
+  };
+  const int expected = correct("f32");
+  EXPECT_GE(correct("bf16"), expected - 1);
+  EXPECT_GE(correct("q8"), expected - 1);
+  EXPECT_GE(correct("q4"), expected - 3);
 }
 
 TEST(Nano, SamplesAreAnswered) {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr float kBackgroundWeight = 0.25f;
 constexpr int32_t kPaddingSegment = -1;
+constexpr float kHintWeight = 0.3f;
 
 // Classes and weights of one row.
 using SparseRow = std::vector<std::pair<int64_t, float>>;
@@ -76,6 +77,10 @@ Result<Vocabulary> Vocabulary::Create(const Art& art, const Tokenizer& tokenizer
     if (id == kImageTokenIndex) break;
     vocabulary.prefix_.push_back(id);
   }
+  for (const char* filler : {"At the.", "On the.", "In the.", " at", " on", " in"}) {
+    const std::vector<int32_t> ids = tokenizer.Encode(filler);
+    vocabulary.fillers_.insert(vocabulary.fillers_.end(), ids.begin(), ids.end());
+  }
   int64_t next = 0;
   for (const Concept& entry : art.concepts()) {
     vocabulary.concept_names_.push_back(entry.name);
@@ -96,6 +101,14 @@ std::vector<int32_t> Vocabulary::QuestionIds(const std::string& question) const 
 std::vector<int32_t> Vocabulary::AnswerIds(const std::string& answer) const {
   std::vector<int32_t> ids = tokenizer_->Encode(answer);
   ids.push_back(end_of_turn_);
+  return ids;
+}
+
+std::vector<int32_t> Vocabulary::ContentIds(const std::string& answer) const {
+  std::vector<int32_t> ids = tokenizer_->Encode(answer);
+  std::erase_if(ids, [&](int32_t id) {
+    return std::find(fillers_.begin(), fillers_.end(), id) != fillers_.end();
+  });
   return ids;
 }
 
@@ -141,6 +154,12 @@ struct TurnRow {
   std::vector<int64_t> ids, offsets;  // offsets: position behind the picture
   std::vector<int32_t> segments;
   std::vector<std::pair<size_t, int>> targets;  // place of an answer's token, and its turn
+  struct Hint {
+    size_t place;
+    int32_t id;
+    float weight;
+  };
+  std::vector<Hint> hints;
 };
 
 TurnRow MakeTurnRow(const Vocabulary& vocabulary, const Scene& scene, int first_turn) {
@@ -156,7 +175,19 @@ TurnRow MakeTurnRow(const Vocabulary& vocabulary, const Scene& scene, int first_
       row.offsets.push_back(offset++);
       row.segments.push_back(segment);
     };
-    for (const int32_t id : question) append(id);
+    const bool is_lookup =
+        turn.task == Task::kWhere || turn.task == Task::kPresent || turn.task == Task::kCount;
+    const std::vector<int32_t> content =
+        is_lookup ? vocabulary.ContentIds(turn.answer) : std::vector<int32_t>();
+    for (const int32_t id : question) {
+      for (const int32_t hint : content) {
+        row.hints.push_back(
+            {row.ids.size(), hint, kHintWeight / static_cast<float>(content.size())});
+      }
+      append(id);
+    }
+    // From the last token of the question the answer itself is foretold.
+    row.hints.resize(row.hints.size() - content.size());
     for (const int32_t id : answer) {
       row.targets.emplace_back(row.ids.size(), first_turn + segment - 1);
       append(id);
@@ -199,7 +230,8 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
   batch.positions = torch::zeros({count, before + turns}, torch::kInt64);
   batch.segments = torch::zeros({count, before + turns}, torch::kInt32);
   batch.positions.slice(1, 0, before).copy_(torch::arange(before));
-  std::vector<int64_t> source, target;
+  std::vector<int64_t> source, target, hint_source, hint_target;
+  std::vector<float> weight, hint_weight;
   for (int64_t b = 0; b < count; ++b) {
     const TurnRow& row = rows[static_cast<size_t>(b)];
     int64_t* ids = batch.turn_ids[b].data_ptr<int64_t>();
@@ -213,10 +245,14 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
       source.push_back(b * (before + turns) + before + static_cast<int64_t>(place) - 1);
       batch.turn_of_target.push_back(turn);
     }
+    for (const auto& [place, id, hint] : row.hints) {
+      hint_source.push_back(b * (before + turns) + before + static_cast<int64_t>(place));
+      hint_target.push_back(id);
+      hint_weight.push_back(hint);
+    }
   }
   // Between a mean over tokens, where a yes or no would drown in descriptions, and one over
   // answers.
-  std::vector<float> weight;
   for (const Scene& scene : scenes) {
     for (const Turn& turn : scene.turns) {
       const std::vector<int32_t> answer = vocabulary.AnswerIds(turn.answer);
@@ -224,6 +260,9 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
       weight.insert(weight.end(), answer.size(), 1 / std::sqrt(static_cast<float>(answer.size())));
     }
   }
+  source.insert(source.end(), hint_source.begin(), hint_source.end());
+  target.insert(target.end(), hint_target.begin(), hint_target.end());
+  weight.insert(weight.end(), hint_weight.begin(), hint_weight.end());
   batch.source = torch::tensor(source, torch::kInt64);
   batch.target = torch::tensor(target, torch::kInt64);
   batch.weight = torch::tensor(weight);

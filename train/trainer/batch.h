@@ -40,6 +40,9 @@ class Vocabulary {
   // is the one it has in quotes.
   std::vector<int32_t> WordIds(const Thing& thing) const;
   int64_t ClassOf(const Thing& thing) const;  // -1 for a background
+
+  // The tokens of an answer that say something: without "at", "the", the period and the end.
+  std::vector<int32_t> ContentIds(const std::string& answer) const;
   const std::string& ConceptName(int index) const {
     return concept_names_[static_cast<size_t>(index)];
   }
@@ -50,6 +53,7 @@ class Vocabulary {
   std::vector<std::string> concept_names_;
   std::map<std::string, int64_t> class_of_;  // by a concept's name or a character
   int32_t end_of_turn_ = 0;
+  std::vector<int32_t> fillers_;
 };
 
 struct CropBatch {
@@ -65,9 +69,13 @@ struct SceneBatch {
   torch::Tensor turn_ids;   // int64 [batch, length]; of padding: 0
   torch::Tensor positions;  // int64 [batch, prefix + picture + length]
   torch::Tensor segments;   // int32, the same shape
-  torch::Tensor source;     // int64 [answers]: flat index of the token that is to foretell ...
-  torch::Tensor target;     // int64 [answers]: ... this one
-  torch::Tensor weight;     // f32 [answers]: of this token's loss, 1 / sqrt(length of its answer)
+  torch::Tensor source;     // int64 [answers + hints]: flat index of the token that foretells ...
+  torch::Tensor target;     // int64 [answers + hints]: ... this one
+  // f32 [answers + hints]: of this token's loss, for an answer's 1 / sqrt(its length).
+  // Hints come last. They teach the tokens of a question to find what it asks for: where things are
+  // looked up by name, each of them is to foretell the answer's content as well. Learning that only
+  // from the answer takes two steps at once, to find and to carry, and did not begin to succeed.
+  torch::Tensor weight;
   std::vector<int> turn_of_target;  // [answers]: which of all turns of the batch
   std::vector<Task> tasks;          // of these turns
   SparseTargets words, classes;     // a row for each cell of each picture

@@ -12,9 +12,11 @@ double PeakInt8(long iterations, float* sink) {
   const __m256i a = _mm256_cvtps_epi32(_mm256_loadu_ps(sink));
   for (long n = 0; n < iterations; ++n) {
     for (int i = 0; i < kSums; ++i) {
-      __m256i b = a;
-      asm volatile("" : "+x"(b));  // a product that the loop cannot share
-      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(a, b));
+      // In assembly, because the compiler would take the product, always the same, out of the loop.
+      __m256i product;
+      asm volatile("vpmaddwd %2, %2, %1\n\tvpaddd %1, %0, %0"
+                   : "+x"(sums[i]), "=&x"(product)
+                   : "x"(a));
     }
   }
   __m256i total = sums[0];

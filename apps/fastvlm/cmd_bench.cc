@@ -1,0 +1,285 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "fastvlm/fastvlm.h"
+#include "flags.h"
+#include "models.h"
+#include "terminal.h"
+
+namespace fastvlm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct BenchFlags {
+  ModelFlags model;
+  std::vector<Precision> precisions = {Precision::kF32};
+  BenchmarkOptions options;
+  bool json = false;
+};
+
+// All that was measured of a model at one precision.
+struct Measured {
+  Precision precision;
+  double load_ms;
+  int64_t weight_bytes;
+  int64_t peak_memory_bytes;
+  std::vector<BenchmarkCase> cases;
+};
+
+struct Report {
+  SystemInfo system;
+  int threads = 0;
+  MachinePeak peak;
+  std::vector<Measured> measured;
+};
+
+const char* KindName(BenchmarkKind kind) {
+  switch (kind) {
+    case BenchmarkKind::kEncode:
+      return "encode";
+    case BenchmarkKind::kPrefill:
+      return "prefill";
+    case BenchmarkKind::kDecode:
+      return "decode";
+    case BenchmarkKind::kFirstToken:
+      return "first token";
+  }
+  return "";
+}
+
+// The least time this machine could do the products in, as a share of the time they took.
+double ShareOfPeak(double f32_operations, double int8_operations, double ms,
+                   const MachinePeak& peak) {
+  const double least_s =
+      f32_operations / (peak.f32_gflops * 1e9) + int8_operations / (peak.int8_gops * 1e9);
+  return ms > 0 ? least_s * 1000 / ms : 0;
+}
+
+double Gops(double f32_operations, double int8_operations, double ms) {
+  return ms > 0 ? (f32_operations + int8_operations) / ms * 1e-6 : 0;
+}
+
+std::string SizeText(const BenchmarkCase& result) {
+  switch (result.kind) {
+    case BenchmarkKind::kEncode:
+    case BenchmarkKind::kFirstToken:
+      return fmt::format("{0} x {0} pixels", result.size);
+    case BenchmarkKind::kPrefill:
+      return fmt::format("{} tokens", result.size);
+    case BenchmarkKind::kDecode:
+      return fmt::format("after {} tokens", result.size);
+  }
+  return "";
+}
+
+void PrintOperations(const BenchmarkCase& result, const MachinePeak& peak) {
+  std::vector<BenchmarkOperation> operations = result.operations;
+  std::sort(operations.begin(), operations.end(),
+            [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+  double total = 0;
+  for (const BenchmarkOperation& operation : operations) total += operation.seconds;
+  for (const BenchmarkOperation& operation : operations) {
+    const double ms = operation.seconds * 1000;
+    fmt::print("    {:<22}{:>6}x{:>11.2f} ms{:>7.1f} %{:>9.1f} GOP/s{:>7.1f} %{:>8.1f} GB/s\n",
+               operation.name, operation.calls, ms, 100 * operation.seconds / total,
+               Gops(operation.f32_operations, operation.int8_operations, ms),
+               100 * ShareOfPeak(operation.f32_operations, operation.int8_operations, ms, peak),
+               operation.bytes / operation.seconds * 1e-9);
+  }
+}
+
+void PrintMeasured(const Measured& measured, const MachinePeak& peak) {
+  fmt::print("\n{}: loaded in {:.0f} ms, weights {:.1f} MB, peak memory {:.1f} MB\n",
+             PrecisionName(measured.precision), measured.load_ms,
+             static_cast<double>(measured.weight_bytes) / 1e6,
+             static_cast<double>(measured.peak_memory_bytes) / 1e6);
+  fmt::print("  {:<13}{:<20}{:>12}{:>12}{:>11}{:>10}{:>9}\n", "", "", "median ms", "fastest ms",
+             "tokens/s", "GOP/s", "of peak");
+  for (const BenchmarkCase& result : measured.cases) {
+    const double ms = result.median_ms;
+    const bool decode = result.kind == BenchmarkKind::kDecode;
+    const double tokens = decode ? 1 : static_cast<double>(result.tokens);
+    const std::string rate =
+        result.kind == BenchmarkKind::kFirstToken ? "" : fmt::format("{:.1f}", tokens * 1000 / ms);
+    fmt::print("  {:<13}{:<20}{:>12.2f}{:>12.2f}{:>11}{:>10.1f}{:>7.1f} %", KindName(result.kind),
+               SizeText(result), ms, result.fastest_ms, rate,
+               Gops(result.f32_operations, result.int8_operations, ms),
+               100 * ShareOfPeak(result.f32_operations, result.int8_operations, ms, peak));
+    if (decode) {
+      const double gbps = result.weight_bytes / ms * 1e-6;
+      fmt::print("  weights at {:.1f} GB/s, {:.1f} % of reading", gbps,
+                 100 * gbps / peak.read_gbps);
+    }
+    fmt::print("\n");
+    if (!result.operations.empty()) PrintOperations(result, peak);
+  }
+}
+
+void PrintReport(const Report& report) {
+  fmt::print("{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {:.1f} GOP/s 8-bit, reads {:.1f} GB/s\n",
+             report.system.cpu, report.system.isa, report.threads, report.peak.f32_gflops,
+             report.peak.int8_gops, report.peak.read_gbps);
+  for (const Measured& measured : report.measured) PrintMeasured(measured, report.peak);
+}
+
+Json CaseJson(const BenchmarkCase& result, const MachinePeak& peak) {
+  Json json = {{"kind", KindName(result.kind)},
+               {"size", result.size},
+               {"tokens", result.tokens},
+               {"median_ms", result.median_ms},
+               {"fastest_ms", result.fastest_ms},
+               {"gops", Gops(result.f32_operations, result.int8_operations, result.median_ms)},
+               {"share_of_peak", ShareOfPeak(result.f32_operations, result.int8_operations,
+                                             result.median_ms, peak)}};
+  if (result.kind == BenchmarkKind::kDecode) {
+    json["weights_gbps"] = result.weight_bytes / result.median_ms * 1e-6;
+  }
+  for (const BenchmarkOperation& operation : result.operations) {
+    json["operations"].push_back({{"name", operation.name},
+                                  {"calls", operation.calls},
+                                  {"ms", operation.seconds * 1000},
+                                  {"f32_operations", operation.f32_operations},
+                                  {"int8_operations", operation.int8_operations},
+                                  {"bytes", operation.bytes}});
+  }
+  return json;
+}
+
+void PrintJson(const Report& report, const std::string& model) {
+  Json json = {{"version", report.system.version},
+               {"cpu", report.system.cpu},
+               {"isa", report.system.isa},
+               {"threads", report.threads},
+               {"model", model},
+               {"peak",
+                {{"f32_gflops", report.peak.f32_gflops},
+                 {"int8_gops", report.peak.int8_gops},
+                 {"read_gbps", report.peak.read_gbps}}},
+               {"precisions", Json::array()}};
+  for (const Measured& measured : report.measured) {
+    Json entry = {{"precision", PrecisionName(measured.precision)},
+                  {"load_ms", measured.load_ms},
+                  {"weight_bytes", measured.weight_bytes},
+                  {"peak_memory_bytes", measured.peak_memory_bytes},
+                  {"cases", Json::array()}};
+    for (const BenchmarkCase& result : measured.cases) {
+      entry["cases"].push_back(CaseJson(result, report.peak));
+    }
+    json["precisions"].push_back(std::move(entry));
+  }
+  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+Result<Measured> Measure(const BenchFlags& flags, Precision precision, bool last, Report& report) {
+  ModelFlags model_flags = flags.model;
+  model_flags.options.precision = precision;
+  const Stopwatch watch;
+  const Result<std::shared_ptr<const Model>> model = LoadModel(model_flags);
+  if (!model.ok()) return model.status();
+  Measured measured = {precision, watch.Milliseconds(), (*model)->info().weight_bytes, 0, {}};
+  ProgressLine progress(fmt::format("Measuring {:<4}", PrecisionName(precision)));
+  Result<std::vector<BenchmarkCase>> cases =
+      RunBenchmark(*model, flags.options, [&](double done) { progress.Update(done); });
+  if (!cases.ok()) return cases.status();
+  measured.cases = *std::move(cases);
+  measured.peak_memory_bytes = PeakMemoryBytes();
+  if (last) {  // this takes memory of its own
+    report.threads = (*model)->threads();
+    report.peak = MeasureMachinePeak(**model);
+  }
+  return measured;
+}
+
+Status Bench(const BenchFlags& flags) {
+  const Result<SystemInfo> system = GetSystemInfo();
+  if (!system.ok()) return system.status();
+  const Result<std::string> directory = ModelDirectory(flags.model.directory);
+  if (!directory.ok()) return directory.status();
+  Report report;
+  report.system = *system;
+  // The smallest first: the peak of memory never falls within a process, so it is then each one's
+  // own as long as they grow.
+  std::vector<Precision> precisions = flags.precisions;
+  std::sort(precisions.begin(), precisions.end(), std::greater<>());
+  for (Precision precision : precisions) {
+    Result<Measured> measured = Measure(flags, precision, precision == precisions.back(), report);
+    if (!measured.ok()) return measured.status();
+    report.measured.push_back(*std::move(measured));
+  }
+  if (flags.json) {
+    PrintJson(report, *directory);
+  } else {
+    PrintReport(report);
+  }
+  return {};
+}
+
+int Run(const BenchFlags& flags) {
+  const Status status = Bench(flags);
+  if (status.ok()) return kExitOk;
+  PrintError(status.message());
+  return ExitCode(status);
+}
+
+void AddList(CLI::App& app, const char* flag, std::vector<int>& values, const char* help) {
+  app.add_option(flag, values, help)
+      ->delimiter(',')
+      ->type_name("N,...")
+      ->take_all()
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+CommandFn AddBench(CLI::App& app) {
+  auto flags = std::make_shared<BenchFlags>();
+  app.footer(
+      "Each line is the median and the fastest of --repetitions passes, after one that is not "
+      "counted.\n"
+      "'of peak' is the least time the machine could do the products in, by its peak measured in "
+      "the\n"
+      "same run, as a share of the median. Pictures and prompts are noise; nothing is downloaded.\n"
+      "\n"
+      "Examples:\n"
+      "  fastvlm bench\n"
+      "  fastvlm bench --model FastVLM-0.5B --precision f32,q8 --profile\n"
+      "  fastvlm bench --model FastVLM-0.5B --encoder 1024 --prefill 280 --decode 300 --json");
+  AddModelFlags(app, flags->model);
+  app.remove_option(app.get_option("--precision"));
+  app.add_option_function<std::vector<std::string>>(
+         "--precision",
+         [f = flags.get()](const std::vector<std::string>& names) {
+           f->precisions.clear();
+           for (const std::string& name : names) f->precisions.push_back(ParsePrecision(name));
+         },
+         "Any of f32, bf16, q8 and q4")
+      ->delimiter(',')
+      ->take_all()
+      ->type_name("TYPE,...")
+      ->default_str("f32");
+  BenchmarkOptions& options = flags->options;
+  AddList(app, "--encoder", options.encoder_sizes, "Sides of the square pictures, in pixels");
+  AddList(app, "--prefill", options.prefill_tokens, "Lengths of the prompts, in tokens");
+  AddList(app, "--decode", options.decode_depths, "Tokens before the one that is decoded");
+  app.add_flag("!--no-first-token", options.first_token,
+               "Leave out the way from a picture to the first token");
+  app.add_option("--decode-tokens", options.decode_tokens, "Tokens decoded in each repetition")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  app.add_option("--repetitions", options.repetitions, "Passes that are counted")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_flag("--profile", options.profile, "Also show where the time goes, by operation");
+  app.add_flag("--json", flags->json, "JSON instead of text");
+  return [flags] { return Run(*flags); };
+}
+
+}  // namespace fastvlm

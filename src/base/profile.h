@@ -1,0 +1,77 @@
+// Where the time of a forward pass goes.
+#ifndef FASTVLM_BASE_PROFILE_H_
+#define FASTVLM_BASE_PROFILE_H_
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fastvlm {
+
+// What an operation did. A multiply-add counts as two operations; bytes are those of its operands
+// and its result, each counted once, whether a cache holds them or not.
+struct Work {
+  double f32_operations = 0;
+  double int8_operations = 0;
+  double bytes = 0;
+};
+
+struct ProfileEntry {
+  std::string name;
+  int64_t calls = 0;
+  double seconds = 0;
+  Work work;
+};
+
+// Sums by the name of the operation. Not thread-safe: operations record on the calling thread.
+class Profile {
+ public:
+  void Add(std::string_view name, double seconds, const Work& work) {
+    ProfileEntry& entry = Find(name);
+    ++entry.calls;
+    entry.seconds += seconds;
+    entry.work.f32_operations += work.f32_operations;
+    entry.work.int8_operations += work.int8_operations;
+    entry.work.bytes += work.bytes;
+  }
+  const std::vector<ProfileEntry>& entries() const { return entries_; }
+
+ private:
+  ProfileEntry& Find(std::string_view name) {
+    for (ProfileEntry& entry : entries_) {
+      if (entry.name == name) return entry;
+    }
+    entries_.push_back({std::string(name), 0, 0, {}});
+    return entries_.back();
+  }
+
+  std::vector<ProfileEntry> entries_;
+};
+
+// Records its own lifetime, if there is a profile.
+class ProfileScope {
+ public:
+  ProfileScope(Profile* profile, std::string_view name, const Work& work)
+      : profile_(profile), name_(name), work_(work) {
+    if (profile_ != nullptr) begin_ = std::chrono::steady_clock::now();
+  }
+  ~ProfileScope() {
+    if (profile_ == nullptr) return;
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin_;
+    profile_->Add(name_, elapsed.count(), work_);
+  }
+  ProfileScope(const ProfileScope&) = delete;
+  ProfileScope& operator=(const ProfileScope&) = delete;
+
+ private:
+  Profile* profile_;
+  std::string_view name_;
+  Work work_;
+  std::chrono::steady_clock::time_point begin_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_BASE_PROFILE_H_
