@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "train/art/art.h"
 #include "train/art/builder.h"
@@ -19,6 +20,7 @@ struct ArtOptions {
   std::string output;
   std::string sheet;
   int threads = 2;
+  int every = 1;
 };
 
 void ShowProgress(int64_t rendered, int64_t all) {
@@ -32,6 +34,11 @@ Status RunArt(const ArtOptions& options) {
   sources.icon_directory = options.icons;
   sources.font_directory = options.fonts;
   sources.threads = options.threads;
+  std::vector<ConceptRow> some;
+  for (size_t i = 0; i < sources.concepts.size(); i += static_cast<size_t>(options.every)) {
+    some.push_back(sources.concepts[i]);
+  }
+  sources.concepts = std::move(some);
   const bool terminal = isatty(STDERR_FILENO) != 0;
   FASTVLM_ASSIGN_OR_RETURN(
       const ArtReport report,
@@ -61,6 +68,9 @@ CommandFn AddArt(CLI::App& app) {
   app.add_option("--sheet", options->sheet, "Also write a contact sheet, a PNG to look at");
   app.add_option("--threads", options->threads, "Threads that render")
       ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--every", options->every, "Only every Nth thing, for quick experiments")
+      ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   return [options] { return RunArt(*options); };
 }

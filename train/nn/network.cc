@@ -1,6 +1,7 @@
 #include "train/nn/network.h"
 
 #include <cmath>
+#include <limits>
 
 namespace fastvlm::train {
 namespace {
@@ -154,7 +155,29 @@ Decoder::Decoder(const NetworkConfig& c) : config(c) {
 
 Tensor Decoder::Embed(const Tensor& ids) const { return torch::embedding(embedding, ids); }
 
-Tensor Decoder::Forward(Tensor x, const Tensor& positions, const Tensor& segments) const {
+namespace {
+
+// q: [batch, tokens, heads, dim], k: [batch, tokens, kv_heads, dim], rotated.
+void FillScores(const Tensor& q, const Tensor& k, const Tensor& segments, AttentionLook* look) {
+  const int64_t tokens = q.size(1);
+  const Tensor picture = look->rows.div(tokens, "floor"), place = look->rows.remainder(tokens);
+  const Tensor query = q.select(2, 0).index({picture, place}).unsqueeze(1);  // [n, 1, dim]
+  const Tensor keys = k.select(2, 0).index_select(0, picture);               // [n, tokens, dim]
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(3)));
+  const Tensor segment = segments.index_select(0, picture);
+  const Tensor own = segments.index({picture, place}).unsqueeze(1);
+  const Tensor seen = torch::arange(tokens)
+                          .unsqueeze(0)
+                          .le(place.unsqueeze(1))
+                          .logical_and(segment.eq(0).logical_or(segment.eq(own)));
+  look->scores = ((query * keys).sum(-1) * scale)
+                     .masked_fill(seen.logical_not(), -std::numeric_limits<float>::infinity());
+}
+
+}  // namespace
+
+Tensor Decoder::Forward(Tensor x, const Tensor& positions, const Tensor& segments,
+                        AttentionLook* look) const {
   const int64_t batch = x.size(0), tokens = x.size(1), dim = config.head_dim();
   const Tensor power = torch::arange(0, dim, 2, torch::kDouble) / static_cast<double>(dim);
   const Tensor frequency = torch::pow(config.rope_theta, -power);
@@ -163,12 +186,15 @@ Tensor Decoder::Forward(Tensor x, const Tensor& positions, const Tensor& segment
   const auto heads = [&](const Tensor& y, int64_t count) {
     return y.view({batch, tokens, count, dim});
   };
-  for (const auto& layer : layers) {
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const auto& layer = layers[i];
     const Tensor n = RmsNorm(x, layer->input_norm, config.rms_norm_eps);
-    const Tensor q = heads(Linear(n, layer->q_weight, layer->q_bias), config.heads);
-    const Tensor k = heads(Linear(n, layer->k_weight, layer->k_bias), config.kv_heads);
+    const Tensor q = Rope(heads(Linear(n, layer->q_weight, layer->q_bias), config.heads), cos, sin);
+    const Tensor k =
+        Rope(heads(Linear(n, layer->k_weight, layer->k_bias), config.kv_heads), cos, sin);
+    if (look != nullptr && static_cast<int64_t>(i) == look->layer) FillScores(q, k, segments, look);
     const Tensor v = heads(Linear(n, layer->v_weight, layer->v_bias), config.kv_heads);
-    const Tensor mixed = Attention(Rope(q, cos, sin), Rope(k, cos, sin), v, segments);
+    const Tensor mixed = Attention(q, k, v, segments);
     x = x + Linear(mixed.view({batch, tokens, config.hidden}), layer->o_weight);
     const Tensor m = RmsNorm(x, layer->post_norm, config.rms_norm_eps);
     x = x + Linear(SiluMul(Linear(m, layer->gate_weight), Linear(m, layer->up_weight)),

@@ -61,12 +61,20 @@ struct DecoderLayer : torch::nn::Module {
   Tensor post_norm, gate_weight, up_weight, down_weight;
 };
 
+// What the first head of one layer looks at, for some of the tokens.
+struct AttentionLook {
+  int64_t layer = 0;
+  Tensor rows;    // int64 [n]: flat indices of tokens
+  Tensor scores;  // out: [n, tokens], before softmax; -inf where the token cannot see
+};
+
 // Qwen2 with tied embeddings.
 struct Decoder : torch::nn::Module {
   explicit Decoder(const NetworkConfig& config);
   // x: [batch, tokens, hidden]; positions: int64 and segments: int32, [batch, tokens] (Attention
   // says who sees whom). -> the last layer's output, not normalised.
-  Tensor Forward(Tensor x, const Tensor& positions, const Tensor& segments) const;
+  Tensor Forward(Tensor x, const Tensor& positions, const Tensor& segments,
+                 AttentionLook* look = nullptr) const;
   Tensor Embed(const Tensor& ids) const;      // int64 [...] -> [..., hidden]
   Tensor Logits(const Tensor& hidden) const;  // final norm and tied head
 

@@ -49,6 +49,7 @@ class Interviewer {
   void AddPresentNo(float weight);
   void AddCounts(float weight);
   void AddTopics();
+  void SetSubject(const Concept& thing, Turn& turn) const;
   void AddSingle();
   void AddPair();
   void AddGroup();
@@ -244,6 +245,16 @@ void Interviewer::AddTopics() {
   }
 }
 
+void Interviewer::SetSubject(const Concept& thing, Turn& turn) const {
+  for (const std::string& name : {thing.plural, thing.name}) {
+    const size_t at = name.empty() ? std::string::npos : turn.question.rfind(name);
+    if (at == std::string::npos) continue;
+    turn.subject = static_cast<int>(&thing - art_.concepts().data());
+    turn.subject_end = at + name.size();
+    return;
+  }
+}
+
 std::vector<Turn> Interviewer::Ask(int count) {
   AddTopics();
   std::vector<float> weights;
@@ -270,6 +281,7 @@ std::vector<Turn> Interviewer::Ask(int count) {
       question = FillIn(phrase, {topic.thing, topic.place, topic.text});
     } while (is_asked(question));
     turns.push_back({topic.task, std::move(question), topic.answer});
+    if (topic.thing != nullptr) SetSubject(*topic.thing, turns.back());
   }
   return turns;
 }

@@ -26,6 +26,9 @@ struct Turn {
   Task task = Task::kName;
   std::string question;  // "What is on the left?"
   std::string answer;    // "A red apple."
+  // Of a question that names a thing: its concept, and where its name ends in the question.
+  int subject = -1;
+  size_t subject_end = 0;
 };
 
 enum class ThingKind { kObject, kCharacter, kBackground };
@@ -52,11 +55,11 @@ struct Scene {
 // What a scene shows; kAny draws one by the training weights.
 enum class Layout {
   kAny,
-  kSingle,      // one thing
-  kPair,        // two different things, left/right or top/bottom
-  kGroup,       // three or four different things in the corners
-  kAlike,       // several of one kind
-  kText,        // text alone
+  kSingle,  // one thing
+  kPair,    // two different things, left/right or top/bottom
+  kGroup,   // three or four different things in the corners
+  kAlike,   // several of one kind
+  kText,    // text alone
   kTextAndThing
 };
 
@@ -64,11 +67,11 @@ struct SceneOptions {
   int height = 192, width = 192;  // multiples of cell
   int cell = 32;                  // pixels per visual token and side
   Layout layout = Layout::kAny;
-  int turns = 4;            // how many of the possible questions are asked, at most
+  int turns = 4;                // how many of the possible questions are asked, at most
   bool held_out_style = false;  // only sprites of held-out styles, else never one
   bool held_out_fonts = false;
-  bool augment = true;      // colours, outlines, noise: off for evaluation
-  bool pad = false;         // now and then black bars, as padding to a square leaves them
+  bool augment = true;  // colours, outlines, noise: off for evaluation
+  bool pad = false;     // now and then black bars, as padding to a square leaves them
 };
 
 // The same seed and options always give the same scene.

@@ -98,6 +98,12 @@ std::vector<int32_t> Vocabulary::QuestionIds(const std::string& question) const 
   return ids;
 }
 
+size_t Vocabulary::TokenBefore(const std::string& question, size_t end) const {
+  const std::vector<int32_t> ids = QuestionIds(question.substr(0, end));
+  const auto after = std::find(ids.begin(), ids.end(), end_of_turn_);
+  return static_cast<size_t>(after - ids.begin()) - 1;
+}
+
 std::vector<int32_t> Vocabulary::AnswerIds(const std::string& answer) const {
   std::vector<int32_t> ids = tokenizer_->Encode(answer);
   ids.push_back(end_of_turn_);
@@ -160,7 +166,27 @@ struct TurnRow {
     float weight;
   };
   std::vector<Hint> hints;
+  struct Look {
+    size_t place;
+    int subject;
+  };
+  std::vector<Look> looks;
 };
+
+// Which tokens before the turns show a concept; the first of all if none does.
+SparseRow LookTargets(const Scene& scene, int subject, int64_t prefix) {
+  std::vector<int64_t> tokens;
+  for (size_t c = 0; c < scene.cells.size(); ++c) {
+    for (const int index : scene.cells[c]) {
+      const Thing& thing = scene.things[static_cast<size_t>(index)];
+      if (thing.kind != ThingKind::kObject || thing.concept_index != subject) continue;
+      tokens.push_back(prefix + static_cast<int64_t>(c));
+      break;
+    }
+  }
+  if (tokens.empty()) tokens.push_back(0);
+  return Uniform(tokens, 1);
+}
 
 TurnRow MakeTurnRow(const Vocabulary& vocabulary, const Scene& scene, int first_turn) {
   TurnRow row;
@@ -179,6 +205,10 @@ TurnRow MakeTurnRow(const Vocabulary& vocabulary, const Scene& scene, int first_
         turn.task == Task::kWhere || turn.task == Task::kPresent || turn.task == Task::kCount;
     const std::vector<int32_t> content =
         is_lookup ? vocabulary.ContentIds(turn.answer) : std::vector<int32_t>();
+    if (turn.subject >= 0) {
+      row.looks.push_back(
+          {row.ids.size() + vocabulary.TokenBefore(turn.question, turn.subject_end), turn.subject});
+    }
     for (const int32_t id : question) {
       for (const int32_t hint : content) {
         row.hints.push_back(
@@ -232,6 +262,8 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
   batch.positions.slice(1, 0, before).copy_(torch::arange(before));
   std::vector<int64_t> source, target, hint_source, hint_target;
   std::vector<float> weight, hint_weight;
+  std::vector<int64_t> look_rows;
+  std::vector<SparseRow> looks;
   for (int64_t b = 0; b < count; ++b) {
     const TurnRow& row = rows[static_cast<size_t>(b)];
     int64_t* ids = batch.turn_ids[b].data_ptr<int64_t>();
@@ -244,6 +276,11 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
     for (const auto& [place, turn] : row.targets) {
       source.push_back(b * (before + turns) + before + static_cast<int64_t>(place) - 1);
       batch.turn_of_target.push_back(turn);
+    }
+    for (const auto& [place, subject] : row.looks) {
+      look_rows.push_back(b * (before + turns) + before + static_cast<int64_t>(place));
+      looks.push_back(LookTargets(scenes[static_cast<size_t>(b)], subject,
+                                  static_cast<int64_t>(vocabulary.prefix().size())));
     }
     for (const auto& [place, id, hint] : row.hints) {
       hint_source.push_back(b * (before + turns) + before + static_cast<int64_t>(place));
@@ -266,6 +303,8 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
   batch.source = torch::tensor(source, torch::kInt64);
   batch.target = torch::tensor(target, torch::kInt64);
   batch.weight = torch::tensor(weight);
+  batch.look_rows = torch::tensor(look_rows, torch::kInt64);
+  batch.look = ToTensors(looks);
   return batch;
 }
 

@@ -36,6 +36,9 @@ class Vocabulary {
   std::vector<int32_t> QuestionIds(const std::string& question) const;
   std::vector<int32_t> AnswerIds(const std::string& answer) const;
 
+  // Where in QuestionIds(question) the token is that ends at byte `end` of the question.
+  size_t TokenBefore(const std::string& question, size_t end) const;
+
   // Ids of the words a thing is called, as they stand in the middle of a sentence; a character's
   // is the one it has in quotes.
   std::vector<int32_t> WordIds(const Thing& thing) const;
@@ -76,6 +79,10 @@ struct SceneBatch {
   // looked up by name, each of them is to foretell the answer's content as well. Learning that only
   // from the answer takes two steps at once, to find and to carry, and did not begin to succeed.
   torch::Tensor weight;
+  // Of each question that names a thing: the flat index of the name's last token, and which tokens
+  // before the turns it is to look at: those that show the thing, or the first one if none does.
+  torch::Tensor look_rows;          // int64 [names]
+  SparseTargets look;               // a row for each of them
   std::vector<int> turn_of_target;  // [answers]: which of all turns of the batch
   std::vector<Task> tasks;          // of these turns
   SparseTargets words, classes;     // a row for each cell of each picture

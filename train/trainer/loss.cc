@@ -1,5 +1,7 @@
 #include "train/trainer/loss.h"
 
+#include <algorithm>
+
 namespace fastvlm::train {
 namespace {
 
@@ -43,11 +45,18 @@ Losses SceneLosses(const Network& network, const Vocabulary& vocabulary, const S
   const torch::Tensor prefix_ids = torch::tensor(prefix, torch::kInt64).expand({count, -1});
   const torch::Tensor x =
       torch::cat({decoder.Embed(prefix_ids), visual, decoder.Embed(batch.turn_ids)}, 1);
-  const torch::Tensor y = decoder.Forward(x, batch.positions, batch.segments);
+  // The second layer: in the first, a name of two words is not yet one.
+  AttentionLook look{.layer = std::min<int64_t>(1, network.config.layers - 1),
+                     .rows = batch.look_rows,
+                     .scores = {}};
+  const bool looks = look.rows.size(0) > 0;
+  const torch::Tensor y =
+      decoder.Forward(x, batch.positions, batch.segments, looks ? &look : nullptr);
   const torch::Tensor logits =
       decoder.Logits(y.reshape({-1, hidden}).index_select(0, batch.source));
 
   Losses losses;
+  if (looks) losses.look = SoftCrossEntropy(look.scores, batch.look);
   const torch::Tensor likelihood =
       torch::log_softmax(logits, -1).gather(1, batch.target.unsqueeze(1)).squeeze(1);
   losses.answer = -(likelihood * batch.weight).sum() / batch.weight.sum();

@@ -19,7 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr char kLogHeader[] =
-    "total_steps,phase,step,pictures,seconds,learning_rate,answer,tied,class,gradient_norm";
+    "total_steps,phase,step,pictures,seconds,learning_rate,answer,tied,class,look,gradient_norm";
 
 std::string ScoresHeader() {
   std::string header = "total_steps,phase,step,pictures,seconds";
@@ -69,7 +69,7 @@ SizeChoice DrawSize(const Phase& phase, uint64_t seed) {
 struct ShardResult {
   std::vector<torch::Tensor> gradients;
   std::vector<ForwardContext> contexts;
-  double answer = 0, tied = 0, class_ = 0;
+  double answer = 0, tied = 0, class_ = 0, look = 0;
 };
 
 double Value(const torch::Tensor& tensor) {
@@ -191,6 +191,7 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
       }
       torch::Tensor loss = losses.tied * phase.tied_weight + losses.class_ * phase.class_weight;
       if (losses.answer.defined()) loss = loss + losses.answer * phase.answer_weight;
+      if (losses.look.defined()) loss = loss + losses.look * phase.look_weight;
       const auto gradients = torch::autograd::grad({loss * share}, values, {}, false, false, true);
       if (result.gradients.empty()) result.gradients.resize(gradients.size());
       for (size_t i = 0; i < gradients.size(); ++i) {
@@ -205,6 +206,7 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
       result.answer += Value(losses.answer) * share;
       result.tied += Value(losses.tied) * share;
       result.class_ += Value(losses.class_) * share;
+      result.look += Value(losses.look) * share;
     }
   });
 
@@ -216,6 +218,7 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
     report.answer += shards[s].answer;
     report.tied += shards[s].tied;
     report.class_ += shards[s].class_;
+    report.look += shards[s].look;
     for (size_t i = 0; s > 0 && i < sum.size(); ++i) {
       if (sum[i].defined()) sum[i].add_(shards[s].gradients[i]);
     }
@@ -282,10 +285,10 @@ Status Trainer::Run(const std::atomic<bool>& stop,
     if (progress_.step % options_.log_every == 0) {
       FASTVLM_RETURN_IF_ERROR(AppendLine(
           options_.directory + "/log.csv",
-          fmt::format("{},{},{},{},{:.1f},{:.3g},{:.4f},{:.4f},{:.4f},{:.3f}",
+          fmt::format("{},{},{},{},{:.1f},{:.3g},{:.4f},{:.4f},{:.4f},{:.4f},{:.3f}",
                       progress_.total_steps, phase.name, progress_.step, progress_.pictures,
                       static_cast<double>(progress_.milliseconds) / 1000, step.learning_rate,
-                      step.answer, step.tied, step.class_, step.gradient_norm)));
+                      step.answer, step.tied, step.class_, step.look, step.gradient_norm)));
     }
     const bool ends = progress_.step == phase.steps;
     if (ends || (options_.score_every > 0 && progress_.step % options_.score_every == 0)) {

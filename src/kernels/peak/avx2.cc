@@ -13,7 +13,7 @@ double PeakInt8(long iterations, float* sink) {
   for (long n = 0; n < iterations; ++n) {
     for (int i = 0; i < kSums; ++i) {
       // In assembly, because the compiler would take the product, always the same, out of the loop.
-      __m256i product;
+      __m256i product;  // its own in each turn
       asm volatile("vpmaddwd %2, %2, %1\n\tvpaddd %1, %0, %0"
                    : "+x"(sums[i]), "=&x"(product)
                    : "x"(a));
