@@ -75,6 +75,7 @@ void AddImageFlags(CLI::App& app, ImageFlags& flags) {
            if (!error.empty()) throw CLI::ValidationError("--resolution", error);
          },
          "Size the image is brought to, in pixels: N or WIDTHxHEIGHT, multiples of 64\n"
+         "(of 32 with the bundled model)\n"
          "(default: what the model was trained for)")
       ->type_name("N");
   static const std::map<std::string, Fit> kFits = {
