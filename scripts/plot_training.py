@@ -59,8 +59,10 @@ def main() -> None:
                                           layout="constrained")
     minutes = [float(row["seconds"]) / 60 for row in log]
     for name, label in (("answer", "answers, next token"), ("tied", "image tokens, words"),
-                        ("class", "features, class")):
-        points = [(m, float(row[name])) for m, row in zip(minutes, log) if float(row[name]) > 0]
+                        ("class", "features, class"),
+                        ("look", "names, what they look at")):
+        points = [(m, float(row[name])) for m, row in zip(minutes, log)
+                  if row[name] and float(row[name]) > 0]
         if points:
             upper.plot([m for m, _ in points], smooth([v for _, v in points]), label=label)
     upper.set_ylabel("loss, smoothed")
@@ -69,14 +71,17 @@ def main() -> None:
     for index, (name, start, end) in enumerate(phases(log)):
         for axis in (upper, lower):
             axis.axvspan(start, end, color="0.93" if index % 2 == 0 else "1.0", zorder=0)
+        if end - start < 0.06 * minutes[-1]:
+            continue  # no room for a name
         upper.text((start + end) / 2, 1.01, name, ha="center", fontsize=8,
                    transform=upper.get_xaxis_transform())
 
     names = [name for name in scores[0] if name not in NOT_SCORES]
     styles = ["-", "--", ":"]
     for index, name in enumerate(names):
-        lower.plot([float(row["seconds"]) / 60 for row in scores],
-                   [100 * float(row[name]) for row in scores],
+        measured = [row for row in scores if row[name]]  # some came later
+        lower.plot([float(row["seconds"]) / 60 for row in measured],
+                   [100 * float(row[name]) for row in measured],
                    styles[index // 10 % 3], marker=".", label=name)
     lower.set_ylim(0, 100)
     lower.set_ylabel("answers that are right, %")
