@@ -77,10 +77,6 @@ Result<Vocabulary> Vocabulary::Create(const Art& art, const Tokenizer& tokenizer
     if (id == kImageTokenIndex) break;
     vocabulary.prefix_.push_back(id);
   }
-  for (const char* filler : {"At the.", "On the.", "In the.", " at", " on", " in"}) {
-    const std::vector<int32_t> ids = tokenizer.Encode(filler);
-    vocabulary.fillers_.insert(vocabulary.fillers_.end(), ids.begin(), ids.end());
-  }
   int64_t next = 0;
   for (const Concept& entry : art.concepts()) {
     vocabulary.concept_names_.push_back(entry.name);
@@ -111,11 +107,12 @@ std::vector<int32_t> Vocabulary::AnswerIds(const std::string& answer) const {
 }
 
 std::vector<int32_t> Vocabulary::ContentIds(const std::string& answer) const {
-  std::vector<int32_t> ids = tokenizer_->Encode(answer);
-  std::erase_if(ids, [&](int32_t id) {
-    return std::find(fillers_.begin(), fillers_.end(), id) != fillers_.end();
-  });
-  return ids;
+  std::string_view content = answer;
+  for (std::string_view start : {"At the", "On the", "In the"}) {
+    if (content.starts_with(start)) content.remove_prefix(start.size());
+  }
+  if (content.ends_with('.')) content.remove_suffix(1);
+  return tokenizer_->Encode(std::string(content));
 }
 
 std::vector<int32_t> Vocabulary::WordIds(const Thing& thing) const {

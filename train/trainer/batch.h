@@ -44,7 +44,7 @@ class Vocabulary {
   std::vector<int32_t> WordIds(const Thing& thing) const;
   int64_t ClassOf(const Thing& thing) const;  // -1 for a background
 
-  // The tokens of an answer that say something: without "at", "the", the period and the end.
+  // The tokens of an answer that say something: without "At the", the period and the end.
   std::vector<int32_t> ContentIds(const std::string& answer) const;
   const std::string& ConceptName(int index) const {
     return concept_names_[static_cast<size_t>(index)];
@@ -56,7 +56,6 @@ class Vocabulary {
   std::vector<std::string> concept_names_;
   std::map<std::string, int64_t> class_of_;  // by a concept's name or a character
   int32_t end_of_turn_ = 0;
-  std::vector<int32_t> fillers_;
 };
 
 struct CropBatch {
