@@ -56,8 +56,9 @@ struct BenchmarkCase {
 
 using BenchmarkProgressFn = std::function<void(double fraction)>;
 
-// Runs what the options name and the model can do: sizes it cannot take are left out, first_token
-// is at the size it was trained for. Nothing is read from files; pictures and prompts are noise.
+// Runs what the options name: prompts and depths beyond the model's context are left out, a picture
+// it cannot take is kInvalidArgument; first_token is at the size it was trained for. Nothing is
+// read from files; pictures and prompts are noise.
 Result<std::vector<BenchmarkCase>> RunBenchmark(const std::shared_ptr<const Model>& model,
                                                 const BenchmarkOptions& options,
                                                 const BenchmarkProgressFn& progress = {});

@@ -190,11 +190,13 @@ Status Benchmark::FirstToken() {
 }
 
 Result<std::vector<BenchmarkCase>> Benchmark::Run() {
-  const int64_t stride = impl_.model.encoder().stride();
   const int64_t positions = impl_.checkpoint.config().decoder.max_positions;
   std::vector<Pass> passes;
   for (int side : options_.encoder_sizes) {
-    if (side > 0 && side % stride == 0) passes.push_back([this, side] { Encode(side); });
+    // 0 would stand for the model's own size.
+    const EncodeOptions size{.width = std::max(1, side), .height = std::max(1, side)};
+    FASTVLM_RETURN_IF_ERROR(ResolveSize(model_->info(), size).status());
+    passes.push_back([this, side] { Encode(side); });
   }
   for (int tokens : options_.prefill_tokens) {
     if (tokens > 0 && tokens <= positions) passes.push_back([this, tokens] { Prefill(tokens); });

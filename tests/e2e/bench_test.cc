@@ -58,8 +58,11 @@ TEST(Bench, TableAndFirstToken) {
 }
 
 TEST(Bench, WrongUsage) {
-  for (const auto& [flag, value] : std::vector<std::pair<std::string, std::string>>{
-           {"--precision", "f64"}, {"--encoder", "big"}, {"--repetitions", "0"}}) {
+  for (const auto& [flag, value] :
+       std::vector<std::pair<std::string, std::string>>{{"--precision", "f64"},
+                                                        {"--encoder", "big"},
+                                                        {"--encoder", "100"},
+                                                        {"--repetitions", "0"}}) {
     const ProgramResult result = Fastvlm({"bench", "--model", kModel, flag, value});
     EXPECT_EQ(result.exit_code, 2) << flag;
     EXPECT_THAT(result.err, HasSubstr(value));
