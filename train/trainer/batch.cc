@@ -11,6 +11,7 @@ namespace {
 constexpr float kBackgroundWeight = 0.25f;
 constexpr int32_t kPaddingSegment = -1;
 constexpr float kHintWeight = 0.3f;
+constexpr float kPlaceWeight = 0.3f;
 
 // Classes and weights of one row.
 using SparseRow = std::vector<std::pair<int64_t, float>>;
@@ -44,9 +45,12 @@ SparseRow Uniform(const std::vector<int64_t>& ids, float total) {
 }
 
 // What the cell shows, as words and as classes. Where nothing stands, the colour, with less weight.
+// A thing's words are followed by those for its place in the picture: whoever finds the thing can
+// then say where it is, as the position of a token alone cannot be read from what it holds.
 void CellTargets(const Vocabulary& vocabulary, const Scene& scene, const std::vector<int>& cell,
-                 SparseRow* words, SparseRow* classes) {
+                 const std::array<int32_t, 2>& place, SparseRow* words, SparseRow* classes) {
   std::vector<int64_t> word_ids, class_ids, colour_ids;
+  bool has_object = false;
   for (const int index : cell) {
     const Thing& thing = scene.things[static_cast<size_t>(index)];
     const bool background = thing.kind == ThingKind::kBackground;
@@ -54,8 +58,16 @@ void CellTargets(const Vocabulary& vocabulary, const Scene& scene, const std::ve
       (background ? colour_ids : word_ids).push_back(id);
     }
     if (!background) class_ids.push_back(vocabulary.ClassOf(thing));
+    has_object = has_object || thing.kind == ThingKind::kObject;
   }
-  *words = word_ids.empty() ? Uniform(colour_ids, kBackgroundWeight) : Uniform(word_ids, 1);
+  if (word_ids.empty()) {
+    *words = Uniform(colour_ids, kBackgroundWeight);
+  } else if (!has_object) {
+    *words = Uniform(word_ids, 1);
+  } else {
+    *words = Uniform(word_ids, 1 - kPlaceWeight);
+    for (int32_t id : place) words->emplace_back(id, kPlaceWeight / 2);
+  }
   *classes = Uniform(class_ids, 1);
 }
 
@@ -76,6 +88,9 @@ Result<Vocabulary> Vocabulary::Create(const Art& art, const Tokenizer& tokenizer
   for (const int32_t id : TokenizePrompt(tokenizer, prompt)) {
     if (id == kImageTokenIndex) break;
     vocabulary.prefix_.push_back(id);
+  }
+  for (const char* word : {" top", " bottom", " left", " right"}) {
+    vocabulary.place_ids_.push_back(tokenizer.Encode(word).front());
   }
   int64_t next = 0;
   for (const Concept& entry : art.concepts()) {
@@ -240,8 +255,12 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
   for (const Scene& scene : scenes) {
     ToImage(scene.rgb, pixels);
     pixels += scene.rgb.size();
-    for (const std::vector<int>& shown : scene.cells) {
-      CellTargets(vocabulary, scene, shown, &words.emplace_back(), &classes.emplace_back());
+    const int columns = width / cell, cell_rows = height / cell;
+    for (int c = 0; c < columns * cell_rows; ++c) {
+      const std::array<int32_t, 2> place =
+          vocabulary.PlaceIds(2 * (c / columns) < cell_rows, 2 * (c % columns) < columns);
+      CellTargets(vocabulary, scene, scene.cells[static_cast<size_t>(c)], place,
+                  &words.emplace_back(), &classes.emplace_back());
     }
     rows.push_back(MakeTurnRow(vocabulary, scene, static_cast<int>(batch.tasks.size())));
     for (const Turn& turn : scene.turns) batch.tasks.push_back(turn.task);

@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include <array>
 #include <map>
 #include <span>
 #include <string>
@@ -43,6 +44,10 @@ class Vocabulary {
   // is the one it has in quotes.
   std::vector<int32_t> WordIds(const Thing& thing) const;
   int64_t ClassOf(const Thing& thing) const;  // -1 for a background
+  // The words (their first tokens) for a quarter of the picture.
+  std::array<int32_t, 2> PlaceIds(bool top, bool left) const {
+    return {place_ids_[top ? 0 : 1], place_ids_[left ? 2 : 3]};
+  }
 
   // The tokens of an answer that say something: without "At the", the period and the end.
   std::vector<int32_t> ContentIds(const std::string& answer) const;
@@ -56,6 +61,7 @@ class Vocabulary {
   std::vector<std::string> concept_names_;
   std::map<std::string, int64_t> class_of_;  // by a concept's name or a character
   int32_t end_of_turn_ = 0;
+  std::vector<int32_t> place_ids_;  // top, bottom, left, right
 };
 
 struct CropBatch {
