@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/check.h"
 #include "kernels/attention_f32/attention_f32.h"
@@ -125,6 +126,12 @@ void KvLayer::Store(const float* k, int64_t k_stride, const float* v, int64_t v_
     }
     t += count;
   }
+}
+
+void KvLayer::CopyFrom(const KvLayer& other, int64_t tokens) {
+  FASTVLM_CHECK(other.kv_heads_ == kv_heads_ && other.head_dim_ == head_dim_);
+  FASTVLM_CHECK(tokens >= 0 && tokens <= std::min(capacity_, other.capacity_));
+  std::memcpy(values_.data(), other.values_.data(), ResidentBytes(tokens));
 }
 
 size_t KvLayer::ResidentBytes(int64_t tokens) const {
