@@ -29,7 +29,9 @@ struct EngineOptions {
 
 enum class Role { kSystem, kUser, kAssistant };
 
-// Text, or a picture where it stands in the message.
+// Text, or a picture where it stands in the message. Pictures that only come after all the text of
+// their message are put before it, as the models were trained. Texts may place the pictures instead,
+// with one "<image>" for each.
 struct ContentPart {
   std::string text;
   std::shared_ptr<const Image> image;
@@ -63,7 +65,8 @@ struct EngineEvent {
   std::string_view text;                // whole characters that are new; may be empty
   const TokenLogprob* token = nullptr;  // with top_logprobs >= 0
   std::vector<TokenLogprob> alternatives;
-  // At the end, and only then: the whole answer, or why there is none.
+  // At the end, and only then: the whole answer, or why there is none (kTimedOut, kDataError). An
+  // answer that was cancelled is as far as it came.
   const Answer* answer = nullptr;
   Status status;
 };
@@ -88,7 +91,9 @@ class Engine {
   ~Engine();  // cancels what is still there
 
   // The callback gets every event, the end included, unless Submit itself fails: with
-  // kInvalidArgument, or with kResourceExhausted when the queue is full or the prompt too long.
+  // kInvalidArgument (also if the prompt is too long for the context), kResourceExhausted when the
+  // queue is full, kCancelled after Drain, kUnsupported. Tokenizes the prompt and hashes its
+  // pictures on the caller's thread.
   Result<int64_t> Submit(EngineRequest request, EngineCallback callback);
   void Cancel(int64_t id);  // of a request that has ended: nothing
 

@@ -26,6 +26,17 @@ class KvCache {
   void Extend(int64_t tokens) { length_ += tokens; }
   // Forgets everything from `length` on.
   void Truncate(int64_t length) { length_ = length; }
+  // Begins with the first `length` tokens of another cache of the same model.
+  void CopyFrom(const KvCache& other, int64_t length) {
+    for (size_t i = 0; i < layers_.size(); ++i) layers_[i].CopyFrom(other.layers_[i], length);
+    length_ = length;
+  }
+  // Bytes of memory when it is full.
+  int64_t bytes() const {
+    size_t bytes = 0;
+    for (const KvLayer& layer : layers_) bytes += layer.ResidentBytes(capacity_);
+    return static_cast<int64_t>(bytes);
+  }
   KvLayer& layer(size_t i) { return layers_[i]; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/check.h"
 #include "base/float16.h"
@@ -81,6 +82,13 @@ void KvLayer::Store(const float* k, int64_t k_stride, const float* v, int64_t v_
     }
     t += count;
   }
+}
+
+void KvLayer::CopyFrom(const KvLayer& other, int64_t tokens) {
+  FASTVLM_CHECK(other.kv_heads_ == kv_heads_ && other.head_dim_ == head_dim_ &&
+                other.type_ == type_);
+  FASTVLM_CHECK(tokens >= 0 && tokens <= std::min(capacity_, other.capacity_));
+  std::memcpy(bytes_.data(), other.bytes_.data(), ResidentBytes(tokens));
 }
 
 void KvLayer::Pack(const float* k, int64_t k_stride, const float* v, int64_t v_stride,

@@ -36,6 +36,9 @@ class KvLayer {
   void Store(const float* k, int64_t k_stride, const float* v, int64_t v_stride, int64_t tokens,
              int64_t start);
 
+  // Takes over the first `tokens` positions of a layer of the same shape and type.
+  void CopyFrom(const KvLayer& other, int64_t tokens);  // tokens <= both capacities
+
   int64_t kv_heads() const { return kv_heads_; }
   int64_t head_dim() const { return head_dim_; }
   int64_t capacity() const { return capacity_; }
