@@ -12,6 +12,8 @@ namespace {
 constexpr float kBackgroundWeight = 0.25f;
 constexpr int32_t kPaddingSegment = -1;
 constexpr float kHintWeight = 0.3f;
+// Of the token that looks: what it finds is to be read from there.
+constexpr float kNameHintWeight = 3;
 constexpr float kPlaceWeight = 0.3f;
 
 // Classes and weights of one row.
@@ -218,14 +220,15 @@ TurnRow MakeTurnRow(const Vocabulary& vocabulary, const Scene& scene, int first_
         turn.task == Task::kWhere || turn.task == Task::kPresent || turn.task == Task::kCount;
     const std::vector<int32_t> content =
         is_lookup ? vocabulary.ContentIds(turn.answer) : std::vector<int32_t>();
+    size_t name = row.ids.size();
     if (turn.subject >= 0) {
-      row.looks.push_back(
-          {row.ids.size() + vocabulary.TokenBefore(turn.question, turn.subject_end), turn.subject});
+      name += vocabulary.TokenBefore(turn.question, turn.subject_end);
+      row.looks.push_back({name, turn.subject});
     }
     for (const int32_t id : question) {
       for (const int32_t hint : content) {
-        row.hints.push_back(
-            {row.ids.size(), hint, kHintWeight / static_cast<float>(content.size())});
+        const float weight = row.ids.size() == name ? kNameHintWeight : kHintWeight;
+        row.hints.push_back({row.ids.size(), hint, weight / static_cast<float>(content.size())});
       }
       append(id);
     }
