@@ -76,6 +76,7 @@ class Model {
  private:
   friend class Session;
   friend class Benchmark;
+  friend class BenchmarkRunner;
   friend MachinePeak MeasureMachinePeak(const Model& model);
   struct Impl;
   explicit Model(std::unique_ptr<Impl> impl);
