@@ -146,7 +146,7 @@ def main() -> int:
             continue
         start = time.time()
         # Whatever a tool writes appears in its place only when it is whole.
-        with tempfile.TemporaryDirectory(dir=args.files) as scratch:
+        with tempfile.TemporaryDirectory(dir=args.files, prefix="part_") as scratch:
             try:
                 make(Path(scratch) / output.name)
                 for made in Path(scratch).glob(f"{output.stem}*"):
