@@ -103,8 +103,8 @@ class Encoder:
         self.layout = torch.channels_last if layout == "last" else torch.contiguous_format
         self.module = module.to(self.dtype).to(memory_format=self.layout)
         if compiled == "yes":
-            import torch._inductor.config
-            torch._inductor.config.freezing = True  # weights are constants: folds, packs
+            from torch._inductor import config
+            config.freezing = True  # weights are constants: folds, packs
             self.module = torch.compile(self.module)
 
     def encode(self, side: int):
@@ -146,7 +146,8 @@ class TransformersText:
     def decode(self, tokens: int, depth: int):
         if self.cache is None or self.cache.get_seq_length() < depth:
             self.prefill(depth)
-        self.cache.crop(depth)
+        if self.cache.get_seq_length() > depth:
+            self.cache.crop(depth - self.cache.get_seq_length())
 
         def steps():
             ids, token = [], torch.tensor([[noise.next_id(depth)]])

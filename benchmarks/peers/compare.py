@@ -42,16 +42,18 @@ class Contender:
                  same_model: bool = True):
         self.name, self.command, self.megabytes = name, [str(c) for c in command], megabytes
         self.rounds, self.same_model = rounds, same_model
-        self.process = None
+        self.process = self.log = None
 
-    def start(self, threads: int, log, limit: float) -> None:
+    def start(self, threads: int, logs: Path, limit: float) -> None:
         environment = os.environ | {
             "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads),
             "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
         processors = sorted(os.sched_getaffinity(0))[:threads]
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-            env=environment, preexec_fn=lambda: os.sched_setaffinity(0, processors))
+        self.log = logs / f"log {self.name}.txt".replace(" ", "_")
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                env=environment, preexec_fn=lambda: os.sched_setaffinity(0, processors))
         answer = self.read(limit)
         if answer != "ready":
             raise Failure(f"said '{answer}' instead of ready")
@@ -66,16 +68,21 @@ class Contender:
                 raise Failure(f"no answer within {limit:.0f} s")
             piece = os.read(pipe, 1)
             if not piece:
-                raise Failure(f"ended with exit code {self.process.wait()}, see the log")
+                raise self.ended()
             line += piece
         return line.decode().strip()
+
+    def ended(self) -> Failure:
+        code = self.process.wait()
+        said = [line.strip() for line in self.log.read_text().splitlines() if line.strip()]
+        return Failure(f"ended with exit code {code}: {said[-1][:200] if said else 'silently'}")
 
     def run(self, request: str, limit: float) -> float:
         try:
             self.process.stdin.write(f"{request}\n".encode())
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise Failure(f"ended with exit code {self.process.wait()}, see the log") from None
+            raise self.ended() from None
         return float(self.read(limit))
 
     def memory_mb(self) -> float:
@@ -217,7 +224,6 @@ class Comparison:
         self.directory = args.results
         self.directory.mkdir(parents=True, exist_ok=True)
         self.results = Results(self.directory / "results.csv")
-        self.log = (self.directory / "log.txt").open("a")
         self.end = time.monotonic() + 60 * args.minutes
         wanted = [w for w in args.only.split(",") if w]
         if wanted:
@@ -251,7 +257,7 @@ class Comparison:
         if all(path.exists() for path in files.values()):
             return
         contender = ours(self.args, "f32", 0)
-        contender.start(self.args.threads, self.log, self.args.limit)
+        contender.start(self.args.threads, self.directory, self.args.limit)
         for work, path in files.items():
             contender.run(f"{work} {path}", self.args.limit)
         contender.stop()
@@ -259,7 +265,7 @@ class Comparison:
     def warm_up(self, contender: Contender) -> bool:
         work = self.works[0]
         try:
-            contender.start(self.args.threads, self.log, self.args.limit)
+            contender.start(self.args.threads, self.directory, self.args.limit)
             for work in self.works:
                 path = self.output("scratch", work)
                 # The first pass may build or compile; the limit is for that too.
