@@ -19,8 +19,9 @@ class OnnxRuntimeEncoder:
         self.sessions = {}
 
     def encode(self, side: int):
-        session = self.sessions.setdefault(side, None) or self.open(side)
-        self.sessions[side] = session
+        if side not in self.sessions:
+            self.sessions[side] = self.open(side)
+        session = self.sessions[side]
         feed = {"pixels": noise.pixels(side)}
         start = time.perf_counter()
         tokens = session.run(None, feed)[0]
@@ -28,20 +29,27 @@ class OnnxRuntimeEncoder:
 
 
 class OpenVinoEncoder:
-    def __init__(self, files: str, threads: str, precision="f32"):
+    def __init__(self, files: str, threads: str, precision="f32", snippets="yes"):
         import openvino
-        core = openvino.Core()
-        hint = "bf16" if precision == "bf16" else "f32"
-        name = "int8" if precision == "int8" else "f32"
-        self.open = lambda side: core.compile_model(
-            f"{files}/encoder_{side}_{name}.xml", "CPU",
-            {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": hint,
-             "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"})
+        self.core = openvino.Core()
+        self.file = f"{files}/encoder_%d_{'int8' if precision == 'int8' else 'f32'}.xml"
+        self.hint = "bf16" if precision == "bf16" else "f32"
+        self.options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": self.hint,
+                        "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
+        if snippets == "no":
+            self.options["SNIPPETS_MODE"] = "DISABLE"
         self.requests = {}
+
+    def open(self, side: int):
+        model = self.core.compile_model(self.file % side, "CPU", self.options)
+        used = str(model.get_property("INFERENCE_PRECISION_HINT"))
+        if self.hint == "bf16" and "bfloat16" not in used:
+            raise SystemExit(f"OpenVINO uses {used} on this processor when asked for bf16")
+        return model.create_infer_request()
 
     def encode(self, side: int):
         if side not in self.requests:
-            self.requests[side] = self.open(side).create_infer_request()
+            self.requests[side] = self.open(side)
         pixels = noise.pixels(side)
         start = time.perf_counter()
         tokens = self.requests[side].infer([pixels])

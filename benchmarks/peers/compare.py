@@ -121,9 +121,12 @@ def encoder_contenders(args) -> list[Contender]:
     def torch(name, megabytes=2000, **options):
         return peer(args, f"PyTorch {name}", "torch", megabytes, model=args.model, **options)
 
-    def graph(name, backend, precision, megabytes=1500):
-        return peer(args, f"{name} {precision}", backend, megabytes, files=args.files,
-                    precision=precision)
+    def graph(name, backend, precision, megabytes=1500, more="", **options):
+        return peer(args, f"{name} {precision}{more}", backend, megabytes, files=args.files,
+                    precision=precision, **options)
+
+    def without_snippets(precision):
+        return graph("OpenVINO", "openvino", precision, more=" without snippets", snippets="no")
 
     contenders = [ours(args, "f32", 1800), ours(args, "bf16", 1800), ours(args, "q8", 1200)]
     if args.apple_source:
@@ -135,8 +138,9 @@ def encoder_contenders(args) -> list[Contender]:
         torch("bf16", precision="bf16", layout="last"),
         torch("bf16 compiled", 3500, precision="bf16", layout="last", compiled="yes"),
         graph("ONNX Runtime", "onnxruntime", "f32"), graph("ONNX Runtime", "onnxruntime", "int8"),
-        graph("OpenVINO", "openvino", "f32"), graph("OpenVINO", "openvino", "bf16"),
-        graph("OpenVINO", "openvino", "int8"),
+        graph("OpenVINO", "openvino", "f32"), without_snippets("f32"),
+        graph("OpenVINO", "openvino", "bf16"),
+        graph("OpenVINO", "openvino", "int8"), without_snippets("int8"),
         graph("MNN", "mnn", "f32"), graph("MNN", "mnn", "int8")]
 
 
