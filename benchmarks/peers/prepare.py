@@ -51,8 +51,9 @@ def write_text(model: Path, text: Path) -> None:
 
 
 def write_gguf(text: Path, llama_source: Path, output: Path) -> None:
-    subprocess.run([sys.executable, llama_source / "convert_hf_to_gguf.py", text, "--outtype",
-                    "bf16", "--outfile", output], check=True)
+    converter = Path(__file__).resolve().parent / "convert_text.py"
+    subprocess.run([sys.executable, converter, llama_source, text, "--outtype", "bf16",
+                    "--outfile", output], check=True)
 
 
 def quantize_gguf(source: Path, kind: str, output: Path) -> None:
