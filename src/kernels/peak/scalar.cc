@@ -1,5 +1,6 @@
-#include <numeric>
+#include <algorithm>
 #include <cstdint>
+#include <numeric>
 
 #include "kernels/peak/peak.h"
 
