@@ -144,8 +144,9 @@ CommandFn AddInfo(CLI::App& app) {
       "  fastvlm info\n"
       "  fastvlm info FastVLM-0.5B\n"
       "  FASTVLM_ISA=avx2 fastvlm info --json");
-  app.add_option("-m,--model,DIR", flags->directory,
-                 "Directory of a FastVLM checkpoint (default: the bundled model)");
+  app.add_option("-m,--model,MODEL", flags->directory,
+                 "Directory of a FastVLM checkpoint, or the name of a fetched model (default: the "
+                 "bundled model)");
   app.add_option("-t,--threads", flags->threads, "Threads; 0 means one for each physical core")
       ->check(CLI::Range(0, 256));
   app.add_flag("--json", flags->json, "JSON instead of text");
