@@ -113,6 +113,10 @@ int Run(const InfoFlags& flags) {
   Json json = Json::object();
   // The system is shown even where no model was installed.
   const Result<std::string> directory = ModelDirectory(flags.directory);
+  if (!directory.ok() && !flags.directory.empty()) {
+    PrintError(directory.status().message());
+    return ExitCode(directory.status());
+  }
   if (directory.ok()) {
     const Result<ModelInfo> info = InspectModel(*directory);
     if (!info.ok()) {

@@ -44,12 +44,34 @@ TEST(ModelSource, Archives) {
 }
 
 TEST(ModelSource, Nonsense) {
-  for (const char* text :
-       {"", "/", "apple", "apple/", "/apple", "../../etc/passwd", "../passwd", "a/..", "./a", "a/b/c",
-        "hf:", "hf:a", "a b/c", "owner/name@", "owner/name@../x", "owner/name@a//b", "owner/na\nme",
-        "https://", "https://host", "https://host/", "https://host/x.tar", "https://x.zip",
-        "https://host/.zip", "https://host/a b.zip", "https://host/%2e.zip", "ftp://host/x.zip",
-        "file:///etc/x.zip", "https://huggingface.co/apple"}) {
+  for (const char* text : {"",
+                           "/",
+                           "apple",
+                           "apple/",
+                           "/apple",
+                           "../../etc/passwd",
+                           "../passwd",
+                           "a/..",
+                           "./a",
+                           "a/b/c",
+                           "hf:",
+                           "hf:a",
+                           "a b/c",
+                           "owner/name@",
+                           "owner/name@../x",
+                           "owner/name@a//b",
+                           "owner/na\nme",
+                           "https://",
+                           "https://host",
+                           "https://host/",
+                           "https://host/x.tar",
+                           "https://x.zip",
+                           "https://host/.zip",
+                           "https://host/a b.zip",
+                           "https://host/%2e.zip",
+                           "ftp://host/x.zip",
+                           "file:///etc/x.zip",
+                           "https://huggingface.co/apple"}) {
     const auto source = ParseModelSource(text);
     ASSERT_FALSE(source.ok()) << text;
     EXPECT_EQ(source.status().code(), StatusCode::kInvalidArgument);
@@ -92,17 +114,21 @@ TEST(ModelFiles, OnlyWhatIsNeeded) {
 }
 
 TEST(ModelFiles, HostileNamesAreNeverChosen) {
-  const auto selected = SelectModelFiles(
-      {"config.json", "model.safetensors", "../config.json", "/etc/config.json", "a/vocab.json",
-       "../../.bashrc", "LICENSE/../../x", "model-00001-of-0000/.safetensors", "..", "merges.txt\n"},
-      "x");
+  const auto selected =
+      SelectModelFiles({"config.json", "model.safetensors", "../config.json", "/etc/config.json",
+                        "a/vocab.json", "../../.bashrc", "LICENSE/../../x",
+                        "model-00001-of-0000/.safetensors", "..", "merges.txt\n"},
+                       "x");
   EXPECT_THAT(selected.value(), ElementsAre("config.json", "model.safetensors"));
 }
 
 TEST(ModelFiles, NoModel) {
-  for (const std::vector<std::string>& names :
-       {std::vector<std::string>{}, {"config.json"}, {"model.safetensors"}, {"model.gguf"},
-        {"config.json", "model.safetensors.index.json"}, {"config.json", "onnx/decoder.onnx"}}) {
+  for (const std::vector<std::string>& names : {std::vector<std::string>{},
+                                                {"config.json"},
+                                                {"model.safetensors"},
+                                                {"model.gguf"},
+                                                {"config.json", "model.safetensors.index.json"},
+                                                {"config.json", "onnx/decoder.onnx"}}) {
     const auto selected = SelectModelFiles(names, "hf:a/b");
     ASSERT_FALSE(selected.ok());
     EXPECT_EQ(selected.status().code(), StatusCode::kUnsupported);

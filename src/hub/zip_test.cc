@@ -67,7 +67,8 @@ TEST(Zip, FindsAndUnpacksTheModel) {
 }
 
 TEST(Zip, NamesThatLeadOut) {
-  for (const char* name : {"../config.json", "a/../../b", "/etc/passwd", "a\\..\\b", "c:/x", "a/.."}) {
+  for (const char* name :
+       {"../config.json", "a/../../b", "/etc/passwd", "a\\..\\b", "c:/x", "a/.."}) {
     const auto zip = Reader(MakeZip({{"config.json", "{}"}, {name, "x"}}));
     ASSERT_FALSE(zip.ok()) << name;
     EXPECT_EQ(zip.status().code(), StatusCode::kDataError);
@@ -77,8 +78,8 @@ TEST(Zip, NamesThatLeadOut) {
 }
 
 TEST(Zip, Bombs) {
-  const auto zip =
-      Reader(MakeZip({{"config.json", "{}"}, {"model.safetensors", std::string(50 << 20, '\0')}}, true));
+  const auto zip = Reader(
+      MakeZip({{"config.json", "{}"}, {"model.safetensors", std::string(50 << 20, '\0')}}, true));
   ASSERT_FALSE(zip.ok());
   EXPECT_EQ(zip.status().code(), StatusCode::kResourceExhausted);
   EXPECT_THAT(zip.status().message(), HasSubstr("would unpack"));
@@ -112,7 +113,8 @@ TEST(Zip, Truncated) {
 TEST(Zip, DamagedBytesNeverCrash) {
   std::mt19937_64 random(TestSeed());
   for (bool deflate : {false, true}) {
-    const std::string good = MakeZip({{"m/config.json", "{}"}, {"m/model.safetensors", "weights"}}, deflate);
+    const std::string good =
+        MakeZip({{"m/config.json", "{}"}, {"m/model.safetensors", "weights"}}, deflate);
     for (int i = 0; i < 3000; ++i) {
       std::string bytes = good;
       for (int flips = 0; flips <= i % 4; ++flips) {

@@ -44,7 +44,7 @@ class HubServer {
     port_ = server_.bind_to_any_port("127.0.0.1");
     FASTVLM_CHECK(port_ > 0);
     thread_ = std::thread([this] { server_.listen_after_bind(); });
-    server_.wait_until_ready();
+    while (!server_.is_running()) std::this_thread::yield();
   }
   ~HubServer() {
     server_.stop();
@@ -78,15 +78,15 @@ class HubServer {
   }
 
   std::string commit = std::string(40, 'a');
-  std::string redirect;        // "http://host:port" that files are redirected to
-  std::string token;           // that every request but those of /cdn must have
+  std::string redirect;          // "http://host:port" that files are redirected to
+  std::string token;             // that every request but those of /cdn must have
   std::string etag = "\"one\"";  // "" for none
-  std::string listing;         // instead of the true one
+  std::string listing;           // instead of the true one
   std::map<std::string, std::string> sent_instead;  // other contents than the listing is about
   bool ranges = true;
-  std::atomic<int> drops{0};           // so many more answers end half way
-  std::atomic<size_t> drop_after{0};   // bytes of each of those
-  std::atomic<int> refusals{0};        // so many more requests get refusal_status
+  std::atomic<int> drops{0};          // so many more answers end half way
+  std::atomic<size_t> drop_after{0};  // bytes of each of those
+  std::atomic<int> refusals{0};       // so many more requests get refusal_status
   std::atomic<int> refusal_status{503};
   std::atomic<int> chunk_delay_ms{0};  // before each 64 KiB
 

@@ -27,14 +27,16 @@ inline std::string MakeZip(const std::vector<std::pair<std::string, std::string>
     const zip_int64_t index = zip_file_add(archive, name.c_str(), source, ZIP_FL_ENC_UTF_8);
     FASTVLM_CHECK(index >= 0);
     const zip_uint64_t at = static_cast<zip_uint64_t>(index);
-    FASTVLM_CHECK(zip_set_file_compression(archive, at, deflate ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 0) == 0);
+    FASTVLM_CHECK(
+        zip_set_file_compression(archive, at, deflate ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 0) == 0);
   }
   FASTVLM_CHECK(zip_close(archive) == 0);
   FASTVLM_CHECK(zip_source_open(buffer) == 0);
   zip_stat_t info;
   FASTVLM_CHECK(zip_source_stat(buffer, &info) == 0);
   std::string bytes(info.size, '\0');
-  FASTVLM_CHECK(zip_source_read(buffer, bytes.data(), bytes.size()) == static_cast<zip_int64_t>(bytes.size()));
+  FASTVLM_CHECK(zip_source_read(buffer, bytes.data(), bytes.size()) ==
+                static_cast<zip_int64_t>(bytes.size()));
   zip_source_close(buffer);
   zip_source_free(buffer);
   return bytes;
