@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"info", "Show a model, the CPU and the kernels chosen for it", AddInfo},
     {"models", "List the models that were fetched, or remove one", AddModels},
     {"pull", "Fetch a model: apple/FastVLM-0.5B, or another of the Hugging Face hub", AddPull},
+    {"verify", "Check a model's numbers against those that were published for it", AddVerify},
 };
 
 constexpr const char* kDescription =

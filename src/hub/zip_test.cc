@@ -79,7 +79,7 @@ TEST(Zip, NamesThatLeadOut) {
 
 TEST(Zip, Bombs) {
   const auto zip = Reader(
-      MakeZip({{"config.json", "{}"}, {"model.safetensors", std::string(50 << 20, '\0')}}, true));
+      MakeZip({{"config.json", "{}"}, {"model.safetensors", std::string(5 << 20, '\0')}}, true));
   ASSERT_FALSE(zip.ok());
   EXPECT_EQ(zip.status().code(), StatusCode::kResourceExhausted);
   EXPECT_THAT(zip.status().message(), HasSubstr("would unpack"));
@@ -115,7 +115,7 @@ TEST(Zip, DamagedBytesNeverCrash) {
   for (bool deflate : {false, true}) {
     const std::string good =
         MakeZip({{"m/config.json", "{}"}, {"m/model.safetensors", "weights"}}, deflate);
-    for (int i = 0; i < 3000; ++i) {
+    for (int i = 0; i < 1000; ++i) {
       std::string bytes = good;
       for (int flips = 0; flips <= i % 4; ++flips) {
         bytes[random() % bytes.size()] = static_cast<char>(random());

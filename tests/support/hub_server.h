@@ -88,6 +88,7 @@ class HubServer {
   std::atomic<size_t> drop_after{0};  // bytes of each of those
   std::atomic<int> refusals{0};       // so many more requests get refusal_status
   std::atomic<int> refusal_status{503};
+  std::atomic<int> stall_ms{0};          // once, before the next piece of a file
   std::atomic<int> chunk_delay_ms{0};  // before each 64 KiB
 
  private:
@@ -182,9 +183,8 @@ class HubServer {
                                                   httplib::DataSink& sink) mutable {
           size_t bytes = std::min(length, size_t{64} << 10);
           if (drop) bytes = std::min(bytes, drop_after - std::min(sent, drop_after.load()));
-          if (chunk_delay_ms > 0) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(chunk_delay_ms));
-          }
+          const int wait_ms = chunk_delay_ms + stall_ms.exchange(0);
+          if (wait_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
           sent += bytes;
           return bytes > 0 && sink.write(contents.data() + offset, bytes);
         });
