@@ -77,6 +77,7 @@ class Model {
 
  private:
   friend class Session;
+  friend class Engine;
   friend class Benchmark;
   friend MachinePeak MeasureMachinePeak(const Model& model);
   friend Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
