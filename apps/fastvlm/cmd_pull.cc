@@ -41,7 +41,10 @@ std::string Environment(const char* name) {
 bool IsTerminal() { return isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0; }
 
 // Shows a licence once; asks where someone can answer.
-bool ShowLicence(const std::string& text, bool ask) {
+bool ShowLicence(std::string text, bool ask) {
+  // It comes from the network and shall not steer the terminal.
+  std::erase_if(text,
+                [](unsigned char c) { return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f; });
   fmt::print(stderr, "\n{}{}\n", text, text.ends_with('\n') ? "" : "\n");
   if (!ask) return true;
   fmt::print(stderr, "Fetch the model under this licence? [y/N] ");
