@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <map>
 
 #include "base/json.h"
 
@@ -51,6 +52,7 @@ Status ReadLogits(const JsonFields& fields, GoldenCheck* check) {
   const json* logits = fields.Find("logits");
   if (logits == nullptr) return {};
   if (!logits->is_object()) return fields.Wrong("logits", "an object of token ids and numbers");
+  std::map<int32_t, float> by_id;
   for (const auto& [key, value] : logits->items()) {
     int32_t id = -1;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
@@ -58,8 +60,11 @@ Status ReadLogits(const JsonFields& fields, GoldenCheck* check) {
         !std::isfinite(value.get<double>())) {
       return fields.Wrong("logits", "an object of token ids and numbers");
     }
+    by_id[id] = static_cast<float>(value.get<double>());
+  }
+  for (const auto& [id, value] : by_id) {
     check->logit_ids.push_back(id);
-    check->logits.push_back(static_cast<float>(value.get<double>()));
+    check->logits.push_back(value);
   }
   FASTVLM_ASSIGN_OR_RETURN(check->tolerance, fields.PositiveOr("tolerance", 0));
   return check->tolerance > 0 ? Status() : fields.Wrong("tolerance", "a positive number");
@@ -146,8 +151,8 @@ Result<GoldenResult> CompareLogits(const GoldenCheck& check, const PromptLogits&
                                                         : difference;
   }
   result.passed = result.difference <= check.tolerance;
-  result.expected = fmt::format("{} within {}", Numbers(check.logits), check.tolerance);
-  result.found = fmt::format("{}, largest difference {:.4f}", Numbers(found), result.difference);
+  result.expected = fmt::format("{} within {:.3g}", Numbers(check.logits), check.tolerance);
+  result.found = fmt::format("{}, largest difference {:.3g}", Numbers(found), result.difference);
   return result;
 }
 
