@@ -22,7 +22,8 @@ ALLOWED = {
     "src/model": ["src/ops", "src/checkpoint", "src/base", API],
     "src/runtime": ["src/model", "src/ops", "src/kernels", "src/checkpoint", "src/text", "src/image", "src/base", API],
     "src/eval": ["src/base", API],
-    "apps/fastvlm": ["src/eval", API],
+    "src/hub": ["src/base", API],
+    "apps/fastvlm": ["src/eval", "src/hub", API],
     "train": ["src/checkpoint", "src/text", "src/image", "src/base", API],
 }
 # Tests may also use the support code, and GoogleTest.

@@ -113,6 +113,10 @@ int Run(const InfoFlags& flags) {
   Json json = Json::object();
   // The system is shown even where no model was installed.
   const Result<std::string> directory = ModelDirectory(flags.directory);
+  if (!directory.ok() && !flags.directory.empty()) {
+    PrintError(directory.status().message());
+    return ExitCode(directory.status());
+  }
   if (directory.ok()) {
     const Result<ModelInfo> info = InspectModel(*directory);
     if (!info.ok()) {
@@ -144,8 +148,9 @@ CommandFn AddInfo(CLI::App& app) {
       "  fastvlm info\n"
       "  fastvlm info FastVLM-0.5B\n"
       "  FASTVLM_ISA=avx2 fastvlm info --json");
-  app.add_option("-m,--model,DIR", flags->directory,
-                 "Directory of a FastVLM checkpoint (default: the bundled model)");
+  app.add_option("-m,--model,MODEL", flags->directory,
+                 "Directory of a FastVLM checkpoint, or the name of a fetched model (default: the "
+                 "bundled model)");
   app.add_option("-t,--threads", flags->threads, "Threads; 0 means one for each physical core")
       ->check(CLI::Range(0, 256));
   app.add_flag("--json", flags->json, "JSON instead of text");

@@ -28,6 +28,9 @@ CommandFn AddDescribe(CLI::App& app);
 CommandFn AddEncode(CLI::App& app);
 CommandFn AddEval(CLI::App& app);
 CommandFn AddInfo(CLI::App& app);
+CommandFn AddModels(CLI::App& app);
+CommandFn AddPull(CLI::App& app);
+CommandFn AddVerify(CLI::App& app);
 
 }  // namespace fastvlm
 

@@ -52,8 +52,9 @@ const char* PrecisionName(Precision precision) {
 
 void AddModelFlags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-m,--model", flags.directory,
-                 "Directory of a FastVLM checkpoint (default: the bundled model)")
-      ->type_name("DIR");
+                 "Directory of a FastVLM checkpoint, or the name of a model that\n"
+                 "'fastvlm pull' fetched (default: the bundled model)")
+      ->type_name("MODEL");
   app.add_option_function<std::string>(
          "--precision",
          [&flags](const std::string& name) { flags.options.precision = ParsePrecision(name); },

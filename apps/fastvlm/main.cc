@@ -22,6 +22,9 @@ constexpr Command kCommands[] = {
     {"encode", "Write the visual tokens of an image to a NumPy file", AddEncode},
     {"eval", "Ask the questions of a dataset and count the right answers", AddEval},
     {"info", "Show a model, the CPU and the kernels chosen for it", AddInfo},
+    {"models", "List the models that were fetched, or remove one", AddModels},
+    {"pull", "Fetch a model: apple/FastVLM-0.5B, or another of the Hugging Face hub", AddPull},
+    {"verify", "Check a model's numbers against those that were published for it", AddVerify},
 };
 
 constexpr const char* kDescription =
@@ -31,6 +34,7 @@ constexpr const char* kDescription =
 constexpr const char* kExamples =
     "Examples:\n"
     "  fastvlm describe picture.png\n"
+    "  fastvlm pull apple/FastVLM-0.5B\n"
     "  fastvlm describe --model FastVLM-0.5B photo.jpg\n"
     "  fastvlm describe --model FastVLM-0.5B --prompt \"What does the sign say?\" *.jpg\n"
     "  fastvlm info FastVLM-0.5B\n"

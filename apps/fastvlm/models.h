@@ -7,6 +7,7 @@
 
 #include "fastvlm/model.h"
 #include "flags.h"
+#include "hub/cache.h"
 
 namespace fastvlm {
 
@@ -15,7 +16,12 @@ namespace fastvlm {
 // kNotFound says where it was looked for.
 Result<std::string> FindBundledModel();
 
-// The directory of --model, or the bundled model if the flag is not given.
+// $XDG_CACHE_HOME/fastvlm, or ~/.cache/fastvlm. kNotFound if neither is known.
+Result<ModelCache> OpenModelCache();
+
+// The directory of --model: the bundled model if the flag is not given or "nano", a directory of
+// this path, or the model of this name in the cache. kNotFound says what is in the cache and how to
+// fetch the model.
 Result<std::string> ModelDirectory(const std::string& flag);
 
 // Loads the model the flags choose, with a progress line, and prints its warnings.

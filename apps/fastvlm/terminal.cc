@@ -33,16 +33,19 @@ void PrintWarning(std::string_view message) { PrintLabelled("warning:", "33", me
 ProgressLine::ProgressLine(std::string label)
     : label_(std::move(label)), enabled_(isatty(STDERR_FILENO) != 0) {}
 
-void ProgressLine::Update(double fraction) {
+void ProgressLine::Update(double fraction) { Update(fraction, {}); }
+
+void ProgressLine::Update(double fraction, std::string_view detail) {
   if (!enabled_ || std::chrono::steady_clock::now() - start_ < kQuietStart) return;
   const int percent = static_cast<int>(fraction * 100);
-  if (percent == last_percent_) return;
+  if (percent == last_percent_ && detail == last_detail_) return;
   last_percent_ = percent;
+  last_detail_ = detail;
   visible_ = true;
   const int filled = static_cast<int>(fraction * kBarWidth);
   std::string bar;
   for (int i = 0; i < kBarWidth; ++i) bar += i < filled ? "█" : "░";
-  fmt::print(stderr, "\r\033[K{} {} {:3d} %", label_, bar, percent);
+  fmt::print(stderr, "\r\033[K{} {} {:3d} %{}", label_, bar, percent, detail);
   std::fflush(stderr);
 }
 

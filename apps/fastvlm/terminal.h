@@ -24,6 +24,8 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
 
   void Update(double fraction);
+  // With a text after the bar, which may change more often than the bar.
+  void Update(double fraction, std::string_view detail);
   void Clear();
 
  private:
@@ -31,6 +33,7 @@ class ProgressLine {
   bool enabled_;
   bool visible_ = false;
   int last_percent_ = -1;
+  std::string last_detail_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 

@@ -4,6 +4,7 @@
 
 #include "fastvlm/benchmark.h"
 #include "fastvlm/image.h"
+#include "fastvlm/logits.h"
 #include "fastvlm/model.h"
 #include "fastvlm/options.h"
 #include "fastvlm/session.h"

@@ -54,6 +54,8 @@ struct Matrix {
 using ProgressFn = std::function<void(double fraction)>;
 
 struct MachinePeak;  // fastvlm/benchmark.h
+struct UserTurn;     // fastvlm/session.h
+struct PromptLogits;
 
 // Immutable once loaded and shareable by any number of sessions, one running at a time.
 class Model {
@@ -79,6 +81,8 @@ class Model {
   friend class Benchmark;
   friend class BenchmarkRunner;
   friend MachinePeak MeasureMachinePeak(const Model& model);
+  friend Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
+                                                  const ProgressFn& progress);
   struct Impl;
   explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -13,7 +13,8 @@ TEST(Usage, HelpGoesToStandardOutputWithExamples) {
   const ProgramResult help = Fastvlm({"--help"});
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_THAT(help.out, AllOf(HasSubstr("describe"), HasSubstr("encode"), HasSubstr("eval"),
-                              HasSubstr("info"), HasSubstr("Examples:")));
+                              HasSubstr("info"), HasSubstr("models"), HasSubstr("pull"),
+                              HasSubstr("verify"), HasSubstr("Examples:")));
   EXPECT_EQ(help.err, "");
   for (const char* command : {"describe", "encode", "eval", "info"}) {
     const ProgramResult result = Fastvlm({command, "--help"});
