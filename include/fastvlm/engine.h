@@ -22,6 +22,7 @@ struct EngineOptions {
   int max_active = 32;         // requests that are decoded together, 1..256
   int max_queued = 64;         // requests that wait for one of them to end, >= 0
   int64_t context_tokens = 0;  // of each request; 0: what the model was trained for
+  CacheType cache = CacheType::kAuto;  // of keys and values
   int64_t image_cache_bytes = int64_t{256} << 20;   // of visual tokens; 0: none are kept
   int64_t prefix_cache_bytes = int64_t{512} << 20;  // of keys and values; 0: none are kept
 };

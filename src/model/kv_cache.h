@@ -6,16 +6,18 @@
 #include <vector>
 
 #include "checkpoint/model_config.h"
-#include "ops/attention.h"
+#include "ops/kv_layer.h"
 
 namespace fastvlm {
 
 // Room for `capacity` tokens; memory becomes resident only as it is used.
 class KvCache {
  public:
-  KvCache(const DecoderConfig& config, int64_t capacity) : capacity_(capacity) {
-    for (int64_t i = 0; i < config.layers; ++i)
-      layers_.emplace_back(config.kv_heads, config.head_dim, capacity);
+  KvCache(const DecoderConfig& config, int64_t capacity, KvType type = KvType::kF32)
+      : capacity_(capacity) {
+    for (int64_t i = 0; i < config.layers; ++i) {
+      layers_.emplace_back(config.kv_heads, config.head_dim, capacity, type);
+    }
   }
 
   int64_t capacity() const { return capacity_; }

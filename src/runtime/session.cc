@@ -24,10 +24,10 @@ constexpr int64_t kPrefillChunk = 256;
 }  // namespace
 
 struct Session::Impl {
-  Impl(std::shared_ptr<const Model> model_in, int64_t context_tokens)
+  Impl(std::shared_ptr<const Model> model_in, int64_t context_tokens, CacheType cache_type)
       : model(std::move(model_in)),
         decoder(model->impl_->model.decoder()),
-        cache(decoder.config(), context_tokens),
+        cache(decoder.config(), context_tokens, CacheTypeOf(cache_type, model->info().precision)),
         workspace(decoder, std::min(kPrefillChunk, context_tokens), context_tokens,
                   model->threads()),
         logits(static_cast<size_t>(decoder.vocabulary())),
@@ -71,7 +71,7 @@ Result<Session> Session::Create(std::shared_ptr<const Model> model, const Sessio
     return Error(StatusCode::kInvalidArgument, "context_tokens is {}, expected 1 to {}", context,
                  max_positions);
   }
-  return Session(std::make_unique<Impl>(std::move(model), context));
+  return Session(std::make_unique<Impl>(std::move(model), context, options.cache));
 }
 
 int64_t Session::context_used() const { return impl_->used(); }
