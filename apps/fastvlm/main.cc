@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"info", "Show a model, the CPU and the kernels chosen for it", AddInfo},
     {"models", "List the models that were fetched, or remove one", AddModels},
     {"pull", "Fetch a model: apple/FastVLM-0.5B, or another of the Hugging Face hub", AddPull},
+    {"serve", "Answer requests over HTTP, as OpenAI and Ollama do", AddServe},
     {"verify", "Check a model's numbers against those that were published for it", AddVerify},
 };
 
@@ -38,6 +39,7 @@ constexpr const char* kExamples =
     "  fastvlm describe --model FastVLM-0.5B photo.jpg\n"
     "  fastvlm describe --model FastVLM-0.5B --prompt \"What does the sign say?\" *.jpg\n"
     "  fastvlm info FastVLM-0.5B\n"
+    "  fastvlm serve\n"
     "\n"
     "'fastvlm COMMAND --help' says more about a command.";
 

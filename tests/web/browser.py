@@ -1,0 +1,84 @@
+"""What the page's tests share: Chromium with a fake camera, and pages whose console is watched."""
+import os
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+from playwright.sync_api import expect, sync_playwright
+
+import fake_camera
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "models/nano/samples"
+CHROMIUM = os.environ.get("FASTVLM_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+# A host name that browsers do not trust as they trust localhost: as a phone sees a server without https.
+INSECURE_HOST = "page.test"
+expect.set_options(timeout=10000)
+
+
+class PageTest(unittest.TestCase):
+    """Each class has a browser; each test its own profile, and no error or violation in its console."""
+
+    camera = ["demo"]   # the pictures the fake camera shows in turn; none: there is no fake camera
+    seconds = 3
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.directory.cleanup)
+        arguments = ["--no-sandbox", f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1"]
+        if cls.camera:
+            video = os.path.join(cls.directory.name, "camera.y4m")
+            fake_camera.make(video, cls.seconds, [SAMPLES / f"{name}.png" for name in cls.camera])
+            arguments += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+                          f"--use-file-for-fake-video-capture={video}"]
+        playwright = sync_playwright().start()
+        cls.addClassCleanup(playwright.stop)
+        cls.browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        cls.addClassCleanup(cls.browser.close)
+
+    def setUp(self):
+        self.complaints = []
+        self.expected = ()  # parts of console messages that a test provokes
+
+    def open(self, url, script=None, permissions=(), **options):
+        context = self.browser.new_context(permissions=list(permissions), **options)
+        self.addCleanup(context.close)
+        page = context.new_page()
+        page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.add_init_script("window.violations = []; document.addEventListener('securitypolicyviolation',"
+                             " (event) => window.violations.push(event.violatedDirective + ' ' + event.blockedURI));")
+        if script:
+            page.add_init_script(script)
+        page.goto(url)
+        self.page = page
+        return page
+
+    def ready(self, url, **options):
+        page = self.open(url, **options)
+        self.state("ready")
+        return page
+
+    def state(self, state):
+        expect(self.page.locator("#status")).to_have_attribute("data-state", state, timeout=15000)
+
+    def answered(self, text):
+        expect(self.page.locator("#answer")).to_have_attribute("data-state", "done")
+        expect(self.page.locator("#text")).to_have_text(text)
+
+    def sample(self, index=0):
+        self.page.locator("#samples button").nth(index).click()
+
+    def turn_camera_on(self):
+        self.page.click("#camera")
+        expect(self.page.locator("#stage")).to_have_attribute("data-show", "video")
+        self.page.wait_for_function("document.getElementById('video').readyState >= 2")
+
+    def tearDown(self):
+        if not hasattr(self, "page"):
+            return
+        self.assertEqual(self.page.evaluate("window.violations"), [], "the content security policy was violated")
+        complaints = [text for text in self.complaints if not any(part in text for part in self.expected)]
+        self.assertEqual(complaints, [], "the console has errors")

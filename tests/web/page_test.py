@@ -1,0 +1,619 @@
+"""The page against a server that is played (mock_server.py): every state a user can get it into."""
+import base64
+import re
+import unittest
+
+from browser import INSECURE_HOST, SAMPLES, PageTest, expect
+from mock_server import ROOT, Mock
+
+NETWORK = "Failed to load resource"  # what Chromium's console says about every failed request
+
+
+class MockTest(PageTest):
+    def setUp(self):
+        super().setUp()
+        self.mock = Mock().start()
+        self.addCleanup(self.mock.stop)
+
+    def picture(self, index=-1):
+        """The bytes and the type of the picture of a question."""
+        content = self.mock.requests[index]["messages"][-1]["content"]
+        url = next(part["image_url"]["url"] for part in content if part["type"] == "image_url")
+        kind, data = re.fullmatch(r"data:([^;]+);base64,(.*)", url).groups()
+        return base64.b64decode(data), kind
+
+    def prompt(self, index=-1):
+        return next(part["text"] for part in self.mock.requests[index]["messages"][-1]["content"] if part["type"] == "text")
+
+    def wait_for_requests(self, count):
+        for _ in range(100):
+            if len(self.mock.requests) >= count:
+                return
+            self.page.wait_for_timeout(50)
+        self.assertGreaterEqual(len(self.mock.requests), count)
+
+
+class Answers(MockTest):
+    camera = ["demo", "fox"]
+
+    def test_a_sample_is_answered_with_its_times(self):
+        page = self.ready(self.mock.url)
+        self.sample(1)
+        self.answered("An answer to: Describe the image in one or two sentences.")
+        body = self.mock.requests[0]
+        self.assertEqual(self.picture(), ((SAMPLES / "fox.png").read_bytes(), "image/png"))
+        self.assertEqual(body["model"], "fastvlm-mock")
+        self.assertEqual((body["max_tokens"], body["stream"], body["temperature"]), (160, True, 0))
+        self.assertNotIn("resolution", body)
+        ttft = page.locator("#ttft").inner_text()
+        self.assertRegex(ttft, r"^[\d.]+ m?s$")
+        self.assertGreaterEqual(float(ttft.split()[0]), 30 if ttft.endswith("ms") else 0)  # the mock waits 30 ms
+        rate = float(re.fullmatch(r"([\d.]+) tokens/s", page.locator("#speed").inner_text()).group(1))
+        self.assertLess(rate, 260)  # the mock waits 5 ms for each of them
+        self.assertEqual(page.locator("#tokens").inner_text(), "280 → 12")
+        self.assertEqual(page.locator("#encode-ms").inner_text(), "18 ms")
+        self.assertEqual(page.locator("#announce").text_content(), self.mock.answer(self.prompt()))
+
+    def test_ready_questions_and_choices_change_what_is_asked(self):
+        page = self.ready(self.mock.url)
+        self.assertEqual(page.locator(".chip").all_inner_texts(), ["Describe", "Expression", "Read text", "Count", "Emoji"])
+        self.sample()
+        self.answered(re.compile("Describe the image"))
+        page.select_option("#resolution", "512")
+        page.select_option("#length", "16")
+        page.click("text=Read text")
+        self.answered(re.compile("What is written"))
+        self.assertEqual(page.locator(".chip[aria-pressed=true]").inner_text(), "Read text")
+        self.assertEqual((self.mock.requests[-1]["resolution"], self.mock.requests[-1]["max_tokens"]), ("512", 16))
+        self.assertEqual(self.picture(0), self.picture(1))  # the same bytes, which the server has seen
+        page.reload()
+        self.state("ready")
+        self.assertEqual((page.input_value("#resolution"), page.input_value("#length")), ("512", "16"))
+
+    def test_the_small_model_is_asked_what_it_knows(self):
+        self.mock.model = "fastvlm-nano"
+        page = self.ready(self.mock.url)
+        self.assertIn("Color", page.locator(".chip").all_inner_texts())
+        self.assertNotIn("Expression", page.locator(".chip").all_inner_texts())
+        self.sample(2)
+        self.answered(re.compile("How many bananas are there"))
+        page.fill("#prompt", "My own words?")
+        self.sample(0)
+        self.answered(re.compile("My own words"))
+
+    def test_own_questions_are_kept_and_removed(self):
+        page = self.ready(self.mock.url)
+        page.fill("#prompt", "Is the door open?")
+        page.click("#keep")
+        page.fill("#keep-name", "Door")
+        page.click("#keep-form >> text=Keep >> nth=-1")
+        expect(page.locator(".chip", has_text="Door")).to_have_attribute("aria-pressed", "true")
+        page.reload()
+        self.state("ready")
+        page.locator(".chip", has_text="Door").click()
+        self.assertEqual(page.input_value("#prompt"), "Is the door open?")
+        page.click("#open-settings")
+        page.click("#own >> text=Remove")
+        page.keyboard.press("Escape")
+        expect(page.locator(".chip", has_text="Door")).to_have_count(0)
+
+    def test_history_restores_copies_and_clears(self):
+        page = self.ready(self.mock.url, permissions=["clipboard-read", "clipboard-write"])
+        self.sample(0)
+        self.answered(re.compile("Describe"))
+        page.click("text=Count")
+        self.answered(re.compile("Which objects"))
+        expect(page.locator("#history-list li")).to_have_count(2)
+        page.reload()  # kept in the tab
+        page.locator("#history-list button").nth(1).click()
+        self.answered(re.compile("Describe"))
+        self.assertIn("Describe", page.input_value("#prompt"))
+        page.click("#copy")
+        expect(page.locator("#announce")).to_have_text("Copied")
+        self.assertEqual(page.evaluate("navigator.clipboard.readText()"), page.locator("#text").inner_text())
+        page.click("#clear")
+        expect(page.locator("#history")).to_be_hidden()
+
+    def test_a_picture_comes_by_upload_drop_and_paste(self):
+        page = self.ready(self.mock.url)
+        page.set_input_files("#file", SAMPLES / "text.png")
+        self.answered(re.compile("Describe"))
+        self.assertEqual(self.picture()[0], (SAMPLES / "text.png").read_bytes())
+        page.evaluate("""async () => {
+          const file = new File([await (await fetch('samples/one.png')).blob()], 'one.png', {type: 'image/png'});
+          window.transfer = new DataTransfer();
+          transfer.items.add(file);
+        }""")
+        for kind, event in (("drop", "DragEvent"), ("paste", "ClipboardEvent")):
+            field = "dataTransfer" if kind == "drop" else "clipboardData"
+            count = len(self.mock.requests)
+            page.evaluate(f"dispatchEvent(new {event}('{kind}', {{{field}: transfer, bubbles: true, cancelable: true}}))")
+            self.wait_for_requests(count + 1)
+            self.answered(re.compile("Describe"))
+            self.assertEqual(self.picture()[0], (SAMPLES / "one.png").read_bytes(), kind)
+        self.expected = ()
+        page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"no picture"})
+        expect(page.locator("#notice")).to_contain_text("no picture")
+
+    def test_a_large_or_unusual_picture_is_made_smaller(self):
+        page = self.ready(self.mock.url)
+        page.evaluate("""() => new Promise((resolve) => {
+          const canvas = document.createElement('canvas');
+          canvas.width = 3000; canvas.height = 1500;
+          canvas.getContext('2d').fillRect(0, 0, 1500, 1500);
+          canvas.toBlob((blob) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([blob], 'large.tiff', {type: 'image/x-unusual'}));
+            dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, cancelable: true}));
+            resolve();
+          });
+        })""")
+        self.answered(re.compile("Describe"))
+        data, kind = self.picture()
+        self.assertEqual(kind, "image/jpeg")
+        size = page.evaluate("""async (base64) => {
+          const bitmap = await createImageBitmap(await (await fetch('data:image/jpeg;base64,' + base64)).blob());
+          return [bitmap.width, bitmap.height];
+        }""".replace("await (await fetch('data:image/jpeg;base64,' + base64)).blob()",
+                     "new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))])"), base64.b64encode(data).decode())
+        self.assertEqual(size, [2048, 1024])
+
+    def test_stop_ends_the_request_and_keeps_the_words(self):
+        self.mock.token_s = 0.2
+        self.mock.answer = lambda prompt: "one two three four five six seven eight nine ten " * 5
+        page = self.ready(self.mock.url)
+        self.sample()
+        expect(page.locator("#text")).to_contain_text("two")
+        self.assertEqual(page.locator("#send").get_attribute("aria-label"), "Stop")
+        page.keyboard.press("Escape")
+        expect(page.locator("#answer")).to_have_attribute("data-state", "done")
+        expect(page.locator("#send")).to_have_attribute("aria-label", "Ask")
+        self.assertIn("two", page.locator("#text").inner_text())
+        for _ in range(40):
+            if self.mock.cancelled:
+                break
+            page.wait_for_timeout(50)
+        self.assertEqual(self.mock.cancelled, 1)
+
+    def test_the_camera_is_asked_paused_and_turned_off(self):
+        page = self.ready(self.mock.url)
+        self.turn_camera_on()
+        page.click("#send")
+        self.answered(re.compile("Describe"))
+        data, kind = self.picture()
+        self.assertEqual((kind, data[:2]), ("image/jpeg", b"\xff\xd8"))
+        page.click("#pause")
+        expect(page.locator("#badge")).to_have_text("Paused")
+        for name in ("Count", "Emoji"):
+            count = len(self.mock.requests)
+            page.click(f"text={name}")
+            self.wait_for_requests(count + 1)
+            expect(page.locator("#answer")).to_have_attribute("data-state", "done")
+        self.assertEqual(self.picture(-1), self.picture(-2))  # paused: the same bytes
+        page.click("#pause")
+        expect(page.locator("#badge")).to_be_hidden()
+        page.click("#camera")
+        expect(page.locator("#message-title")).to_have_text("Show it something")
+        self.assertIsNone(page.evaluate("document.getElementById('video').srcObject"))
+
+    def test_live_asks_once_for_each_scene(self):
+        page = self.ready(self.mock.url)
+        page.click("#live")
+        expect(page.locator("#badge")).to_have_text("Live")
+        page.wait_for_timeout(10500)  # scenes of 3 s each: three or four changes
+        page.click("#live")
+        self.assertIn(len(self.mock.requests), range(3, 6))
+        self.assertEqual(self.mock.most_open, 1)
+        count = len(self.mock.requests)
+        page.wait_for_timeout(3500)
+        self.assertEqual(len(self.mock.requests), count)  # off is off
+
+    def test_live_never_has_two_questions_open(self):
+        self.mock.token_s = 0.4  # an answer takes longer than a scene
+        self.mock.answer = lambda prompt: "a b c d e f g h i j k l"
+        page = self.ready(self.mock.url)
+        page.click("#live")
+        page.wait_for_timeout(9000)
+        self.assertEqual(self.mock.most_open, 1)
+        self.assertIn(len(self.mock.requests), (2, 3))
+        page.click("#live")
+
+
+class StillScene(MockTest):
+    camera = ["demo"]
+
+    def test_live_does_not_ask_about_an_unchanged_scene(self):
+        page = self.ready(self.mock.url)
+        page.click("#live")
+        self.wait_for_requests(1)
+        page.wait_for_timeout(4000)
+        self.assertEqual(len(self.mock.requests), 1)
+        page.click("text=Count")  # another question about it is asked at once, and once
+        self.wait_for_requests(2)
+        page.wait_for_timeout(1500)
+        self.assertEqual(len(self.mock.requests), 2)
+        self.assertIn("how many", self.prompt())
+
+    def test_live_survives_a_server_restart(self):
+        self.expected = (NETWORK,)
+        page = self.ready(self.mock.url)
+        page.click("#live")
+        self.wait_for_requests(1)
+        self.answered(re.compile("Describe"))
+        self.mock.stop()
+        page.click("text=Count")
+        self.state("gone")
+        expect(page.locator("#notice")).to_contain_text("does not answer")
+        self.mock.start()
+        self.state("ready")
+        expect(page.locator("#notice")).to_be_hidden()
+        self.answered(re.compile("how many"))
+
+    def test_front_and_back(self):
+        # The fake camera is one; the page asks the browser for the other direction.
+        page = self.ready(self.mock.url, script="""
+          const real = MediaDevices.prototype.getUserMedia;
+          window.asked = [];
+          MediaDevices.prototype.getUserMedia = async function(constraints) {
+            asked.push(constraints.video.facingMode?.ideal);
+            const stream = await real.call(this, {video: true});
+            const facingMode = asked.at(-1);
+            stream.getVideoTracks()[0].getSettings = () => ({facingMode, deviceId: facingMode});
+            return stream;
+          };
+          const list = MediaDevices.prototype.enumerateDevices;
+          MediaDevices.prototype.enumerateDevices = async function() {
+            const [one] = (await list.call(this)).filter(({kind}) => kind === 'videoinput');
+            return [one, one];
+          };""")
+        self.turn_camera_on()
+        self.assertFalse(page.evaluate("video.classList.contains('mirror')"))
+        for mirrored in (True, False):
+            page.click("#flip")
+            expect(page.locator("#video")).to_have_class("mirror" if mirrored else "")
+        self.assertEqual(page.evaluate("asked"), ["environment", "user", "environment"])
+
+    def test_a_camera_that_goes_away(self):
+        page = self.ready(self.mock.url)
+        page.click("#live")
+        expect(page.locator("#badge")).to_have_text("Live")
+        page.evaluate("video.srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+        expect(page.locator("#message-title")).to_have_text("The camera went away")
+        expect(page.locator("#live")).to_have_attribute("aria-pressed", "false")
+
+
+class WithoutCamera(MockTest):
+    camera = None
+
+    def test_a_denied_camera_is_explained_and_the_rest_works(self):
+        page = self.ready(self.mock.url, script="""
+          // Without a device Chromium reports that first; a denial is what this test is about.
+          MediaDevices.prototype.getUserMedia = async () => {
+            throw new DOMException('Permission denied', 'NotAllowedError');
+          };""")
+        page.click("#live")
+        expect(page.locator("#message-title")).to_have_text("The camera is not allowed")
+        expect(page.locator("#live")).to_have_attribute("aria-pressed", "false")
+        self.sample()
+        self.answered(re.compile("Describe"))
+
+    def test_no_camera_and_a_camera_in_use(self):
+        for name, title in (("NotFoundError", "No camera found"), ("NotReadableError", "The camera is in use")):
+            page = self.ready(self.mock.url, script=f"""
+              MediaDevices.prototype.getUserMedia = async () => {{ throw new DOMException('x', '{name}'); }};""")
+            page.click("#message-camera")
+            expect(page.locator("#message-title")).to_have_text(title)
+
+    def test_the_browsers_own_refusal(self):
+        # No fake device and no permission: whichever of the two this Chromium finds first.
+        page = self.ready(self.mock.url)
+        page.click("#message-camera")
+        expect(page.locator("#message-title")).to_have_text(re.compile("not allowed|No camera"))
+
+    def test_http_from_elsewhere_says_what_to_do(self):
+        page = self.ready(self.mock.url.replace("127.0.0.1", INSECURE_HOST))
+        self.assertFalse(page.evaluate("isSecureContext"))
+        expect(page.locator("#message-title")).to_have_text("The camera needs https")
+        expect(page.locator("#message-code")).to_contain_text("--tls-cert")
+        page.set_input_files("#photo", SAMPLES / "fox.png")
+        self.answered(re.compile("Describe"))
+        page.click("#camera")
+        expect(page.locator("#message-title")).to_have_text("The camera needs https")
+
+    def test_no_server_then_a_server(self):
+        self.expected = (NETWORK,)
+        page = self.ready(self.mock.url)
+        self.mock.stop()
+        self.sample()  # from the cache; the question cannot be answered
+        self.state("gone")
+        self.mock.start()
+        self.state("ready")
+        self.answered(re.compile("Describe"))  # asked again by itself
+        expect(page.locator("#notice")).to_be_hidden()
+
+    def test_a_connection_that_breaks_in_the_middle(self):
+        page = self.ready(self.mock.url)
+        self.mock.break_after = 3
+        self.sample()
+        self.wait_for_requests(2)  # asked again, because the server is there
+        self.mock.break_after = None
+        self.answered("An answer to: Describe the image in one or two sentences.")
+        self.assertEqual(page.locator("#history-list li").count(), 1)
+
+    def test_a_key(self):
+        self.expected = (NETWORK,)
+        self.mock.key = "sesame"
+        page = self.open(self.mock.url)
+        self.state("key")
+        expect(page.locator("#key")).to_be_focused()
+        page.keyboard.type("wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#notice")).to_contain_text("does not take this key")
+        page.fill("#key", "sesame")
+        page.keyboard.press("Enter")
+        self.state("ready")
+        expect(page.locator("#key-form")).to_be_hidden()
+        self.sample()
+        self.answered(re.compile("Describe"))
+        self.assertIsNone(page.evaluate("localStorage.getItem('fastvlm.key')"))  # not unless asked to
+        page.reload()
+        self.state("ready")
+
+    def test_a_busy_server_is_asked_again(self):
+        self.expected = (NETWORK,)
+        page = self.ready(self.mock.url)
+        self.mock.busy = 1
+        self.sample()
+        expect(page.locator("#notice")).to_contain_text("busy")
+        self.answered(re.compile("Describe"))
+        expect(page.locator("#notice")).to_be_hidden()
+        self.assertEqual(len(self.mock.requests), 2)
+
+    def test_a_refused_question_shows_the_servers_words(self):
+        self.expected = (NETWORK,)
+        page = self.ready(self.mock.url)
+        self.mock.error = (400, "The resolution must be a multiple of 32.")
+        self.sample()
+        expect(page.locator("#notice")).to_have_text("The resolution must be a multiple of 32.")
+        self.mock.error = None
+        page.click("#send")
+        self.answered(re.compile("Describe"))
+        expect(page.locator("#notice")).to_be_hidden()
+
+    def test_a_model_that_is_being_loaded(self):
+        self.expected = (NETWORK,)
+        self.mock.loading = True
+        page = self.open(self.mock.url)
+        self.state("loading")
+        expect(page.locator("#notice")).to_contain_text("being loaded")
+        self.mock.loading = False
+        self.state("ready")
+        expect(page.locator("#notice")).to_be_hidden()
+
+    def test_it_opens_offline_and_finds_the_server_again(self):
+        self.expected = (NETWORK, "ERR_FAILED")
+        page = self.ready(self.mock.url)
+        page.evaluate("navigator.serviceWorker.ready")
+        page.wait_for_function("navigator.serviceWorker.controller")
+        files = page.evaluate("""async () => {
+          const cache = await caches.open('fastvlm-page');
+          return (await cache.keys()).map(({url}) => new URL(url).pathname);
+        }""")
+        web = {"/" + str(path.relative_to(ROOT / "web")) for path in (ROOT / "web").rglob("*") if path.is_file()}
+        samples = {path for path in files if path.startswith("/samples/")}
+        self.assertEqual(set(files) - samples, web - {"/index.html", "/CMakeLists.txt", "/sw.js"} | {"/"})
+        self.assertEqual(len(samples), page.locator("#samples img").count())
+        self.mock.stop()
+        page.reload()
+        self.state("gone")
+        expect(page.locator("#samples img").first).to_be_visible()
+        self.sample(1)
+        self.mock.start()
+        self.state("ready")
+        self.answered(re.compile("Describe"))
+
+    def test_the_policy_holds(self):
+        self.expected = ("Content Security Policy", "Content-Security-Policy")
+        page = self.ready(self.mock.url)
+        page.evaluate("""() => {
+          const script = document.createElement('script');
+          script.textContent = 'window.injected = true';
+          document.body.append(script);
+        }""")
+        self.assertIsNone(page.evaluate("window.injected ?? null"))
+        page.wait_for_function("window.violations.length > 0")  # so the other tests would see one
+        page.evaluate("window.violations = []")
+
+
+class Appearance(MockTest):
+    camera = None
+
+    def test_a_phone(self):
+        page = self.ready(self.mock.url, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+        page.locator("#samples button").first.tap()
+        self.answered(re.compile("Describe"))
+        self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), 360)
+        small = page.evaluate("""() => [...document.querySelectorAll('button, label.tool, select')]
+          .filter((element) => element.checkVisibility())
+          .filter((element) => element.getBoundingClientRect().height < 32 || element.getBoundingClientRect().width < 32)
+          .map((element) => element.id || element.textContent)""")
+        self.assertEqual(small, [], "too small for a finger")
+        expect(page.locator("#text")).to_be_in_viewport()
+
+    def test_narrow_and_wide_windows_do_not_scroll_sideways(self):
+        page = self.ready(self.mock.url)
+        self.sample(4)
+        self.answered(re.compile("Describe"))
+        for width in (320, 600, 821, 1000, 1920):
+            page.set_viewport_size({"width": width, "height": 700})
+            self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), width)
+
+    def test_dark_and_light(self):
+        page = self.ready(self.mock.url, color_scheme="dark")
+        ground = "getComputedStyle(document.body).backgroundColor"
+        dark = page.evaluate(ground)
+        page.click("#theme")
+        light = page.evaluate(ground)
+        self.assertNotEqual(dark, light)
+        self.assertEqual(page.evaluate("document.documentElement.dataset.theme"), "light")
+        page.reload()
+        self.assertEqual(page.evaluate(ground), light)
+        page.click("#theme")
+        self.assertEqual(page.evaluate(ground), dark)
+
+    def test_keyboard_only(self):
+        page = self.ready(self.mock.url)
+        page.keyboard.press("Tab")
+        expect(page.locator(".skip")).to_be_focused()
+        reached = set()
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+            self.assertNotEqual(page.evaluate("getComputedStyle(document.activeElement.closest('label, .ask') ?? "
+                                              "document.activeElement).outlineStyle + document.activeElement.id"), "none")
+        self.assertLessEqual({"theme", "open-settings", "camera", "live", "file", "prompt", "send", "keep", "chip"}, reached)
+        page.locator("#samples button").nth(1).focus()
+        page.keyboard.press("Enter")
+        self.answered(re.compile("Describe"))
+        page.keyboard.press("/")
+        expect(page.locator("#prompt")).to_be_focused()
+        page.keyboard.press("Control+A")
+        page.keyboard.type("What is cold?")
+        page.keyboard.press("Enter")
+        self.answered("An answer to: What is cold?")
+        self.assertEqual(page.input_value("#prompt"), "What is cold?")
+        page.locator("#open-settings").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#settings")).to_be_visible()
+        page.uncheck("#shortcuts")
+        page.keyboard.press("Escape")
+        expect(page.locator("#open-settings")).to_be_focused()
+        page.keyboard.press("/")
+        expect(page.locator("#open-settings")).to_be_focused()  # switched off
+
+    def test_labels_headings_and_contrast(self):
+        for scheme in ("light", "dark"):
+            page = self.ready(self.mock.url, color_scheme=scheme)
+            self.sample()
+            self.answered(re.compile("Describe"))
+            self.assertEqual(page.evaluate(LABELS), [])
+            self.assertEqual(page.evaluate(CONTRAST), [])
+            page.click("#open-settings")
+            self.assertEqual(page.evaluate(CONTRAST), [])
+        tree = page.locator("body").aria_snapshot()
+        self.assertIn('dialog "Settings"', tree)
+
+    def test_it_can_be_installed(self):
+        page = self.ready(self.mock.url)
+        manifest = page.evaluate("fetch('manifest.webmanifest').then((response) => response.json())")
+        self.assertEqual(manifest["display"], "standalone")
+        for icon in manifest["icons"]:
+            size = page.evaluate("""async (src) => {
+              const image = new Image(); image.src = src; await image.decode(); return image.naturalWidth; }""", icon["src"])
+            if icon["sizes"] != "any":
+                self.assertEqual(f"{size}x{size}", icon["sizes"])
+
+
+LABELS = """() => {
+  const wrong = [];
+  for (const element of document.querySelectorAll('button, input, select, textarea, a')) {
+    const name = element.getAttribute('aria-label') || [...(element.labels ?? [])].map((label) => label.textContent).join('') ||
+        element.textContent || element.querySelector('img')?.alt;
+    if (!name?.trim()) wrong.push('no name: ' + element.outerHTML.slice(0, 80));
+  }
+  for (const image of document.images) if (!image.hasAttribute('alt')) wrong.push('no alt: ' + image.src);
+  const ids = [...document.querySelectorAll('[id]')].map(({id}) => id);
+  for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) wrong.push('twice: ' + id);
+  for (const label of document.querySelectorAll('label[for]')) {
+    if (!document.getElementById(label.htmlFor)) wrong.push('label for nothing: ' + label.htmlFor);
+  }
+  if (document.querySelectorAll('h1').length !== 1) wrong.push('h1');
+  if (!document.documentElement.lang) wrong.push('lang');
+  if (!document.querySelector('#announce[aria-live]')) wrong.push('the answer is not announced');
+  return wrong;
+}"""
+
+# WCAG 2's contrast of every text that is seen with the colour behind it: 4.5, or 3 when large.
+CONTRAST = """() => {
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+      .map((c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+      .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const color = channels(getComputedStyle(one).backgroundColor);
+      if (color.length === 3 || color[3] > 0.5) return color;
+    }
+    return [255, 255, 255];
+  };
+  const wrong = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest(':disabled, .unseen, option')) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [luminance(channels(style.color)), luminance(behind(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const large = parseFloat(style.fontSize) >= 24;
+    if (contrast < (large ? 3 : 4.5)) wrong.push(`${contrast.toFixed(2)} ${element.tagName} ${element.textContent.slice(0, 30)}`);
+  }
+  return wrong;
+}"""
+
+
+class Modules(MockTest):
+    """Parts of the page alone, in the browser."""
+    camera = None
+
+    def test_change_gate(self):
+        page = self.ready(self.mock.url)
+        self.assertEqual(page.evaluate("""async () => {
+          const {ChangeGate, difference, WIDTH, HEIGHT} = await import('/js/change_gate.js');
+          let seed = 1;
+          const random = () => (seed = seed * 48271 % 2147483647) / 2147483647;
+          const scene = (change) => Uint8Array.from({length: WIDTH * HEIGHT}, (_, i) => change(i % WIDTH, Math.floor(i / WIDTH)));
+          const base = scene((x, y) => 60 + 3 * x + 2 * y);
+          const noisy = base.map((v) => v + Math.round(16 * random() - 8));
+          const exposed = base.map((v) => v + 25);
+          const object = (at) => scene((x, y) => Math.abs(x - at) < 5 && y > 6 && y < 16 ? 20 : 60 + 3 * x + 2 * y);
+          const dark = base.map(() => 5);
+          const gate = new ChangeGate();
+          const log = [];
+          const look = (frame, now) => { const pass = gate.look(frame, now); if (pass) gate.pass(frame); log.push(pass); };
+          look(base, 0);          // true: the first
+          look(noisy, 200);       // false: noise
+          look(exposed, 400);     // false: exposure
+          look(object(8), 600);   // false: something moves in
+          look(object(12), 800);  // false: still moving
+          look(object(12), 1000); // true: settled
+          look(object(12), 1200); // false: asked
+          for (let i = 0; i < 8; ++i) look(object(14 + 2 * (i % 5)), 1400 + 200 * i);  // never settles: true after 1.5 s
+          const moved = log.splice(7);
+          look(dark, 4000);
+          look(dark, 4200);       // true: the light went out
+          gate.reset();
+          look(dark, 4400);       // true: another question
+          return {log, once: moved.filter(Boolean).length, same: difference(base, base), all: difference(base, dark)};
+        }"""), {"log": [True, False, False, False, False, True, False, False, True, True], "once": 1, "same": 0, "all": 1})
+
+    def test_event_stream_cut_anywhere(self):
+        page = self.ready(self.mock.url)
+        self.assertEqual(page.evaluate("""async () => {
+          const {events} = await import('/js/api.js');
+          const stream = ': comment\\n\\ndata: {"a": "grün 🦊"}\\r\\n\\r\\ndata:two\\ndata: lines\\n\\nevent: x\\ndata: [DONE]\\n\\n';
+          const bytes = new TextEncoder().encode(stream);
+          const wrong = [];
+          for (let size = 1; size <= bytes.length; ++size) {
+            const body = new ReadableStream({start(controller) {
+              for (let at = 0; at < bytes.length; at += size) controller.enqueue(bytes.slice(at, at + size));
+              controller.close();
+            }});
+            const seen = [];
+            for await (const data of events(body)) seen.push(data);
+            if (JSON.stringify(seen) !== JSON.stringify(['{"a": "grün 🦊"}', 'two\\nlines', '[DONE]'])) wrong.push([size, seen]);
+          }
+          return wrong;
+        }"""), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,50 @@
+// Watches whether the server is there: 'connecting', 'ready', 'loading', 'key' or 'gone'.
+import {models} from './api.js';
+
+const READY_MS = 15000;
+const LOADING_MS = 1000;
+const GONE_MS = [1000, 2000, 4000, 8000];
+
+export class Connection extends EventTarget {
+  state = 'connecting';
+  model = null;  // the entry of /v1/models
+  #timer = 0;
+  #failures = 0;
+  #checking = false;
+
+  start() {
+    addEventListener('online', () => this.check());
+    document.addEventListener('visibilitychange', () => document.hidden || this.check());
+    return this.check();
+  }
+
+  // Also for a request elsewhere that failed in a way that tells about the server.
+  async check() {
+    if (this.#checking) return;
+    this.#checking = true;
+    clearTimeout(this.#timer);
+    try {
+      const served = await models();
+      this.model = served[0] ?? null;
+      this.#become('ready');
+    } catch (error) {
+      this.#become(error.kind === 'key' || error.kind === 'loading' ? error.kind : 'gone');
+    }
+    this.#checking = false;
+    this.#failures = this.state === 'gone' ? this.#failures + 1 : 0;
+    // A hidden page asks nothing; it looks again when it is shown.
+    if (!document.hidden && this.state !== 'key') this.#timer = setTimeout(() => this.check(), this.#pause());
+  }
+
+  #pause() {
+    if (this.state === 'ready') return READY_MS;
+    if (this.state === 'loading') return LOADING_MS;
+    return GONE_MS[Math.min(this.#failures, GONE_MS.length) - 1];
+  }
+
+  #become(state) {
+    const before = this.state;
+    this.state = state;
+    this.dispatchEvent(new CustomEvent('change', {detail: {before}}));
+  }
+}
