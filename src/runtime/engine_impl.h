@@ -52,6 +52,7 @@ struct Engine::Impl {
   const Decoder& decoder;
   const EngineOptions options;
   const int64_t context;
+  const KvType kv_type;
 
   mutable std::mutex mutex;  // guards from here ...
   std::condition_variable news;

@@ -20,7 +20,7 @@ void Engine::Impl::Start(Sequence& sequence) {
   // The last token of an answer needs no place.
   const int64_t capacity =
       std::min(context, sequence.prompt_tokens + sequence.generate.max_tokens - 1);
-  sequence.cache = std::make_unique<KvCache>(decoder.config(), capacity);
+  sequence.cache = std::make_unique<KvCache>(decoder.config(), capacity, kv_type);
   const int64_t known = ReusePrefix(sequence);
   if (!EncodePictures(sequence, known)) return;
   sequence.state = SequenceState::kPrefill;
