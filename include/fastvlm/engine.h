@@ -19,9 +19,9 @@
 namespace fastvlm {
 
 struct EngineOptions {
-  int max_active = 32;         // requests that are decoded together, 1..256
-  int max_queued = 64;         // requests that wait for one of them to end, >= 0
-  int64_t context_tokens = 0;  // of each request; 0: what the model was trained for
+  int max_active = 32;                 // requests that are decoded together, 1..256
+  int max_queued = 64;                 // requests that wait for one of them to end, >= 0
+  int64_t context_tokens = 0;          // of each request; 0: what the model was trained for
   CacheType cache = CacheType::kAuto;  // of keys and values
   int64_t image_cache_bytes = int64_t{256} << 20;   // of visual tokens; 0: none are kept
   int64_t prefix_cache_bytes = int64_t{512} << 20;  // of keys and values; 0: none are kept
@@ -30,8 +30,8 @@ struct EngineOptions {
 enum class Role { kSystem, kUser, kAssistant };
 
 // Text, or a picture where it stands in the message. Pictures that only come after all the text of
-// their message are put before it, as the models were trained. Texts may place the pictures instead,
-// with one "<image>" for each.
+// their message are put before it, as the models were trained. Texts may place the pictures
+// instead, with one "<image>" for each.
 struct ContentPart {
   std::string text;
   std::shared_ptr<const Image> image;

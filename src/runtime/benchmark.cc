@@ -123,7 +123,7 @@ void Benchmark::Encode(int side) {
 void Benchmark::Prefill(int tokens) {
   const Decoder& decoder = impl_.model.decoder();
   const int64_t hidden = decoder.config().hidden;
-  KvCache cache(decoder.config(), tokens);
+  KvCache cache(decoder.config(), tokens, CacheTypeOf(CacheType::kAuto, impl_.info.precision));
   DecoderWorkspace workspace(decoder, std::min<int64_t>(kPrefillChunk, tokens), tokens,
                              impl_.pool.threads());
   const Buffer<float> prompt = Noise(tokens * hidden);
@@ -144,7 +144,7 @@ void Benchmark::Decode(int depth) {
   const Decoder& decoder = impl_.model.decoder();
   const DecoderConfig& config = decoder.config();
   const int64_t capacity = depth + options_.decode_tokens;
-  KvCache cache(config, capacity);
+  KvCache cache(config, capacity, CacheTypeOf(CacheType::kAuto, impl_.info.precision));
   DecoderWorkspace workspace(decoder, 1, capacity, impl_.pool.threads());
   const int64_t kv_size = config.kv_heads * config.head_dim;
   const Buffer<float> past = Noise(std::max<int64_t>(1, depth) * kv_size);
