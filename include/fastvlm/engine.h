@@ -83,7 +83,8 @@ struct EngineStats {
 };
 
 // Thread-safe. Requests are prefilled in chunks between steps that decode all active ones in one
-// pass over the weights. Each answer is the one the request would have had alone.
+// pass over the weights. Each answer is the one the request would have had alone. A session on the
+// same model takes turns with the engine and may have to wait.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Model> model,

@@ -110,7 +110,8 @@ class EngineTest : public ::testing::Test {
     return collector.Wait();
   }
   // What a session of its own answers to a request of one message.
-  static Answer Alone(const EngineRequest& request) {
+  static Answer Alone(const EngineRequest& request,
+                      const std::shared_ptr<const Model>& model = model_) {
     UserTurn turn;
     for (const ContentPart& part : request.messages.back().content) {
       if (part.image != nullptr) {
@@ -120,7 +121,7 @@ class EngineTest : public ::testing::Test {
       }
     }
     turn.encode = request.encode;
-    Session session = Session::Create(model_).value();
+    Session session = Session::Create(model).value();
     return session.Ask(turn, request.generate).value();
   }
 
@@ -153,16 +154,25 @@ const char* const kPictures[] = {"fox", "count", "text", "group", "bell", "demo"
 const char* const kQuestions[] = {"Describe the image.", "How many objects are there?",
                                   "What does the text say?", "What color is the background?"};
 
-// What one user gets does not depend on who else is there.
-TEST_F(EngineTest, AnswersOfManyAreThoseOfEachAlone) {
-  constexpr int kThreads = 4, kEach = 8;
+// Different requests from several threads at random times, each with the answer it has alone.
+struct Crowd {
+  static constexpr int kThreads = 4;
   std::vector<EngineRequest> requests;
   std::vector<Answer> expected;
+  std::vector<Collector> collectors;
+
+  Crowd(int size, const std::function<Answer(const EngineRequest&)>& alone);
+  void SubmitAll(Engine& engine);
+  void ExpectAnswersAsAlone();
+};
+
+Crowd::Crowd(int size, const std::function<Answer(const EngineRequest&)>& alone)
+    : collectors(static_cast<size_t>(size)) {
   std::mt19937 random(1);
   const auto pick = [&](int count) {
     return static_cast<int>(random() % static_cast<uint32_t>(count));
   };
-  for (int i = 0; i < kThreads * kEach; ++i) {
+  for (int i = 0; i < size; ++i) {
     EngineRequest request =
         Ask(i % 5 == 0 ? "" : kPictures[pick(6)],
             kQuestions[pick(4)] + std::string(static_cast<size_t>(pick(40)), '!'), 1 + pick(40));
@@ -171,33 +181,51 @@ TEST_F(EngineTest, AnswersOfManyAreThoseOfEachAlone) {
       request.generate.sampling.seed = static_cast<uint64_t>(i);
     }
     if (i % 7 == 0) request.encode.width = request.encode.height = 128;
-    expected.push_back(Alone(request));
+    expected.push_back(alone(request));
     requests.push_back(std::move(request));
   }
-  EngineOptions options;
-  options.max_active = 6;
-  const auto engine = NewEngine(options);
-  std::vector<Collector> collectors(requests.size());
+}
+
+void Crowd::SubmitAll(Engine& engine) {
   std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
+  for (size_t t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
-      std::mt19937 own(static_cast<uint32_t>(t));
-      for (int i = 0; i < kEach; ++i) {
-        const auto at = static_cast<size_t>(t * kEach + i);
-        std::this_thread::sleep_for(std::chrono::microseconds(own() % 20000));
-        ASSERT_TRUE(engine->Submit(requests[at], collectors[at].Callback()).ok());
+      std::mt19937 random(static_cast<uint32_t>(t));
+      for (size_t i = t; i < requests.size(); i += kThreads) {
+        std::this_thread::sleep_for(std::chrono::microseconds(random() % 20000));
+        ASSERT_TRUE(engine.Submit(requests[i], collectors[i].Callback()).ok());
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+void Crowd::ExpectAnswersAsAlone() {
   for (size_t i = 0; i < requests.size(); ++i) {
     const Answer& answer = collectors[i].Wait();
     EXPECT_EQ(answer.token_ids, expected[i].token_ids) << "request " << i;
     EXPECT_EQ(answer.text, expected[i].text) << "request " << i;
   }
-  const EngineStats stats = engine->stats();
-  EXPECT_EQ(stats.requests, kThreads * kEach);
-  EXPECT_GT(stats.cached_prompt_tokens, 0);
+}
+
+// What one user gets does not depend on who else is there.
+TEST_F(EngineTest, AnswersOfManyAreThoseOfEachAlone) {
+  Crowd crowd(32, [](const EngineRequest& request) { return Alone(request); });
+  EngineOptions options;
+  options.max_active = 6;
+  const auto engine = NewEngine(options);
+  crowd.SubmitAll(*engine);
+  crowd.ExpectAnswersAsAlone();
+  EXPECT_EQ(engine->stats().requests, 32);
+  EXPECT_GT(engine->stats().cached_prompt_tokens, 0);
+}
+
+TEST_F(EngineTest, SoTheyAreInEightBits) {
+  const auto model = Model::Load(kNano, {.precision = Precision::kQ8, .threads = 1}).value();
+  Crowd crowd(12, [&](const EngineRequest& request) { return Alone(request, model); });
+  const auto engine = Engine::Create(model).value();
+  crowd.SubmitAll(*engine);
+  crowd.ExpectAnswersAsAlone();
 }
 
 TEST_F(EngineTest, ASecondQuestionAboutAPictureComputesOnlyItsOwnTokens) {
@@ -273,10 +301,12 @@ TEST_F(EngineTest, AConversationGoesOnFromWhatIsKnown) {
   UserTurn turn;
   turn.text = "Describe the image.";
   turn.images.push_back(*Picture("fox"));
-  const Answer first = session.Ask(turn, {.max_tokens = 48}).value();
+  GenerateOptions generate;
+  generate.max_tokens = 48;
+  const Answer first = session.Ask(turn, generate).value();
   turn = {};
   turn.text = "What color is the background?";
-  const Answer second = session.Ask(turn, {.max_tokens = 48}).value();
+  const Answer second = session.Ask(turn, generate).value();
 
   const auto engine = NewEngine();
   EngineRequest request = Ask("fox", "Describe the image.");
