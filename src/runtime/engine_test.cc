@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <thread>
@@ -585,6 +586,37 @@ TEST_F(EngineTest, BadRequestsAreRefusedWithReasons) {
   options.max_active = 0;
   EXPECT_EQ(Engine::Create(model_, options).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(engine->stats().requests, 0);
+}
+
+TEST_F(EngineTest, AnAnswerFollowsItsSchema) {
+  const auto engine = NewEngine();
+  EngineRequest request = Ask("fox", "Describe the image.", 200);
+  request.json_schema = R"({"type": "object", "additionalProperties": false,
+      "properties": {"color": {"enum": ["red", "dark blue"]}, "many": {"type": "boolean"}},
+      "required": ["color", "many"]})";
+  request.generate.sampling.temperature = 1;
+  request.generate.sampling.top_k = 0;
+  const Answer free = Alone(request);
+  std::vector<Collector> collectors(6);
+  for (size_t i = 0; i < collectors.size(); ++i) {
+    request.generate.sampling.seed = i;
+    ASSERT_TRUE(engine->Submit(request, collectors[i].Callback()).ok());
+  }
+  // One without beside them, which must not be bound.
+  request.json_schema.reset();
+  request.generate.sampling.seed = 0;
+  EXPECT_EQ(Run(*engine, request).token_ids, free.token_ids);
+  for (Collector& collector : collectors) {
+    const Answer& answer = collector.Wait();
+    EXPECT_EQ(answer.finish_reason, FinishReason::kStop) << answer.text;
+    const auto json = nlohmann::json::parse(answer.text, nullptr, /*allow_exceptions=*/false);
+    ASSERT_TRUE(json.is_object()) << answer.text;
+    EXPECT_EQ(json.size(), 2u) << answer.text;
+    EXPECT_TRUE(json.value("color", "") == "red" || json.value("color", "") == "dark blue");
+    EXPECT_TRUE(json["many"].is_boolean()) << answer.text;
+  }
+  request.json_schema = "{";
+  EXPECT_EQ(engine->Submit(request, {}).status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST_F(EngineTest, TheContextEndsAnAnswer) {
