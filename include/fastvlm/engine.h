@@ -49,7 +49,8 @@ struct EngineRequest {
   GenerateOptions generate;
   std::vector<std::string> stop;  // the answer ends before the first of these
   int top_logprobs = -1;          // -1: no log probabilities; else so many alternatives, 0..20
-  // The answer is a JSON text: of any shape with "{}", else one that the JSON schema allows.
+  // The answer is a JSON text: of any shape with "{}", else one that the JSON schema allows
+  // (docs/STRUCTURED_OUTPUT.md). Only max_tokens and the context can cut it short.
   std::optional<std::string> json_schema;
   double timeout_ms = 0;  // from Submit on, queueing included; 0: none
 };
@@ -83,7 +84,8 @@ struct EngineStats {
 };
 
 // Thread-safe. Requests are prefilled in chunks between steps that decode all active ones in one
-// pass over the weights. Each answer is the one the request would have had alone.
+// pass over the weights. Each answer is the one the request would have had alone. A session on the
+// same model takes turns with the engine and may have to wait.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Model> model,
@@ -92,7 +94,7 @@ class Engine {
 
   // The callback gets every event, the end included, unless Submit itself fails: with
   // kInvalidArgument (also if the prompt is too long for the context), kResourceExhausted when the
-  // queue is full, kCancelled after Drain, kUnsupported. Tokenizes the prompt and hashes its
+  // queue is full, kCancelled after Drain. Tokenizes the prompt and hashes its
   // pictures on the caller's thread.
   Result<int64_t> Submit(EngineRequest request, EngineCallback callback);
   void Cancel(int64_t id);  // of a request that has ended: nothing
