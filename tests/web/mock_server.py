@@ -29,6 +29,7 @@ class Mock:
 
     def __init__(self, port=0):
         self.model = "fastvlm-mock"
+        self.unit = 64            # pixels for each visual token
         self.key = None           # asked for, if set
         self.loading = False
         self.busy = 0             # so many questions are turned away
@@ -102,7 +103,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path == "/v1/models":
             if not self.locked():
-                self.send_json(200, {"object": "list", "data": [{"id": self.server.mock.model, "object": "model"}]})
+                self.send_json(200, {"object": "list", "data": [{"id": self.server.mock.model, "object": "model",
+                                                                     "pixels_per_token": self.server.mock.unit}]})
             return
         file = ROOT / "models/nano" / path[1:] if path.startswith("/samples/") else ROOT / "web" / (path[1:] or "index.html")
         if not file.is_file() or ".." in path:

@@ -98,7 +98,7 @@ export async function ask({model, picture, prompt, resolution, maxTokens, signal
     stream: true,
     stream_options: {include_usage: true},
   };
-  if (resolution) body.resolution = resolution;
+  if (resolution) body.resolution = Number(resolution);
   const response = await request('v1/chat/completions', {
     method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body), signal});
   const result = {usage: null, timings: null, finish: null};

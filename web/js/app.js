@@ -117,7 +117,13 @@ function failed(error, {byLive, retries}) {
     }
   } else if (['gone', 'loading', 'key'].includes(error.kind)) {
     owed = !byLive;
-    connection.check();
+    connection.check().then(() => {
+      // It is there all the same: what broke was this one connection.
+      if (!owed || connection.state !== 'ready') return;
+      owed = false;
+      if (retries === 0) notice(error.message);
+      else setTimeout(() => !running && ask({retries: retries - 1}), 500);
+    });
   } else {
     if (live) setLive(false);
     notice(error.message);
@@ -152,10 +158,11 @@ connection.addEventListener('change', ({detail: {before}}) => {
   if (state === 'key') $('key').focus();
   if (state === 'ready') {
     setUpChoices(model);
-    if (!$('prompt').value.trim()) $('prompt').value = presets(model)[0].text;
+    // The first question stood there before the model was known.
+    if ($('prompt').value === presets(null)[0].text) $('prompt').value = presets(model)[0].text;
     showQuestions();
     gate.reset();
-    if (owed) ask();
+    if (owed && !running) ask();
   }
 });
 
@@ -395,6 +402,7 @@ addEventListener('keydown', (event) => {
 setUpCopy();
 setUpSettings({onOwn: showQuestions, onSensitivity: (threshold) => gate.threshold = threshold});
 setUpChoices(null);
+$('prompt').value = presets(null)[0].text;
 showQuestions();
 if (!window.isSecureContext || !navigator.mediaDevices) stage.say('insecure');
 connection.start();

@@ -10,7 +10,7 @@ export class Connection extends EventTarget {
   model = null;  // the entry of /v1/models
   #timer = 0;
   #failures = 0;
-  #checking = false;
+  #checking = null;  // the look that is under way
 
   start() {
     addEventListener('online', () => this.check());
@@ -19,9 +19,12 @@ export class Connection extends EventTarget {
   }
 
   // Also for a request elsewhere that failed in a way that tells about the server.
-  async check() {
-    if (this.#checking) return;
-    this.#checking = true;
+  check() {
+    this.#checking ??= this.#look().finally(() => this.#checking = null);
+    return this.#checking;
+  }
+
+  async #look() {
     clearTimeout(this.#timer);
     try {
       const served = await models();
@@ -30,7 +33,6 @@ export class Connection extends EventTarget {
     } catch (error) {
       this.#become(error.kind === 'key' || error.kind === 'loading' ? error.kind : 'gone');
     }
-    this.#checking = false;
     this.#failures = this.state === 'gone' ? this.#failures + 1 : 0;
     // A hidden page asks nothing; it looks again when it is shown.
     if (!document.hidden && this.state !== 'key') this.#timer = setTimeout(() => this.check(), this.#pause());
