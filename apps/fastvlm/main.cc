@@ -22,6 +22,7 @@ constexpr Command kCommands[] = {
     {"encode", "Write the visual tokens of an image to a NumPy file", AddEncode},
     {"eval", "Ask the questions of a dataset and count the right answers", AddEval},
     {"info", "Show a model, the CPU and the kernels chosen for it", AddInfo},
+    {"serve", "Answer requests over HTTP, as OpenAI and Ollama do", AddServe},
 };
 
 constexpr const char* kDescription =
@@ -34,6 +35,7 @@ constexpr const char* kExamples =
     "  fastvlm describe --model FastVLM-0.5B photo.jpg\n"
     "  fastvlm describe --model FastVLM-0.5B --prompt \"What does the sign say?\" *.jpg\n"
     "  fastvlm info FastVLM-0.5B\n"
+    "  fastvlm serve\n"
     "\n"
     "'fastvlm COMMAND --help' says more about a command.";
 

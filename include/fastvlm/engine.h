@@ -22,13 +22,16 @@ struct EngineOptions {
   int max_active = 32;         // requests that are decoded together, 1..256
   int max_queued = 64;         // requests that wait for one of them to end, >= 0
   int64_t context_tokens = 0;  // of each request; 0: what the model was trained for
+  CacheType cache = CacheType::kAuto;  // of keys and values
   int64_t image_cache_bytes = int64_t{256} << 20;   // of visual tokens; 0: none are kept
   int64_t prefix_cache_bytes = int64_t{512} << 20;  // of keys and values; 0: none are kept
 };
 
 enum class Role { kSystem, kUser, kAssistant };
 
-// Text, or a picture where it stands in the message.
+// Text, or a picture where it stands in the message. Pictures that only come after all the text of
+// their message are put before it, as the models were trained. Texts may place the pictures instead,
+// with one "<image>" for each.
 struct ContentPart {
   std::string text;
   std::shared_ptr<const Image> image;
@@ -62,7 +65,8 @@ struct EngineEvent {
   std::string_view text;                // whole characters that are new; may be empty
   const TokenLogprob* token = nullptr;  // with top_logprobs >= 0
   std::vector<TokenLogprob> alternatives;
-  // At the end, and only then: the whole answer, or why there is none.
+  // At the end, and only then: the whole answer, or why there is none (kTimedOut, kDataError). An
+  // answer that was cancelled is as far as it came.
   const Answer* answer = nullptr;
   Status status;
 };
@@ -87,7 +91,9 @@ class Engine {
   ~Engine();  // cancels what is still there
 
   // The callback gets every event, the end included, unless Submit itself fails: with
-  // kInvalidArgument, or with kResourceExhausted when the queue is full or the prompt too long.
+  // kInvalidArgument (also if the prompt is too long for the context), kResourceExhausted when the
+  // queue is full, kCancelled after Drain, kUnsupported. Tokenizes the prompt and hashes its
+  // pictures on the caller's thread.
   Result<int64_t> Submit(EngineRequest request, EngineCallback callback);
   void Cancel(int64_t id);  // of a request that has ended: nothing
 

@@ -75,6 +75,7 @@ class Model {
 
  private:
   friend class Session;
+  friend class Engine;
   friend class Benchmark;
   friend MachinePeak MeasureMachinePeak(const Model& model);
   struct Impl;

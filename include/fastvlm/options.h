@@ -86,8 +86,17 @@ void VisitFields(GenerateOptions& options, Visitor&& visit) {
   VisitFields(options.sampling, visit);
 }
 
+// How the keys and values of a conversation are held.
+enum class CacheType {
+  kAuto,  // kF32 with Precision::kF32, else kF16
+  kF32,
+  kF16,
+  kQ8,  // 8 bits in blocks of 32
+};
+
 struct SessionOptions {
   int64_t context_tokens = 0;  // text and image together; 0: what the model was trained for
+  CacheType cache = CacheType::kAuto;
 };
 
 }  // namespace fastvlm

@@ -17,12 +17,13 @@
 namespace fastvlm {
 
 enum class FinishReason {
-  kStop,       // the model ended its answer
+  kStop,       // the model ended its answer, or a stop text did
   kLength,     // max_tokens, or the end of the context
   kCancelled,  // the stream callback said so
 };
 
 struct Timings {
+  double queue_ms = 0;    // until an engine began with the request
   double image_ms = 0;    // bringing the images to the encoder's size
   double encode_ms = 0;   // vision encoder and projector, all images of the turn
   double prefill_ms = 0;  // decoder over the prompt
@@ -36,6 +37,7 @@ struct Answer {
   std::vector<int32_t> token_ids;  // as produced, with the one that ended the answer if it did
   int64_t prompt_tokens = 0;       // text and image together, of this turn
   int64_t image_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompt, known to an engine from an earlier request
   FinishReason finish_reason = FinishReason::kStop;
   Timings timings;
 };

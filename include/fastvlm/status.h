@@ -17,6 +17,7 @@ enum class StatusCode {
   kUnsupported,        // well formed, but of a kind this build cannot read
   kIoError,            // the operating system refused
   kCancelled,          // the caller's callback asked to stop
+  kTimedOut,           // the time that the caller set was not enough
 };
 
 // Outcome of an operation that can fail. The message names the path or tensor,

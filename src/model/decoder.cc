@@ -57,7 +57,7 @@ size_t Decoder::bytes() const {
 }
 
 size_t Decoder::LinearScratchBytes(int64_t tokens) const {
-  size_t bytes = fastvlm::LinearScratchBytes(head_, 1);
+  size_t bytes = fastvlm::LinearScratchBytes(head_, tokens);
   if (layers_.empty()) return bytes;
   const Layer& layer = layers_.front();
   for (const PackedLinear* weights : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down}) {
@@ -77,8 +77,10 @@ void Decoder::Embed(const int32_t* ids, int64_t count, float* out) const {
   }
 }
 
-void Decoder::AddAttention(const Layer& layer, float* x, int64_t tokens, int64_t start, KvLayer& kv,
-                           DecoderWorkspace& workspace, ThreadPool& pool) const {
+void Decoder::AddAttention(size_t index, float* x, int64_t tokens,
+                           std::span<const DecoderSegment> segments, DecoderWorkspace& workspace,
+                           ThreadPool& pool) const {
+  const Layer& layer = layers_[index];
   const int64_t hidden = config_.hidden;
   const int64_t q_size = config_.heads * config_.head_dim;
   const int64_t kv_size = config_.kv_heads * config_.head_dim;
@@ -92,11 +94,17 @@ void Decoder::AddAttention(const Layer& layer, float* x, int64_t tokens, int64_t
           pool);
   Linear(layer.qkv, workspace.normed.data(), tokens, hidden, q, stride, {},
          workspace.linear_scratch.data(), pool);
-  // Queries and keys lie side by side: one rotation covers both.
-  ApplyRope(rope_, q, tokens, stride, config_.heads + config_.kv_heads, start, pool);
-  kv.Store(k, stride, v, stride, tokens, start);
-  CausalAttention(q, stride, tokens, start, config_.heads, kv, attention, q_size,
-                  workspace.scratch.data(), pool);
+  int64_t row = 0;
+  for (const auto& [cache, count] : segments) {
+    const int64_t start = cache->length(), at = row * stride;
+    KvLayer& kv = cache->layer(index);
+    // Queries and keys lie side by side: one rotation covers both.
+    ApplyRope(rope_, q + at, count, stride, config_.heads + config_.kv_heads, start, pool);
+    kv.Store(k + at, stride, v + at, stride, count, start);
+    CausalAttention(q + at, stride, count, start, config_.heads, kv, attention + row * q_size,
+                    q_size, workspace.scratch.data(), pool);
+    row += count;
+  }
   Epilogue add;
   add.residual = x;
   add.residual_stride = hidden;
@@ -122,24 +130,34 @@ void Decoder::AddMlp(const Layer& layer, float* x, int64_t tokens, DecoderWorksp
 
 void Decoder::Forward(float* x, int64_t tokens, KvCache& cache, DecoderWorkspace& workspace,
                       ThreadPool& pool, const TapFn& tap) const {
+  const DecoderSegment segment{&cache, tokens};
+  Forward(x, {&segment, 1}, workspace, pool, tap);
+}
+
+void Decoder::Forward(float* x, std::span<const DecoderSegment> segments,
+                      DecoderWorkspace& workspace, ThreadPool& pool, const TapFn& tap) const {
+  int64_t tokens = 0;
+  for (const auto& [cache, count] : segments) {
+    FASTVLM_CHECK(count >= 1 && cache->length() + count <= cache->capacity());
+    tokens += count;
+  }
   FASTVLM_CHECK(tokens >= 1 && tokens <= workspace.max_tokens);
-  const int64_t start = cache.length();
-  FASTVLM_CHECK(start + tokens <= cache.capacity());
   for (size_t i = 0; i < layers_.size(); ++i) {
-    AddAttention(layers_[i], x, tokens, start, cache.layer(i), workspace, pool);
+    AddAttention(i, x, tokens, segments, workspace, pool);
     AddMlp(layers_[i], x, tokens, workspace, pool);
     if (tap) tap("layer." + std::to_string(i), x, {tokens, config_.hidden});
   }
-  cache.Extend(tokens);
+  for (const auto& [cache, count] : segments) cache->Extend(count);
 }
 
-void Decoder::Logits(const float* x, float* logits, DecoderWorkspace& workspace, ThreadPool& pool,
-                     const TapFn& tap) const {
+void Decoder::Logits(const float* x, int64_t rows, float* logits, DecoderWorkspace& workspace,
+                     ThreadPool& pool, const TapFn& tap) const {
+  FASTVLM_CHECK(rows >= 1 && rows <= workspace.max_tokens);
   float* normed = workspace.normed.data();
-  RmsNorm(x, 1, config_.hidden, final_norm_.data(), config_.rms_norm_eps, normed, pool);
-  if (tap) tap("final_norm", normed, {1, config_.hidden});
-  Linear(head_, normed, 1, config_.hidden, logits, head_.n(), {}, workspace.linear_scratch.data(),
-         pool);
+  RmsNorm(x, rows, config_.hidden, final_norm_.data(), config_.rms_norm_eps, normed, pool);
+  if (tap) tap("final_norm", normed, {rows, config_.hidden});
+  Linear(head_, normed, rows, config_.hidden, logits, head_.n(), {},
+         workspace.linear_scratch.data(), pool);
 }
 
 }  // namespace fastvlm

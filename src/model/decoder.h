@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "base/buffer.h"
@@ -20,6 +21,12 @@
 namespace fastvlm {
 
 class Decoder;
+
+// Tokens of one sequence, which take the next places in its cache.
+struct DecoderSegment {
+  KvCache* cache;
+  int64_t tokens;  // >= 1
+};
 
 // The decoder's activations for at most `max_tokens` tokens at a time.
 struct DecoderWorkspace {
@@ -55,10 +62,20 @@ class Decoder {
   // place, at positions cache.length().., and adds them to the cache, which must have room.
   void Forward(float* x, int64_t tokens, KvCache& cache, DecoderWorkspace& workspace,
                ThreadPool& pool, const TapFn& tap = {}) const;
+  // The same for several sequences, each with a cache of its own, in one pass over the weights: x
+  // has the rows of the first segment, then those of the second ... A row does not depend on what
+  // is computed with it, to the last bit.
+  void Forward(float* x, std::span<const DecoderSegment> segments, DecoderWorkspace& workspace,
+               ThreadPool& pool, const TapFn& tap = {}) const;
 
-  // Final norm and head of one hidden state: x: [hidden] -> logits: [vocabulary].
+  // Final norm and head of `rows` (1..workspace.max_tokens) hidden states:
+  // x: [rows, hidden] -> logits: [rows, vocabulary].
+  void Logits(const float* x, int64_t rows, float* logits, DecoderWorkspace& workspace,
+              ThreadPool& pool, const TapFn& tap = {}) const;
   void Logits(const float* x, float* logits, DecoderWorkspace& workspace, ThreadPool& pool,
-              const TapFn& tap = {}) const;
+              const TapFn& tap = {}) const {
+    Logits(x, 1, logits, workspace, pool, tap);
+  }
 
  private:
   struct Layer {
@@ -70,8 +87,9 @@ class Decoder {
     PackedLinear down;
   };
 
-  void AddAttention(const Layer& layer, float* x, int64_t tokens, int64_t start, KvLayer& kv,
-                    DecoderWorkspace& workspace, ThreadPool& pool) const;
+  void AddAttention(size_t index, float* x, int64_t tokens,
+                    std::span<const DecoderSegment> segments, DecoderWorkspace& workspace,
+                    ThreadPool& pool) const;
   void AddMlp(const Layer& layer, float* x, int64_t tokens, DecoderWorkspace& workspace,
               ThreadPool& pool) const;
 

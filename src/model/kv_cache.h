@@ -6,16 +6,18 @@
 #include <vector>
 
 #include "checkpoint/model_config.h"
-#include "ops/attention.h"
+#include "ops/kv_layer.h"
 
 namespace fastvlm {
 
 // Room for `capacity` tokens; memory becomes resident only as it is used.
 class KvCache {
  public:
-  KvCache(const DecoderConfig& config, int64_t capacity) : capacity_(capacity) {
-    for (int64_t i = 0; i < config.layers; ++i)
-      layers_.emplace_back(config.kv_heads, config.head_dim, capacity);
+  KvCache(const DecoderConfig& config, int64_t capacity, KvType type = KvType::kF32)
+      : capacity_(capacity) {
+    for (int64_t i = 0; i < config.layers; ++i) {
+      layers_.emplace_back(config.kv_heads, config.head_dim, capacity, type);
+    }
   }
 
   int64_t capacity() const { return capacity_; }
@@ -24,6 +26,17 @@ class KvCache {
   void Extend(int64_t tokens) { length_ += tokens; }
   // Forgets everything from `length` on.
   void Truncate(int64_t length) { length_ = length; }
+  // Begins with the first `length` tokens of another cache of the same model.
+  void CopyFrom(const KvCache& other, int64_t length) {
+    for (size_t i = 0; i < layers_.size(); ++i) layers_[i].CopyFrom(other.layers_[i], length);
+    length_ = length;
+  }
+  // Bytes of memory when it is full.
+  int64_t bytes() const {
+    size_t bytes = 0;
+    for (const KvLayer& layer : layers_) bytes += layer.ResidentBytes(capacity_);
+    return static_cast<int64_t>(bytes);
+  }
   KvLayer& layer(size_t i) { return layers_[i]; }
 
  private:

@@ -2,7 +2,9 @@
 #ifndef FASTVLM_MODEL_PRECISION_H_
 #define FASTVLM_MODEL_PRECISION_H_
 
+#include "base/check.h"
 #include "fastvlm/options.h"
+#include "ops/kv_layer.h"
 #include "ops/packed_linear.h"
 
 namespace fastvlm {
@@ -26,6 +28,20 @@ inline PartFormats FormatsOf(Precision precision) {
       return {LinearFormat::kQ8, LinearFormat::kQ4, LinearFormat::kQ8};
   }
   return {LinearFormat::kExact, LinearFormat::kExact, LinearFormat::kExact};
+}
+
+inline KvType CacheTypeOf(CacheType type, Precision precision) {
+  switch (type) {
+    case CacheType::kAuto:
+      return precision == Precision::kF32 ? KvType::kF32 : KvType::kF16;
+    case CacheType::kF32:
+      return KvType::kF32;
+    case CacheType::kF16:
+      return KvType::kF16;
+    case CacheType::kQ8:
+      return KvType::kQ8;
+  }
+  FASTVLM_CHECK(false);
 }
 
 }  // namespace fastvlm

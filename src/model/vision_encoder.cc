@@ -205,9 +205,10 @@ struct VisionEncoder::Run {
            pool);
   }
 
-  void Report(const StageConfig& stage) {
+  // False if the caller wants no more.
+  bool Report(const StageConfig& stage) {
     work += FfnWork(stage, pixels());
-    if (progress) progress(std::min(1.0, work / total_work));
+    return !progress || progress(std::min(1.0, work / total_work));
   }
 
   void Tap(std::string_view name, int64_t channels) const {
@@ -223,7 +224,7 @@ struct VisionEncoder::Run {
     Tap("stem", encoder.stem_conv_.out_channels);
   }
 
-  void RunStage(size_t index) {
+  bool RunStage(size_t index) {
     const Stage& stage = encoder.stages_[index];
     const StageConfig& config = encoder.config_.stages[index];
     if (stage.downsample) {
@@ -234,18 +235,19 @@ struct VisionEncoder::Run {
     for (const RepMixerBlock& block : stage.rep_mixer_blocks) {
       Convolve(block.mixer);
       AddConvFfn(block.ffn);
-      Report(config);
+      if (!Report(config)) return false;
     }
     for (const AttentionBlock& block : stage.attention_blocks) {
       AddAttention(block);
       AddConvFfn(block.ffn);
-      Report(config);
+      if (!Report(config)) return false;
     }
     Tap("stage." + std::to_string(index), config.channels);
+    return true;
   }
 };
 
-void VisionEncoder::Forward(const float* pixels, int64_t height, int64_t width, float* features,
+bool VisionEncoder::Forward(const float* pixels, int64_t height, int64_t width, float* features,
                             VisionWorkspace& workspace, ThreadPool& pool,
                             const EncodeProgressFn& progress, const TapFn& tap) const {
   FASTVLM_CHECK(height > 0 && height % stride() == 0 && width > 0 && width % stride() == 0);
@@ -254,10 +256,13 @@ void VisionEncoder::Forward(const float* pixels, int64_t height, int64_t width, 
   run.x = workspace.a.data();
   run.y = workspace.b.data();
   run.Stem(pixels);
-  for (size_t i = 0; i < stages_.size(); ++i) run.RunStage(i);
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    if (!run.RunStage(i)) return false;
+  }
   Depthwise(expand_, run.x, run.height, run.width, features, DepthwiseActivation::kNone, pool);
   SqueezeExciteGelu(squeeze_excite_, features, run.pixels(), run.float_scratch(), pool);
   if (tap) tap("features", features, {run.pixels(), feature_channels()});
+  return true;
 }
 
 }  // namespace fastvlm

@@ -20,8 +20,9 @@
 
 namespace fastvlm {
 
-// Called with the share of the encoder's work that is done, 0..1.
-using EncodeProgressFn = std::function<void(double fraction)>;
+// Called after each block with the share of the encoder's work that is done, 0..1. Other work may
+// run on the pool meanwhile. Returning false ends the pass.
+using EncodeProgressFn = std::function<bool(double fraction)>;
 
 // The encoder's activations; grows to the largest image seen and is reused.
 struct VisionWorkspace {
@@ -42,8 +43,8 @@ class VisionEncoder {
   size_t bytes() const;
 
   // pixels: [height, width, 3] in [0, 1], both sides multiples of stride().
-  // features: [height / stride * width / stride, feature_channels].
-  void Forward(const float* pixels, int64_t height, int64_t width, float* features,
+  // features: [height / stride * width / stride, feature_channels]. False if `progress` ended it.
+  bool Forward(const float* pixels, int64_t height, int64_t width, float* features,
                VisionWorkspace& workspace, ThreadPool& pool, const EncodeProgressFn& progress = {},
                const TapFn& tap = {}) const;
 

@@ -23,6 +23,7 @@ struct RowBlockScratch {
   float* max;
   float* sum;
   float* acc;
+  float* widened = nullptr;  // keys and values of a cache that is not f32
 
   static int64_t Floats(int64_t head_dim) {
     const int64_t floats = PackedQueryFloats(kAttentionRows, head_dim) + 2 * kAttentionRows +
@@ -102,37 +103,6 @@ void SelfAttention(const float* qkv, int64_t tokens, int64_t heads, int64_t head
                 out + (first + r) * width + head * head_dim);
     }
   });
-}
-
-KvLayer::KvLayer(int64_t kv_heads, int64_t head_dim, int64_t capacity)
-    : kv_heads_(kv_heads), head_dim_(head_dim), capacity_(capacity) {
-  FASTVLM_CHECK(kv_heads >= 1 && head_dim >= 1 && capacity >= 1);
-  block_stride_ = kv_heads * AttentionBlockFloats(head_dim);
-  values_ = Buffer<float>(static_cast<size_t>(CeilDiv(capacity, kAttentionBlock) * block_stride_));
-}
-
-void KvLayer::Store(const float* k, int64_t k_stride, const float* v, int64_t v_stride,
-                    int64_t tokens, int64_t start) {
-  FASTVLM_CHECK(start >= 0 && tokens >= 0 && start + tokens <= capacity_);
-  for (int64_t t = 0; t < tokens;) {
-    const int64_t place = (start + t) % kAttentionBlock;
-    const int64_t count = std::min(kAttentionBlock - place, tokens - t);
-    float* block = values_.data() + (start + t) / kAttentionBlock * block_stride_;
-    for (int64_t head = 0; head < kv_heads_; ++head) {
-      PackKeyValue(k + t * k_stride + head * head_dim_, k_stride,
-                   v + t * v_stride + head * head_dim_, v_stride, place, count, head_dim_,
-                   block + head * AttentionBlockFloats(head_dim_));
-    }
-    t += count;
-  }
-}
-
-size_t KvLayer::ResidentBytes(int64_t tokens) const {
-  return static_cast<size_t>(CeilDiv(tokens, kAttentionBlock) * block_stride_) * sizeof(float);
-}
-
-const float* KvLayer::Blocks(int64_t kv_head) const {
-  return values_.data() + kv_head * AttentionBlockFloats(head_dim_);
 }
 
 namespace {
@@ -226,12 +196,14 @@ struct CausalCall {
       PackQuery(Query(kv_head, first + r), scale, r, tile_rows, head_dim, local.q);
       visible[r] = std::min(Position(first + r) + 1, end_key) - first_key;
     }
+    const KvBlocks blocks =
+        kv.Blocks(kv_head, first_key / kAttentionBlock, visible[rows - 1], local.widened);
     kernel.fn({.q = local.q,
                .tile_rows = tile_rows,
                .rows = rows,
                .visible = visible,
-               .blocks = kv.Blocks(kv_head) + first_key / kAttentionBlock * kv.block_stride(),
-               .block_stride = kv.block_stride(),
+               .blocks = blocks.data,
+               .block_stride = blocks.stride,
                .head_dim = head_dim,
                .max = local.max,
                .sum = local.sum,
@@ -271,8 +243,9 @@ size_t CausalAttentionScratchFloats(int64_t tokens, int64_t heads, int64_t head_
   const int64_t ranges =
       std::min(kWantedTasks, CeilDiv(CeilDiv(capacity, kAttentionBlock), kMinRangeBlocks));
   const int64_t slots = std::min(tokens * heads * ranges, 2 * kWantedTasks * kAttentionRows);
-  return static_cast<size_t>(threads * RowBlockScratch::Floats(head_dim) +
-                             slots * (AttentionValueDim(head_dim) + 2));
+  return static_cast<size_t>(
+      threads * (RowBlockScratch::Floats(head_dim) + KvLayer::WidenedFloats(head_dim, capacity)) +
+      CeilDiv(slots * (AttentionValueDim(head_dim) + 2), 16) * 16);
 }
 
 void CausalAttention(const float* q, int64_t q_stride, int64_t tokens, int64_t start, int64_t heads,
@@ -284,10 +257,10 @@ void CausalAttention(const float* q, int64_t q_stride, int64_t tokens, int64_t s
   const double width = static_cast<double>(heads * kv.head_dim());
   const double pairs =
       static_cast<double>(tokens) * static_cast<double>(2 * start + tokens + 1) / 2;
-  const double keys = static_cast<double>((start + tokens) * kv.kv_heads() * kv.head_dim());
+  const auto kv_bytes = static_cast<double>(kv.ResidentBytes(start + tokens));
   const ProfileScope scope(
       pool.profile(), tokens == 1 ? "attention, 1 token" : "attention",
-      {4 * width * pairs, 0, 8 * width * static_cast<double>(tokens) + 8 * keys});
+      {4 * width * pairs, 0, 8 * width * static_cast<double>(tokens) + kv_bytes});
   const CausalCall call = {q,
                            q_stride,
                            start,
@@ -297,7 +270,9 @@ void CausalAttention(const float* q, int64_t q_stride, int64_t tokens, int64_t s
                            CausalPlan(tokens, start, heads, kv.kv_heads()),
                            BestAttentionF32()};
   const CausalPlan& plan = call.plan;
-  const RangeSums sums(scratch + pool.threads() * RowBlockScratch::Floats(kv.head_dim()), plan);
+  float* const widened = scratch + pool.threads() * RowBlockScratch::Floats(kv.head_dim());
+  const int64_t widened_floats = KvLayer::WidenedFloats(kv.head_dim(), start + tokens);
+  const RangeSums sums(widened + pool.threads() * widened_floats, plan);
   pool.ParallelFor(plan.tasks(), [&](int64_t task, int thread) {
     const int64_t range = task % plan.ranges;
     const int64_t kv_head = task / plan.ranges % plan.kv_heads;
@@ -305,7 +280,8 @@ void CausalAttention(const float* q, int64_t q_stride, int64_t tokens, int64_t s
     const int64_t row_block = plan.row_blocks - 1 - task / plan.ranges / plan.kv_heads;
     const int64_t first = row_block * kAttentionRows;
     const int64_t rows = std::min(kAttentionRows, plan.rows - first);
-    const RowBlockScratch local(scratch, thread, kv.head_dim());
+    RowBlockScratch local(scratch, thread, kv.head_dim());
+    local.widened = widened + thread * widened_floats;
     if (plan.ranges == 1) {
       call.RunWhole(kv_head, first, rows, local);
     } else {

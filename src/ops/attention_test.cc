@@ -1,10 +1,8 @@
 #include "ops/attention.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <fstream>
 #include <vector>
 
 #include "support/guarded_buffer.h"
@@ -208,44 +206,6 @@ TEST(CausalAttention, ScratchForMoreServesLess) {
     EXPECT_LE(CausalAttentionScratchFloats(tokens, 14, 64, 5000, 2),
               CausalAttentionScratchFloats(tokens + 1, 14, 64, 5001, 2));
   }
-}
-
-TEST(KvLayer, LaterTokensReplaceEarlierOnes) {
-  TestRandom random;
-  const std::vector<float> wrong = RandomValues(40 * 8, random);
-  const std::vector<float> right = RandomValues(40 * 8, random);
-  ThreadPool pool(1);
-  std::vector<float> results[2];
-  for (bool overwrite : {false, true}) {
-    KvLayer kv(1, 8, 40);
-    if (overwrite) kv.Store(wrong.data(), 8, wrong.data(), 8, 40, 0);
-    kv.Store(right.data(), 8, right.data(), 8, 40, 0);
-    std::vector<float> scratch(CausalAttentionScratchFloats(1, 2, 8, 40, 1));
-    results[overwrite].resize(16);
-    CausalAttention(wrong.data(), 16, 1, 29, 2, kv, results[overwrite].data(), 16, scratch.data(),
-                    pool);
-  }
-  EXPECT_EQ(results[0], results[1]);
-}
-
-size_t ResidentBytesOfProcess() {
-  std::ifstream file("/proc/self/statm");
-  size_t total = 0;
-  size_t resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-}
-
-TEST(KvLayer, MemoryGrowsWithTokensStored) {
-  const int64_t tokens = 10000;
-  const std::vector<float> rows(static_cast<size_t>(tokens * 128), 1.0f);
-  KvLayer kv(2, 64, 1 << 20);  // 1 GiB
-  const size_t before = ResidentBytesOfProcess();
-  kv.Store(rows.data(), 128, rows.data(), 128, tokens, 0);
-  const size_t grown = ResidentBytesOfProcess() - before;
-  EXPECT_EQ(kv.ResidentBytes(tokens), 10048u * 128 * 2 * 4);  // whole blocks of 64 tokens
-  EXPECT_GE(grown, kv.ResidentBytes(tokens) * 9 / 10);
-  EXPECT_LE(grown, kv.ResidentBytes(tokens) + (size_t{8} << 20));
 }
 
 }  // namespace

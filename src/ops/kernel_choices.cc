@@ -5,6 +5,7 @@
 #include "kernels/gemm_f32/gemm_f32.h"
 #include "kernels/gemm_q4/gemm_q4.h"
 #include "kernels/gemm_q8/gemm_q8.h"
+#include "kernels/kv_widen/kv_widen.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/quantize_rows/quantize_rows.h"
 #include "kernels/rms_norm/rms_norm.h"
@@ -21,6 +22,7 @@ std::vector<std::pair<std::string_view, std::string_view>> SelectedKernels() {
           {"gemm_f32", BestGemmF32().name},
           {"gemm_q4", BestGemmQ4().name},
           {"gemm_q8", BestGemmQ8().name},
+          {"kv_widen", BestKvWiden().name},
           {"layer_norm", BestLayerNorm().name},
           {"quantize_rows", BestQuantizeRows().name},
           {"rms_norm", BestRmsNorm().name},

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "image/preprocess.h"
 #include "runtime/model_impl.h"
+#include "runtime/stopwatch.h"
 
 namespace fastvlm {
 namespace {
@@ -135,33 +136,71 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   return std::shared_ptr<const Model>(new Model(std::move(impl)));
 }
 
+Result<Buffer<float>> Model::Impl::Features(const Image& image, EncoderSize size, Fit fit,
+                                            const EncodeProgressFn& progress,
+                                            Timings* timings) const {
+  Stopwatch watch;
+  FASTVLM_ASSIGN_OR_RETURN(const PixelTensor pixels,
+                           Preprocess(image, size.height, size.width, fit, &pool));
+  if (timings != nullptr) timings->image_ms += watch.Milliseconds();
+  watch = Stopwatch();
+  Buffer<float> features(static_cast<size_t>(model.TokenCount(size.height, size.width) *
+                                             model.encoder().feature_channels()));
+  if (!model.encoder().Forward(pixels.values.data(), size.height, size.width, features.data(),
+                               vision_workspace, pool, progress)) {
+    return Status(StatusCode::kCancelled, "encoding the picture was cancelled");
+  }
+  if (timings != nullptr) timings->encode_ms += watch.Milliseconds();
+  return features;
+}
+
+Result<Buffer<float>> Model::Impl::VisualTokens(const Image& image, EncoderSize size, Fit fit,
+                                                const EncodeProgressFn& progress,
+                                                Timings* timings) const {
+  FASTVLM_ASSIGN_OR_RETURN(const Buffer<float> features,
+                           Features(image, size, fit, progress, timings));
+  const Stopwatch watch;
+  const int64_t tokens = model.TokenCount(size.height, size.width);
+  Buffer<float> visual(static_cast<size_t>(tokens * model.projector().hidden()));
+  model.projector().Forward(features.data(), tokens, visual.data(), pool);
+  if (timings != nullptr) timings->encode_ms += watch.Milliseconds();
+  return visual;
+}
+
+namespace {
+
+EncodeProgressFn Uninterrupted(const ProgressFn& progress) {
+  if (!progress) return {};
+  return [&progress](double fraction) {
+    progress(fraction);
+    return true;
+  };
+}
+
+Matrix ToMatrix(const Buffer<float>& values, int64_t columns) {
+  return {static_cast<int64_t>(values.size()) / columns, columns, {values.begin(), values.end()}};
+}
+
+}  // namespace
+
 Result<Matrix> Model::EncodeFeatures(const Image& image, const EncodeOptions& options,
                                      const ProgressFn& progress) const {
   FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(impl_->info, options));
   const std::lock_guard lock(impl_->compute_mutex);
-  FASTVLM_ASSIGN_OR_RETURN(const PixelTensor pixels,
-                           Preprocess(image, size.height, size.width, options.fit, &impl_->pool));
-  Matrix features;
-  features.rows = impl_->model.TokenCount(size.height, size.width);
-  features.columns = impl_->model.encoder().feature_channels();
-  features.values.resize(static_cast<size_t>(features.rows * features.columns));
-  impl_->model.encoder().Forward(pixels.values.data(), size.height, size.width,
-                                 features.values.data(), impl_->vision_workspace, impl_->pool,
-                                 progress);
-  return features;
+  FASTVLM_ASSIGN_OR_RETURN(
+      const Buffer<float> features,
+      impl_->Features(image, size, options.fit, Uninterrupted(progress), nullptr));
+  return ToMatrix(features, impl_->model.encoder().feature_channels());
 }
 
 Result<Matrix> Model::EncodeVisualTokens(const Image& image, const EncodeOptions& options,
                                          const ProgressFn& progress) const {
-  FASTVLM_ASSIGN_OR_RETURN(const Matrix features, EncodeFeatures(image, options, progress));
+  FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(impl_->info, options));
   const std::lock_guard lock(impl_->compute_mutex);
-  Matrix tokens;
-  tokens.rows = features.rows;
-  tokens.columns = impl_->model.projector().hidden();
-  tokens.values.resize(static_cast<size_t>(tokens.rows * tokens.columns));
-  impl_->model.projector().Forward(features.values.data(), features.rows, tokens.values.data(),
-                                   impl_->pool);
-  return tokens;
+  FASTVLM_ASSIGN_OR_RETURN(
+      const Buffer<float> tokens,
+      impl_->VisualTokens(image, size, options.fit, Uninterrupted(progress), nullptr));
+  return ToMatrix(tokens, impl_->model.projector().hidden());
 }
 
 }  // namespace fastvlm

@@ -2,17 +2,27 @@
 #ifndef FASTVLM_RUNTIME_MODEL_IMPL_H_
 #define FASTVLM_RUNTIME_MODEL_IMPL_H_
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
 #include "fastvlm/model.h"
+#include "fastvlm/session.h"
 #include "model/fastvlm.h"
 #include "text/tokenizer.h"
 
 namespace fastvlm {
+
+// Encoder input for the options, checked against the model.
+struct EncoderSize {
+  int height;
+  int width;
+};
+Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& options);
 
 struct Model::Impl {
   Impl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, Precision precision, int threads,
@@ -21,6 +31,17 @@ struct Model::Impl {
         tokenizer(std::move(tokenizer_in)),
         pool(threads),
         model(checkpoint, tokenizer.size(), precision, pool, progress) {}
+
+  // The encoder's features of a picture, [TokenCount, feature_channels], and its visual tokens,
+  // [TokenCount, hidden]. The caller holds compute_mutex. kInvalidArgument for an empty picture,
+  // kCancelled if `progress` ended it. Adds to the times, if any.
+  Result<Buffer<float>> Features(const Image& image, EncoderSize size, Fit fit,
+                                 const EncodeProgressFn& progress, Timings* timings) const;
+  Result<Buffer<float>> VisualTokens(const Image& image, EncoderSize size, Fit fit,
+                                     const EncodeProgressFn& progress, Timings* timings) const;
+  bool IsEos(int32_t token) const {
+    return std::find(eos_ids.begin(), eos_ids.end(), token) != eos_ids.end();
+  }
 
   Checkpoint checkpoint;
   Tokenizer tokenizer;
@@ -34,13 +55,6 @@ struct Model::Impl {
   mutable VisionWorkspace vision_workspace;
   FastVlm model;
 };
-
-// Encoder input for the options, checked against the model.
-struct EncoderSize {
-  int height;
-  int width;
-};
-Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& options);
 
 }  // namespace fastvlm
 

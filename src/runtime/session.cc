@@ -1,19 +1,18 @@
 #include "fastvlm/session.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <limits>
 #include <utility>
 
 #include "base/buffer.h"
 #include "base/status.h"
-#include "image/preprocess.h"
 #include "model/kv_cache.h"
+#include "runtime/answer_stream.h"
 #include "runtime/model_impl.h"
 #include "runtime/sampler.h"
+#include "runtime/stopwatch.h"
 #include "text/chat_prompt.h"
-#include "text/stream_decoder.h"
 
 namespace fastvlm {
 namespace {
@@ -22,58 +21,13 @@ namespace {
 // activations stay small.
 constexpr int64_t kPrefillChunk = 256;
 
-constexpr std::string_view kSpaces = " \t\n\r\v\f";
-
-std::string_view Trim(std::string_view text) {
-  const size_t first = text.find_first_not_of(kSpaces);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
-}
-
-class Stopwatch {
- public:
-  double Milliseconds() const {
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
-        .count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-// Hands tokens to the caller as whole characters, without the white space before the first word.
-class AnswerStream {
- public:
-  AnswerStream(const Tokenizer& tokenizer, const StreamFn& callback)
-      : decoder_(tokenizer), callback_(callback) {}
-
-  // False if the caller wants no more.
-  bool Add(int32_t token) { return Emit(decoder_.Push(token)); }
-  bool Finish() { return Emit(decoder_.Finish()); }
-
- private:
-  bool Emit(std::string_view piece) {
-    if (!started_) {
-      const size_t first = piece.find_first_not_of(kSpaces);
-      if (first == std::string_view::npos) return true;
-      piece.remove_prefix(first);
-      started_ = true;
-    }
-    return piece.empty() || !callback_ || callback_(piece);
-  }
-
-  StreamDecoder decoder_;
-  const StreamFn& callback_;
-  bool started_ = false;
-};
-
 }  // namespace
 
 struct Session::Impl {
-  Impl(std::shared_ptr<const Model> model_in, int64_t context_tokens)
+  Impl(std::shared_ptr<const Model> model_in, int64_t context_tokens, CacheType cache_type)
       : model(std::move(model_in)),
         decoder(model->impl_->model.decoder()),
-        cache(decoder.config(), context_tokens),
+        cache(decoder.config(), context_tokens, CacheTypeOf(cache_type, model->info().precision)),
         workspace(decoder, std::min(kPrefillChunk, context_tokens), context_tokens,
                   model->threads()),
         logits(static_cast<size_t>(decoder.vocabulary())),
@@ -85,10 +39,8 @@ struct Session::Impl {
   Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options, const StreamFn& stream,
                      const AskProgressFn& progress);
   Result<std::vector<int32_t>> Tokenize(const UserTurn& turn) const;
-  Result<std::vector<PixelTensor>> PreprocessImages(const UserTurn& turn,
-                                                    const EncoderSize& size) const;
-  Buffer<float> Encode(const std::vector<PixelTensor>& images, int64_t tokens_per_image,
-                       const AskProgressFn& progress) const;
+  Result<Buffer<float>> Encode(const UserTurn& turn, const EncoderSize& size,
+                               const AskProgressFn& progress, Timings& timings) const;
   Buffer<float> Embed(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
                       int64_t tokens_per_image, int64_t total) const;
   void Prefill(Buffer<float>& embeddings, int64_t tokens, const AskProgressFn& progress);
@@ -119,7 +71,7 @@ Result<Session> Session::Create(std::shared_ptr<const Model> model, const Sessio
     return Error(StatusCode::kInvalidArgument, "context_tokens is {}, expected 1 to {}", context,
                  max_positions);
   }
-  return Session(std::make_unique<Impl>(std::move(model), context));
+  return Session(std::make_unique<Impl>(std::move(model), context, options.cache));
 }
 
 int64_t Session::context_used() const { return impl_->used(); }
@@ -170,15 +122,10 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
   }
 
   const std::lock_guard lock(shared().compute_mutex);
-  Stopwatch watch;
-  FASTVLM_ASSIGN_OR_RETURN(const std::vector<PixelTensor> images, PreprocessImages(turn, size));
-  answer.timings.image_ms = watch.Milliseconds();
+  FASTVLM_ASSIGN_OR_RETURN(const Buffer<float> visual,
+                           Encode(turn, size, progress, answer.timings));
 
-  watch = Stopwatch();
-  const Buffer<float> visual = Encode(images, tokens_per_image, progress);
-  answer.timings.encode_ms = watch.Milliseconds();
-
-  watch = Stopwatch();
+  const Stopwatch watch;
   const int64_t new_tokens = answer.prompt_tokens + static_cast<int64_t>(pending.size());
   Buffer<float> embeddings = Embed(prompt, visual, tokens_per_image, new_tokens);
   Prefill(embeddings, new_tokens, progress);
@@ -198,36 +145,22 @@ Result<std::vector<int32_t>> Session::Impl::Tokenize(const UserTurn& turn) const
   return TokenizePrompt(shared().tokenizer, text);
 }
 
-Result<std::vector<PixelTensor>> Session::Impl::PreprocessImages(const UserTurn& turn,
-                                                                 const EncoderSize& size) const {
-  std::vector<PixelTensor> images;
-  for (const Image& image : turn.images) {
-    FASTVLM_ASSIGN_OR_RETURN(PixelTensor pixels, Preprocess(image, size.height, size.width,
-                                                            turn.encode.fit, &shared().pool));
-    images.push_back(std::move(pixels));
-  }
-  return images;
-}
-
 // Visual tokens of all images: [images * tokens_per_image, hidden].
-Buffer<float> Session::Impl::Encode(const std::vector<PixelTensor>& images,
-                                    int64_t tokens_per_image, const AskProgressFn& progress) const {
-  const Model::Impl& impl = shared();
-  const int64_t image_floats = tokens_per_image * impl.model.projector().hidden();
-  Buffer<float> visual(images.size() * static_cast<size_t>(image_floats));
-  if (images.empty()) return visual;
-  Buffer<float> features(
-      static_cast<size_t>(tokens_per_image * impl.model.encoder().feature_channels()));
-  const double count = static_cast<double>(images.size());
-  for (size_t i = 0; i < images.size(); ++i) {
+Result<Buffer<float>> Session::Impl::Encode(const UserTurn& turn, const EncoderSize& size,
+                                            const AskProgressFn& progress, Timings& timings) const {
+  const int64_t image_floats =
+      shared().model.TokenCount(size.height, size.width) * decoder.config().hidden;
+  Buffer<float> visual(turn.images.size() * static_cast<size_t>(image_floats));
+  const double count = static_cast<double>(turn.images.size());
+  for (size_t i = 0; i < turn.images.size(); ++i) {
     const auto report = [&](double fraction) {
       if (progress) progress(AskPhase::kEncode, (static_cast<double>(i) + fraction) / count);
+      return true;
     };
-    impl.model.encoder().Forward(images[i].values.data(), images[i].height, images[i].width,
-                                 features.data(), impl.vision_workspace, impl.pool, report);
-    impl.model.projector().Forward(features.data(), tokens_per_image,
-                                   visual.data() + static_cast<int64_t>(i) * image_floats,
-                                   impl.pool);
+    FASTVLM_ASSIGN_OR_RETURN(
+        const Buffer<float> tokens,
+        shared().VisualTokens(turn.images[i], size, turn.encode.fit, report, &timings));
+    std::copy(tokens.begin(), tokens.end(), visual.data() + static_cast<int64_t>(i) * image_floats);
   }
   return visual;
 }
@@ -283,18 +216,21 @@ Status Session::Impl::Generate(const GenerateOptions& options, const StreamFn& s
                                const Stopwatch& since_call, Answer& answer) {
   const Model::Impl& impl = shared();
   Sampler sampler(options.sampling, decoder.vocabulary());
-  AnswerStream output(impl.tokenizer, stream);
+  AnswerStream output(impl.tokenizer, /*trim=*/true);
+  const auto show = [&](std::string_view piece) {
+    return piece.empty() || !stream || stream(piece);
+  };
   FASTVLM_ASSIGN_OR_RETURN(int32_t token, NextToken(sampler, next_embedding.data()));
   answer.timings.ttft_ms = since_call.Milliseconds();
   const Stopwatch watch;
   while (true) {
     answer.token_ids.push_back(token);
-    if (std::find(impl.eos_ids.begin(), impl.eos_ids.end(), token) != impl.eos_ids.end()) {
+    if (impl.IsEos(token)) {
       answer.finish_reason = FinishReason::kStop;
       break;
     }
     sampler.Observe(token);
-    const bool wanted = output.Add(token);
+    const bool wanted = show(output.Add(token));
     const bool full = answer.token_ids.size() >= static_cast<size_t>(options.max_tokens) ||
                       cache.length() == cache.capacity();
     if (!wanted || full) {
@@ -306,14 +242,14 @@ Status Session::Impl::Generate(const GenerateOptions& options, const StreamFn& s
     decoder.Forward(next_embedding.data(), 1, cache, workspace, impl.pool);
     FASTVLM_ASSIGN_OR_RETURN(token, NextToken(sampler, next_embedding.data()));
   }
-  output.Finish();
+  show(output.Finish());
   Timings& timings = answer.timings;
   timings.decode_ms = watch.Milliseconds();
   if (answer.token_ids.size() > 1) {
     timings.decode_tokens_per_s =
         static_cast<double>(answer.token_ids.size() - 1) * 1000 / timings.decode_ms;
   }
-  answer.text = Trim(impl.tokenizer.Decode(answer.token_ids, /*skip_special=*/true));
+  answer.text = output.text();
   return {};
 }
 

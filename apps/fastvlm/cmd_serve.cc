@@ -1,0 +1,232 @@
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "fastvlm/engine.h"
+#include "fastvlm/fastvlm.h"
+#include "flags.h"
+#include "models.h"
+#include "server/server.h"
+#include "terminal.h"
+
+namespace fastvlm {
+namespace {
+
+struct ServeFlags {
+  ModelFlags model;
+  EngineOptions engine;
+  ServerOptions server;
+  std::vector<std::string> key_files;
+  double timeout_s = 300;
+  int image_cache_mb = 256;
+  int prefix_cache_mb = 512;
+  int max_body_mb = 32;
+  int max_megapixels = 50;
+  bool quiet = false;
+};
+
+// What the signal handler stops.
+std::atomic<Server*> running = nullptr;
+std::atomic<bool> interrupted = false;
+
+// The first signal lets what runs be finished, the second ends the program at once.
+void OnSignal(int signal_number) {
+  if (interrupted.exchange(true)) _exit(128 + signal_number);
+  if (Server* server = running.load(); server != nullptr) server->Stop();
+}
+
+void HandleSignals() {
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+// One key for each line that is neither empty nor begins with '#'.
+Status ReadKeys(const std::string& path, std::vector<std::string>& keys) {
+  std::ifstream file(path);
+  const size_t before = keys.size();
+  for (std::string line; std::getline(file, line);) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    if (!line.empty() && line.front() != '#') keys.push_back(line);
+  }
+  if (!file.eof()) {
+    return Status(StatusCode::kIoError, fmt::format("{}: cannot be read", path));
+  }
+  if (keys.size() == before) {
+    return Status(StatusCode::kDataError,
+                  fmt::format("{}: no key in it; expected one on each line", path));
+  }
+  return {};
+}
+
+Status CollectKeys(const ServeFlags& flags, std::vector<std::string>& keys) {
+  for (const std::string& path : flags.key_files) {
+    Status status = ReadKeys(path, keys);
+    if (!status.ok()) return status;
+  }
+  if (const char* key = std::getenv("FASTVLM_API_KEY"); key != nullptr && *key != '\0') {
+    keys.emplace_back(key);
+  }
+  return {};
+}
+
+// "nano" of "/usr/share/fastvlm/models/nano/".
+std::string ModelName(const std::string& directory) {
+  std::filesystem::path path = std::filesystem::path(directory).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  const std::string name = path.filename().string();
+  return name.empty() || name == "." ? "fastvlm" : name;
+}
+
+void Announce(const Server& server, const ServerOptions& options) {
+  fmt::print(stderr, "Serving {} at {}\n", options.model_name, server.url());
+  if (options.api_keys.empty() && options.host != "127.0.0.1" && options.host != "localhost" &&
+      options.host != "::1") {
+    PrintWarning("anybody who can reach this machine may use the server; --api-key asks for a key");
+  }
+}
+
+ServerOptions ServerOptionsOf(const ServeFlags& flags) {
+  ServerOptions options = flags.server;
+  options.max_queued = flags.engine.max_queued;
+  options.request_timeout_ms = flags.timeout_s * 1000;
+  options.max_body_bytes = static_cast<size_t>(flags.max_body_mb) << 20;
+  options.image.max_pixels = int64_t{flags.max_megapixels} * 1'000'000;
+  if (!flags.quiet) {
+    options.log = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+  }
+  return options;
+}
+
+Status Serve(const ServeFlags& flags) {
+  ServerOptions options = ServerOptionsOf(flags);
+  Status status = CollectKeys(flags, options.api_keys);
+  if (!status.ok()) return status;
+  Result<std::shared_ptr<const Model>> model = LoadModel(flags.model);
+  if (!model.ok()) return model.status();
+  if (options.model_name.empty()) options.model_name = ModelName((*model)->info().directory);
+
+  EngineOptions engine_options = flags.engine;
+  engine_options.image_cache_bytes = int64_t{flags.image_cache_mb} << 20;
+  engine_options.prefix_cache_bytes = int64_t{flags.prefix_cache_mb} << 20;
+  const Result<std::unique_ptr<Engine>> engine =
+      Engine::Create(std::move(model).value(), engine_options);
+  if (!engine.ok()) return engine.status();
+  const Result<std::unique_ptr<Server>> server = Server::Create(**engine, options);
+  if (!server.ok()) return server.status();
+  running.store(server->get());
+  HandleSignals();
+  Announce(**server, options);
+  (*server)->Run();
+  running.store(nullptr);
+  return {};
+}
+
+int Run(const ServeFlags& flags) {
+  const Status status = Serve(flags);
+  if (status.ok()) return kExitOk;
+  PrintError(status.message());
+  return ExitCode(status);
+}
+
+void AddAccessFlags(CLI::App& app, ServeFlags& flags) {
+  ServerOptions& server = flags.server;
+  const auto repeated = [&app](const char* name, std::vector<std::string>& values,
+                               const char* help) {
+    return app.add_option(name, values, help)->take_all()->allow_extra_args(false);
+  };
+  repeated("--api-key", server.api_keys,
+           "Clients must send this key ('Authorization: Bearer KEY'); may be repeated. Other\n"
+           "users of this machine can see it: better in a file, or in FASTVLM_API_KEY")
+      ->type_name("KEY");
+  repeated("--api-key-file", flags.key_files, "File with one key on each line")->type_name("FILE");
+  repeated("--cors", server.cors_origins,
+           "Let pages of this origin use the server from a browser; '*' means all; may be repeated")
+      ->type_name("ORIGIN");
+  repeated("--allow-host", server.allowed_hosts,
+           "A name besides localhost that the server may be called by, for example behind a proxy")
+      ->type_name("NAME");
+  app.add_option("--tls-cert", server.tls_cert, "Certificate, PEM: serve https")->type_name("FILE");
+  app.add_option("--tls-key", server.tls_key, "Its private key, PEM")->type_name("FILE");
+  app.add_flag("--allow-remote-images", server.allow_remote_images,
+               "Fetch images that requests name by URL, from public addresses only");
+}
+
+void AddLimitFlags(CLI::App& app, ServeFlags& flags) {
+  ServerOptions& server = flags.server;
+  app.add_option("--max-active", flags.engine.max_active, "Requests answered at the same time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--max-queue", flags.engine.max_queued, "Requests that wait; others get 429")
+      ->check(CLI::Range(0, 100'000))
+      ->capture_default_str();
+  app.add_option("--timeout", flags.timeout_s, "Seconds for one request, waiting included")
+      ->check(CLI::Range(0.001, 86400.0))
+      ->capture_default_str();
+  app.add_option(
+         "--context", flags.engine.context_tokens,
+         "Tokens of a conversation, images included; 0 means what the model was trained for")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--max-tokens", server.max_tokens, "Longest answer, in tokens")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--max-connections", server.max_connections, "Open connections")
+      ->check(CLI::Range(1, 900))
+      ->capture_default_str();
+  app.add_option("--max-body-mb", flags.max_body_mb, "Largest request, MiB")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--max-megapixels", flags.max_megapixels, "Largest image, megapixels")
+      ->check(CLI::Range(1, 178))
+      ->capture_default_str();
+  app.add_option("--image-cache-mb", flags.image_cache_mb,
+                 "Memory for images seen before, MiB; 0 keeps none")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--prefix-cache-mb", flags.prefix_cache_mb,
+                 "Memory for conversations seen before, MiB; 0 keeps none")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+CommandFn AddServe(CLI::App& app) {
+  auto flags = std::make_shared<ServeFlags>();
+  app.footer(
+      "Examples:\n"
+      "  fastvlm serve\n"
+      "  fastvlm serve --model FastVLM-0.5B --precision q8 --port 8081\n"
+      "  FASTVLM_API_KEY=secret fastvlm serve --host 0.0.0.0 --tls-cert cert.pem --tls-key "
+      "key.pem\n"
+      "  curl -s http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+      "    -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n"
+      "\n"
+      "Ctrl-C finishes the answers under way; a second Ctrl-C ends at once.");
+  app.add_option("--host", flags->server.host, "Address to listen on; 0.0.0.0 means all")
+      ->capture_default_str();
+  app.add_option("-p,--port", flags->server.port, "Port; 0 chooses a free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  app.add_option("--name", flags->server.model_name,
+                 "Model name that clients see (default: its directory's)");
+  AddModelFlags(app, flags->model);
+  AddAccessFlags(app, *flags);
+  AddLimitFlags(app, *flags);
+  app.add_flag("-q,--quiet", flags->quiet, "No line for each request on standard error");
+  return [flags] { return Run(*flags); };
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,33 @@
+// BLAKE2b with 256 bits: names contents so that different ones do not meet.
+// Source: RFC 7693.
+#ifndef FASTVLM_BASE_BLAKE2B_H_
+#define FASTVLM_BASE_BLAKE2B_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace fastvlm {
+
+using Hash256 = std::array<uint8_t, 32>;
+
+// Hashes all that is added, in order, as one message.
+class Blake2b {
+ public:
+  Blake2b();
+  void Add(std::span<const uint8_t> bytes);
+  Hash256 Finish();  // ends the use of this object
+
+ private:
+  void Compress(bool last);
+
+  std::array<uint64_t, 8> state_;
+  std::array<uint8_t, 128> block_;
+  size_t filled_ = 0;   // of block_
+  uint64_t total_ = 0;  // bytes compressed so far, with the block under way; below 2^64
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_BASE_BLAKE2B_H_

@@ -1,0 +1,63 @@
+#include "runtime/answer_stream.h"
+
+#include <algorithm>
+
+namespace fastvlm {
+namespace {
+
+constexpr std::string_view kSpaces = " \t\n\r\v\f";
+
+// Bytes at the end of `text` that `stop` could begin with.
+size_t Overlap(std::string_view text, std::string_view stop) {
+  for (size_t size = std::min(text.size(), stop.size() - 1); size > 0; --size) {
+    if (text.ends_with(stop.substr(0, size))) return size;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::string_view AnswerStream::Take(std::string piece) {
+  if (stopped_) return {};
+  if (trim_ && text_.empty()) {
+    const size_t first = piece.find_first_not_of(kSpaces);
+    if (first == std::string::npos) return {};
+    piece.erase(0, first);
+  }
+  text_ += piece;
+  size_t end = text_.size();
+  for (const std::string& stop : stop_) {
+    const size_t at = text_.find(stop, given_);
+    if (at >= end) continue;
+    end = at;
+    stopped_ = true;
+  }
+  if (stopped_) {
+    text_.resize(end);
+    return Give(end);
+  }
+  size_t held = 0;
+  const std::string_view open = std::string_view(text_).substr(given_);
+  for (const std::string& stop : stop_) held = std::max(held, Overlap(open, stop));
+  return Give(text_.size() - held);
+}
+
+std::string_view AnswerStream::Give(size_t end) {
+  const std::string_view piece = std::string_view(text_).substr(given_, end - given_);
+  given_ = end;
+  return piece;
+}
+
+std::string_view AnswerStream::Finish() {
+  const size_t before = given_;
+  Take(decoder_.Finish());
+  given_ = text_.size();
+  return std::string_view(text_).substr(before);
+}
+
+std::string_view AnswerStream::text() const {
+  const std::string_view text = std::string_view(text_).substr(0, given_);
+  return trim_ ? text.substr(0, text.find_last_not_of(kSpaces) + 1) : text;
+}
+
+}  // namespace fastvlm

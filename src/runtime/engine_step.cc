@@ -1,0 +1,203 @@
+#include <algorithm>
+#include <cstring>
+
+#include "base/status.h"
+#include "runtime/engine_impl.h"
+
+namespace fastvlm {
+namespace {
+
+// Rows of a prompt that go into one pass while others wait for their next token.
+constexpr int64_t kSharedPrefillRows = 64;
+
+}  // namespace
+
+// Gives the sequence a cache, with what others have computed of its prompt, and encodes its
+// pictures. The others go on meanwhile.
+void Engine::Impl::Start(Sequence& sequence) {
+  sequence.answer.timings.queue_ms = sequence.since_submit.Milliseconds();
+  sequence.sampler.emplace(sequence.generate.sampling, decoder.vocabulary());
+  // The last token of an answer needs no place.
+  const int64_t capacity =
+      std::min(context, sequence.prompt_tokens + sequence.generate.max_tokens - 1);
+  sequence.cache = std::make_unique<KvCache>(decoder.config(), capacity);
+  const int64_t known = ReusePrefix(sequence);
+  if (!EncodePictures(sequence, known)) return;
+  sequence.state = SequenceState::kPrefill;
+  sequence.since_phase = Stopwatch();
+}
+
+// How many positions of the prompt the cache now holds.
+int64_t Engine::Impl::ReusePrefix(Sequence& sequence) {
+  PrefixCache::Match best;
+  if (options.prefix_cache_bytes > 0) {
+    best = prefix_cache.Find(sequence.tokens);
+    for (const auto& other : active) {
+      if (other.get() == &sequence || other->cache == nullptr) continue;
+      const int64_t common =
+          std::min(CommonPrefix(sequence.tokens, other->tokens), other->cache->length());
+      if (common > best.positions) best = {other->cache.get(), common};
+    }
+  }
+  // The last token has to be computed: the answer begins from it.
+  const int64_t known = std::min(best.positions, sequence.prompt_tokens - 1);
+  if (known > 0) sequence.cache->CopyFrom(*best.cache, known);
+  sequence.answer.cached_tokens = known;
+  UpdateStats([&](EngineStats& s) {
+    s.prompt_tokens += sequence.prompt_tokens;
+    s.cached_prompt_tokens += known;
+    s.prefix_cache_hits += known > 0 ? 1 : 0;
+  });
+  return known;
+}
+
+// Visual tokens of the pictures that do not end before position `known`. False if the sequence came
+// to its end.
+bool Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
+  const EncodeOptions& encode = sequence.encode;
+  const auto decode_meanwhile = [&](double) {
+    ReadInbox();
+    if (sequence.state == SequenceState::kFinished) return false;
+    Step(/*with_prefill=*/false);
+    return true;
+  };
+  sequence.visual.resize(sequence.pictures.size());
+  for (size_t i = 0; i < sequence.visual.size(); ++i) {
+    const PictureSpan place = sequence.tokens.pictures[i];
+    if (place.start + place.tokens <= known) continue;
+    VisualTokens visual = image_cache.Find(place.key);
+    if (visual != nullptr) {
+      UpdateStats([](EngineStats& s) { ++s.image_cache_hits; });
+    } else {
+      const std::shared_ptr<const Image> picture = sequence.pictures[i];
+      Timings timings;
+      Result<Buffer<float>> made = shared.VisualTokens(*picture, {encode.height, encode.width},
+                                                       encode.fit, decode_meanwhile, &timings);
+      if (sequence.state == SequenceState::kFinished) return false;
+      if (!made.ok()) {
+        Finish(sequence, std::nullopt, made.status());
+        return false;
+      }
+      sequence.answer.timings.image_ms += timings.image_ms;
+      sequence.answer.timings.encode_ms += timings.encode_ms;
+      visual = std::make_shared<const Buffer<float>>(*std::move(made));
+      image_cache.Keep(place.key, visual);
+      UpdateStats([&](EngineStats& s) {
+        ++s.images_encoded;
+        s.image_cache_bytes = image_cache.bytes();
+      });
+    }
+    sequence.visual[i] = std::move(visual);
+  }
+  sequence.pictures.clear();
+  return true;
+}
+
+// One pass over the weights: the next token of every sequence that decodes, and a piece of one
+// prompt.
+void Engine::Impl::Step(bool with_prefill) {
+  const int64_t hidden = decoder.config().hidden;
+  rows.clear();
+  segments.clear();
+  Sequence* prefill = nullptr;
+  for (const auto& sequence : active) {
+    if (sequence->state == SequenceState::kDecode) {
+      decoder.Embed(&sequence->token, 1, x.data() + static_cast<int64_t>(rows.size()) * hidden);
+      rows.push_back(sequence.get());
+      segments.push_back({sequence->cache.get(), 1});
+    } else if (with_prefill && sequence->state == SequenceState::kPrefill) {
+      prefill = sequence.get();
+    }
+  }
+  const int64_t decoding = static_cast<int64_t>(rows.size());
+  int64_t count = 0;
+  if (prefill != nullptr) {
+    const int64_t done = prefill->cache->length();
+    const int64_t most = decoding > 0 ? kSharedPrefillRows : workspace.max_tokens;
+    count = std::min(most, prefill->prompt_tokens - done);
+    EmbedPrompt(*prefill, done, count, x.data() + decoding * hidden);
+    segments.push_back({prefill->cache.get(), count});
+  }
+  if (segments.empty()) return;
+  decoder.Forward(x.data(), segments, workspace, shared.pool);
+  if (prefill != nullptr && prefill->cache->length() == prefill->prompt_tokens) {
+    // Its last row beside those that decode: they all get logits.
+    std::memmove(x.data() + decoding * hidden, x.data() + (decoding + count - 1) * hidden,
+                 static_cast<size_t>(hidden) * sizeof(float));
+    rows.push_back(prefill);
+    prefill->visual.clear();
+    prefill->state = SequenceState::kDecode;
+    prefill->answer.timings.prefill_ms = prefill->since_phase.Milliseconds();
+  }
+  if (rows.empty()) return;
+  ChooseTokens(rows);
+  for (Sequence* sequence : rows) Deliver(*sequence);
+}
+
+// Embeddings of positions [first, first + count) of the prompt.
+void Engine::Impl::EmbedPrompt(const Sequence& sequence, int64_t first, int64_t count,
+                               float* out) const {
+  const int64_t hidden = decoder.config().hidden;
+  for (int64_t position = first; position < first + count; ++position, out += hidden) {
+    const int32_t id = sequence.tokens.ids[static_cast<size_t>(position)];
+    if (id != kImageTokenIndex) {
+      decoder.Embed(&id, 1, out);
+      continue;
+    }
+    const std::vector<PictureSpan>& pictures = sequence.tokens.pictures;
+    const auto after =
+        std::upper_bound(pictures.begin(), pictures.end(), position,
+                         [](int64_t at, const PictureSpan& span) { return at < span.start; });
+    const size_t index = static_cast<size_t>(after - pictures.begin()) - 1;
+    const float* row = sequence.visual[index]->data() + (position - pictures[index].start) * hidden;
+    std::copy(row, row + hidden, out);
+  }
+}
+
+// The next token of each sequence, row i of x belonging to sequence i.
+void Engine::Impl::ChooseTokens(std::span<Sequence* const> chosen) {
+  const int64_t count = static_cast<int64_t>(chosen.size());
+  const int64_t vocabulary = decoder.vocabulary();
+  decoder.Logits(x.data(), count, logits.data(), workspace, shared.pool);
+  shared.pool.ParallelFor(count, [&](int64_t i, int) {
+    chosen[static_cast<size_t>(i)]->Choose(
+        {logits.data() + i * vocabulary, static_cast<size_t>(vocabulary)}, shared.banned_ids,
+        shared.tokenizer);
+  });
+  UpdateStats([&](EngineStats& s) { s.generated_tokens += count; });
+}
+
+// Tells the chosen token and ends the answer if it was the last.
+void Engine::Impl::Deliver(Sequence& sequence) {
+  Answer& answer = sequence.answer;
+  const int32_t token = sequence.token;
+  if (token < 0) {
+    return Finish(sequence, std::nullopt,
+                  Error(StatusCode::kDataError,
+                        "{}: the model produced no finite logit; its weights are damaged",
+                        model->info().directory));
+  }
+  if (answer.token_ids.empty()) {
+    answer.timings.ttft_ms = sequence.since_submit.Milliseconds();
+    sequence.since_phase = Stopwatch();
+  }
+  answer.token_ids.push_back(token);
+  sequence.tokens.ids.push_back(token);
+  if (shared.IsEos(token)) return Finish(sequence, FinishReason::kStop, {});
+  sequence.sampler->Observe(token);
+  if (sequence.constraint != nullptr) sequence.constraint->Accept(token);
+  EngineEvent event;
+  event.text = sequence.stream.Add(token);
+  if (sequence.top_logprobs >= 0) {
+    event.token = &sequence.logprob;
+    event.alternatives = std::move(sequence.alternatives);
+  }
+  const bool wanted = !sequence.callback || sequence.callback(event);
+  if (sequence.stream.stopped()) return Finish(sequence, FinishReason::kStop, {});
+  if (!wanted) return Finish(sequence, FinishReason::kCancelled, {});
+  const bool full = answer.token_ids.size() >= static_cast<size_t>(sequence.generate.max_tokens) ||
+                    sequence.cache->length() == context;
+  if (full) Finish(sequence, FinishReason::kLength, {});
+}
+
+}  // namespace fastvlm

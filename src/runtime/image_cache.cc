@@ -1,0 +1,26 @@
+#include "runtime/image_cache.h"
+
+#include <utility>
+
+namespace fastvlm {
+
+VisualTokens ImageCache::Find(const Hash256& key) {
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, found->second);
+  return entries_.front().tokens;
+}
+
+void ImageCache::Keep(const Hash256& key, VisualTokens tokens) {
+  if (by_key_.contains(key)) return;
+  entries_.push_front({key, std::move(tokens)});
+  by_key_[key] = entries_.begin();
+  bytes_ += entries_.front().bytes();
+  while (bytes_ > max_bytes_) {
+    bytes_ -= entries_.back().bytes();
+    by_key_.erase(entries_.back().key);
+    entries_.pop_back();
+  }
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,42 @@
+// Visual tokens of pictures that were encoded before.
+#ifndef FASTVLM_RUNTIME_IMAGE_CACHE_H_
+#define FASTVLM_RUNTIME_IMAGE_CACHE_H_
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+
+#include "base/blake2b.h"
+#include "base/buffer.h"
+
+namespace fastvlm {
+
+using VisualTokens = std::shared_ptr<const Buffer<float>>;  // [tokens, hidden]
+
+// Keeps at most max_bytes, those that were used last. Not thread-safe.
+class ImageCache {
+ public:
+  explicit ImageCache(int64_t max_bytes) : max_bytes_(max_bytes) {}
+
+  VisualTokens Find(const Hash256& key);  // null if it is not there
+  void Keep(const Hash256& key, VisualTokens tokens);
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  struct Entry {
+    Hash256 key;
+    VisualTokens tokens;
+    int64_t bytes() const { return static_cast<int64_t>(tokens->size() * sizeof(float)); }
+  };
+  using Entries = std::list<Entry>;
+
+  int64_t max_bytes_;
+  int64_t bytes_ = 0;
+  Entries entries_;  // the last used first
+  std::map<Hash256, Entries::iterator> by_key_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_RUNTIME_IMAGE_CACHE_H_

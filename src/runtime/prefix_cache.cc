@@ -1,0 +1,56 @@
+#include "runtime/prefix_cache.h"
+
+#include <utility>
+
+namespace fastvlm {
+
+PrefixCache::Match PrefixCache::Find(const TokenSequence& prompt) {
+  auto best = entries_.end();
+  int64_t most = 0;
+  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    const int64_t common = CommonPrefix(prompt, entry->tokens);
+    if (common <= most) continue;
+    most = common;
+    best = entry;
+  }
+  if (best == entries_.end()) return {};
+  entries_.splice(entries_.begin(), entries_, best);
+  return {entries_.front().cache.get(), most};
+}
+
+void PrefixCache::Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache) {
+  if (cache == nullptr || cache->length() == 0) return;
+  const int64_t length = cache->length();
+  tokens.ids.resize(static_cast<size_t>(length));
+  while (!tokens.pictures.empty() && tokens.pictures.back().start >= length) {
+    tokens.pictures.pop_back();
+  }
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    const int64_t common = CommonPrefix(tokens, entry->tokens);
+    if (common == length) {  // known already
+      entries_.splice(entries_.begin(), entries_, entry);
+      return;
+    }
+    if (common == entry->tokens.size()) {  // what is new begins with it
+      bytes_ -= entry->cache->bytes();
+      entry = entries_.erase(entry);
+    } else {
+      ++entry;
+    }
+  }
+  // It was made for the longest answer; what it did not need goes back.
+  auto tight = std::make_unique<KvCache>(config_, length);
+  if (tight->bytes() > max_bytes_) return;
+  if (tight->bytes() < cache->bytes()) {
+    tight->CopyFrom(*cache, length);
+    cache = std::move(tight);
+  }
+  bytes_ += cache->bytes();
+  entries_.push_front({std::move(tokens), std::move(cache)});
+  while (bytes_ > max_bytes_) {
+    bytes_ -= entries_.back().cache->bytes();
+    entries_.pop_back();
+  }
+}
+
+}  // namespace fastvlm

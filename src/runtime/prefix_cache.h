@@ -1,0 +1,46 @@
+// Keys and values of requests that have ended, for those that begin alike.
+#ifndef FASTVLM_RUNTIME_PREFIX_CACHE_H_
+#define FASTVLM_RUNTIME_PREFIX_CACHE_H_
+
+#include <cstdint>
+#include <list>
+#include <memory>
+
+#include "model/kv_cache.h"
+#include "runtime/prompt.h"
+
+namespace fastvlm {
+
+// Keeps at most max_bytes, those that were used last. Not thread-safe.
+class PrefixCache {
+ public:
+  PrefixCache(const DecoderConfig& config, int64_t max_bytes)
+      : config_(config), max_bytes_(max_bytes) {}
+
+  // The kept cache that has most positions in common with the prompt, and how many; null and 0 if
+  // there is none. Valid until the next call of Keep.
+  struct Match {
+    const KvCache* cache = nullptr;
+    int64_t positions = 0;
+  };
+  Match Find(const TokenSequence& prompt);
+
+  // `tokens` may go on behind the cache's length. The cache may be null: nothing is kept.
+  void Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache);
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  struct Entry {
+    TokenSequence tokens;  // as many as the cache holds
+    std::unique_ptr<KvCache> cache;
+  };
+
+  const DecoderConfig& config_;
+  int64_t max_bytes_;
+  int64_t bytes_ = 0;
+  std::list<Entry> entries_;  // the last used first
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_RUNTIME_PREFIX_CACHE_H_

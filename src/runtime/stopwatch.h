@@ -1,0 +1,22 @@
+// Time since its making.
+#ifndef FASTVLM_RUNTIME_STOPWATCH_H_
+#define FASTVLM_RUNTIME_STOPWATCH_H_
+
+#include <chrono>
+
+namespace fastvlm {
+
+class Stopwatch {
+ public:
+  double Milliseconds() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
+        .count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_RUNTIME_STOPWATCH_H_

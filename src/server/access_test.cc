@@ -1,0 +1,124 @@
+#include "server/access.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+
+#include "server/address.h"
+
+namespace fastvlm {
+namespace {
+
+int Status(const std::optional<ApiError>& error) { return error.has_value() ? error->status : 0; }
+
+TEST(Keys, OneOfThemIsNeeded) {
+  const Access access({.api_keys = {"first", "second"}});
+  EXPECT_EQ(Status(access.CheckKey("Bearer first")), 0);
+  EXPECT_EQ(Status(access.CheckKey("bearer  second")), 0);
+  for (const char* wrong : {"", "first", "Basic first", "Bearer", "Bearer ", "Bearer firs",
+                            "Bearer firstt", "Bearer First", "Bearer first second"}) {
+    EXPECT_EQ(Status(access.CheckKey(wrong)), 401) << wrong;
+  }
+  EXPECT_EQ(Status(Access({}).CheckKey("")), 0);
+}
+
+TEST(Source, ALoopbackServerIsOnlyCalledByLoopbackNames) {
+  const Access access({.allowed_hosts = {"vlm.example"}, .loopback = true});
+  for (const char* right : {"localhost", "localhost:8080", "LOCALHOST:1", "127.0.0.1:8080",
+                            "127.1.2.3", "[::1]:8080", "app.localhost", "vlm.example:443", ""}) {
+    EXPECT_EQ(Status(access.CheckSource({.host = right})), 0) << right;
+  }
+  for (const char* wrong : {"evil.example", "evil.example:8080", "127.0.0.1.evil.example",
+                            "localhost.evil.example", "192.168.0.1", "[::2]:80", "0.0.0.0"}) {
+    EXPECT_EQ(Status(access.CheckSource({.host = wrong})), 403) << wrong;
+  }
+  EXPECT_EQ(Status(Access({.loopback = false}).CheckSource({.host = "box.lan:8080"})), 0);
+}
+
+TEST(Source, PagesOfOthersAreRefusedUnlessAllowed) {
+  const Access closed({});
+  EXPECT_EQ(Status(closed.CheckSource({.host = "localhost:80", .origin = "http://localhost:80"})),
+            0);
+  for (const char* foreign :
+       {"https://evil.example", "null", "http://localhost:81", "localhost:80"}) {
+    EXPECT_EQ(Status(closed.CheckSource({.host = "localhost:80", .origin = foreign})), 403)
+        << foreign;
+  }
+  const Access one({.cors_origins = {"https://app.example"}});
+  EXPECT_EQ(Status(one.CheckSource({.host = "localhost", .origin = "https://app.example"})), 0);
+  EXPECT_EQ(one.AllowedOrigin("https://app.example"), "https://app.example");
+  EXPECT_EQ(one.AllowedOrigin("https://app.example.evil"), "");
+  EXPECT_EQ(Access({.cors_origins = {"*"}}).AllowedOrigin("null"), "*");
+  EXPECT_EQ(closed.AllowedOrigin("https://app.example"), "");
+}
+
+bool IsPublic(const std::string& text) {
+  sockaddr_storage storage{};
+  auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(storage);
+  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+  } else {
+    EXPECT_EQ(inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr), 1) << text;
+    v6.sin6_family = AF_INET6;
+  }
+  return IsPublicAddress(reinterpret_cast<sockaddr&>(storage));
+}
+
+TEST(Address, OnlyPublicOnesAre) {
+  for (const char* open : {"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.0", "172.15.0.1",
+                           "172.32.0.1", "192.167.1.1", "198.17.0.1", "198.20.0.1",
+                           "223.255.255.255", "2606:4700:4700::1111", "2a00::1", "2001:200::1"}) {
+    EXPECT_TRUE(IsPublic(open)) << open;
+  }
+  for (const char* closed : {"0.0.0.0",
+                             "0.1.2.3",
+                             "10.0.0.1",
+                             "100.64.0.1",
+                             "100.127.255.255",
+                             "127.0.0.1",
+                             "127.255.255.255",
+                             "169.254.169.254",
+                             "172.16.0.1",
+                             "172.31.255.255",
+                             "192.0.0.1",
+                             "192.0.2.1",
+                             "192.88.99.1",
+                             "192.168.1.1",
+                             "198.18.0.1",
+                             "198.19.255.255",
+                             "198.51.100.1",
+                             "203.0.113.1",
+                             "224.0.0.1",
+                             "239.1.1.1",
+                             "240.0.0.1",
+                             "255.255.255.255",
+                             "::",
+                             "::1",
+                             "::ffff:127.0.0.1",
+                             "::ffff:8.8.8.8",
+                             "::127.0.0.1",
+                             "64:ff9b::7f00:1",
+                             "64:ff9b:1::1",
+                             "100::1",
+                             "2001::1",
+                             "2001:db8::1",
+                             "2002:7f00:1::1",
+                             "3fff::1",
+                             "fc00::1",
+                             "fd12::1",
+                             "fe80::1",
+                             "fec0::1",
+                             "ff02::1"}) {
+    EXPECT_FALSE(IsPublic(closed)) << closed;
+  }
+  sockaddr local{};
+  local.sa_family = AF_UNIX;
+  EXPECT_FALSE(IsPublicAddress(local));
+}
+
+}  // namespace
+}  // namespace fastvlm

@@ -1,0 +1,100 @@
+// One client's connection: what httplib reads from and writes to, with every wait bounded.
+#ifndef FASTVLM_SERVER_CONNECTION_H_
+#define FASTVLM_SERVER_CONNECTION_H_
+
+#include <httplib.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "server/tls.h"
+
+namespace fastvlm {
+
+struct ConnectionLimits {
+  double idle_timeout_ms = 15'000;     // between two requests
+  double request_timeout_ms = 20'000;  // for a request's head and body, plus what they take ...
+  double min_bytes_per_s = 32 * 1024;  // ... at this speed
+  double write_timeout_ms = 30'000;    // for one piece of an answer
+  size_t max_head_bytes = 64 * 1024;   // request line and headers
+};
+
+// What the log says about a request, filled in while it is served.
+struct RequestRecord {
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  int64_t prompt_tokens = -1;  // -1: the request was not about an answer
+  int64_t completion_tokens = 0;
+  std::string note;
+};
+
+// Used by one thread. Owns the socket, which becomes non-blocking.
+class Connection final : public httplib::Stream {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Connection(int socket, const TlsContext* tls, const ConnectionLimits& limits,
+             const std::atomic<bool>& stopping);
+  ~Connection() override;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // The connection whose thread this is, nullptr on others. What a request handler finds its
+  // connection by: httplib has no way to hand one over.
+  static Connection* Current();
+
+  // TLS: greets the client. False if that fails.
+  bool Handshake();
+  // Waits for the first byte of a request; false if none comes, or the server stops.
+  bool WaitForRequest();
+  // The head of a request has been read; from here to the next request there is no limit of size.
+  void HeadIsRead() { head_bytes_left_ = SIZE_MAX; }
+  // True if the client has closed its end. A client that only closes its writing side counts as
+  // gone, too.
+  bool ClientGone() const;
+  // No further request on this connection: what is unread of this one would be taken for it.
+  void CloseAfterThis() { close_ = true; }
+  bool closes() const { return close_; }
+  // Lets the client read the answer before the socket is closed: reads and drops what it still
+  // sends, for a moment.
+  void Linger();
+
+  RequestRecord& record() { return record_; }
+
+  // httplib::Stream. read: bytes read, 0 at the end, -1 on errors and beyond a limit.
+  bool is_readable() const override;
+  bool is_writable() const override;
+  ssize_t read(char* data, size_t size) override;
+  ssize_t write(const char* data, size_t size) override;
+  void get_remote_ip_and_port(std::string& ip, int& port) const override;
+  void get_local_ip_and_port(std::string& ip, int& port) const override;
+  socket_t socket() const override { return socket_; }
+
+ private:
+  enum class Direction { kRead, kWrite };
+  // False when the deadline has passed.
+  bool Wait(Direction direction, Clock::time_point deadline) const;
+  Clock::time_point ReadDeadline() const;
+  // One attempt: > 0 bytes, 0 end, -1 error, kAgain with `wanted` set to what to wait for.
+  ssize_t TryRead(char* data, size_t size, Direction* wanted);
+  ssize_t TryWrite(const char* data, size_t size, Direction* wanted);
+
+  const int socket_;
+  const ConnectionLimits& limits_;
+  const std::atomic<bool>& stopping_;
+  SslPointer ssl_;
+  std::array<char, 16 * 1024> buffer_;
+  size_t begin_ = 0;  // of what is unread in buffer_
+  size_t end_ = 0;
+  Clock::time_point request_start_ = Clock::now();
+  int64_t request_bytes_ = 0;
+  size_t head_bytes_left_ = SIZE_MAX;
+  bool close_ = false;
+  RequestRecord record_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_SERVER_CONNECTION_H_

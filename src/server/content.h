@@ -1,0 +1,33 @@
+// The messages of a request: texts and pictures.
+#ifndef FASTVLM_SERVER_CONTENT_H_
+#define FASTVLM_SERVER_CONTENT_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "server/call.h"
+#include "server/request_fields.h"
+
+namespace fastvlm {
+
+// Puts a space behind the '<' of whatever could be a control token of a model: "<|im_end|>",
+// "<image>". A client's text is then text and cannot end its turn, speak as somebody else or stand
+// for a picture. The rest stays as it is.
+std::string NeutralizeControlTokens(std::string_view text);
+
+// Adds the picture of a data URI, an http(s) URL or, with `bare_base64`, of base64 alone to
+// call.images. `param` is where the request has it.
+void AddImage(const std::string& text, bool bare_base64, const std::string& param,
+              const CallLimits& limits, RequestFields& fields, Call& call);
+
+// OpenAI's "messages": content is a text or a list of parts. "developer" is "system"; system
+// messages at the beginning are joined to one.
+void ReadOpenAiMessages(const CallLimits& limits, RequestFields& fields, Call& call);
+
+// Ollama's "messages": content is a text; "images" is a list of base64.
+void ReadOllamaMessages(const CallLimits& limits, RequestFields& fields, Call& call);
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_SERVER_CONTENT_H_

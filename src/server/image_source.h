@@ -1,0 +1,43 @@
+// Turns a request's pictures into pixels.
+#ifndef FASTVLM_SERVER_IMAGE_SOURCE_H_
+#define FASTVLM_SERVER_IMAGE_SOURCE_H_
+
+#include <memory>
+#include <optional>
+#include <semaphore>
+#include <vector>
+
+#include "fastvlm/image.h"
+#include "server/api_error.h"
+#include "server/call.h"
+#include "server/memory_budget.h"
+#include "server/remote_image.h"
+
+namespace fastvlm {
+
+struct ImageLoaderOptions {
+  // What one picture of a request may be: a photo of 50 megapixels is 150 MB of RGB.
+  ImageOptions image = {.max_pixels = 50'000'000, .max_side = 32'768};
+  RemoteImageOptions remote;
+};
+
+// Thread-safe. Few pictures are decoded at a time: decoding is work for the processor, and the
+// memory it takes is only known afterwards.
+class ImageLoader {
+ public:
+  explicit ImageLoader(const ImageLoaderOptions& options) : options_(options) {}
+
+  // Fetches and decodes; the file's bytes are freed. `memory` is charged with the pixels.
+  std::optional<ApiError> Load(std::vector<ImageSource> sources, MemoryShare& memory,
+                               std::vector<std::shared_ptr<const Image>>* images);
+
+ private:
+  static constexpr int kDecoders = 2;
+
+  const ImageLoaderOptions options_;
+  std::counting_semaphore<kDecoders> decoders_{kDecoders};
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_SERVER_IMAGE_SOURCE_H_

@@ -1,0 +1,65 @@
+// Reads the fields of a JSON request, and says what is wrong with them as OpenAI does.
+#ifndef FASTVLM_SERVER_REQUEST_FIELDS_H_
+#define FASTVLM_SERVER_REQUEST_FIELDS_H_
+
+#include <cstdint>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "server/api_error.h"
+
+namespace fastvlm {
+
+// The JSON object in `text`; limited in depth and number of values. On an error `error` is set and
+// null returned.
+nlohmann::json ParseRequestJson(std::string_view text, std::optional<ApiError>* error);
+
+// A value as a message shows it.
+std::string ShownValue(const nlohmann::json& value);
+
+// The fields of one object. Errors are kept, the first counts: read everything, then look at
+// error(). A field that is absent or null leaves its variable as it is.
+class RequestFields {
+ public:
+  // `object` must outlive this. `prefix` is where it stands in the request: "stream_options.".
+  explicit RequestFields(const nlohmann::json& object, std::string prefix = {})
+      : object_(object), prefix_(std::move(prefix)) {}
+
+  std::string Name(const char* name) const { return prefix_ + name; }
+
+  // nullptr if the field is absent or null. Its name counts as known from now on.
+  const nlohmann::json* Find(const char* name);
+
+  void Number(const char* name, double low, double high, float* value);
+  // True if the field is there and right.
+  bool Integer(const char* name, int64_t low, int64_t high, int64_t* value);
+  void Bool(const char* name, bool* value);
+  void String(const char* name, std::string* value);
+
+  // Fields that are accepted without effect.
+  void Ignore(std::initializer_list<const char*> names);
+  // A field that may only be absent, null, false, 0, empty or `harmless`.
+  void Refuse(const char* name, const nlohmann::json& harmless = nullptr);
+  // Every field that has not been named is an error.
+  void RefuseUnknown();
+
+  void Fail(ApiError error);
+  void Wrong(const char* name, std::string_view expected, const nlohmann::json& found);
+
+  bool ok() const { return !error_.has_value(); }
+  const std::optional<ApiError>& error() const { return error_; }
+
+ private:
+  const nlohmann::json& object_;
+  std::string prefix_;
+  std::set<std::string, std::less<>> known_;
+  std::optional<ApiError> error_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_SERVER_REQUEST_FIELDS_H_

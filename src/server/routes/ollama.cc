@@ -1,0 +1,105 @@
+// Ollama's API: POST /api/chat, /api/generate and /api/show, GET /api/tags and /api/version
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "fastvlm/system.h"
+#include "server/ollama_request.h"
+#include "server/routes/answer.h"
+#include "server/routes/routes.h"
+
+namespace fastvlm {
+namespace {
+
+using nlohmann::ordered_json;
+
+const char* QuantizationName(Precision precision) {
+  switch (precision) {
+    case Precision::kF32:
+      return "F32";
+    case Precision::kBf16:
+      return "BF16";
+    case Precision::kQ8:
+      return "Q8_0";
+    case Precision::kQ4:
+      return "Q4_0";
+  }
+  return "";
+}
+
+ordered_json Details(const ModelInfo& info) {
+  const int64_t parameters =
+      info.vision_parameters + info.projector_parameters + info.decoder_parameters;
+  return {{"parent_model", ""},
+          {"format", info.layout},
+          {"family", "fastvlm"},
+          {"families", ordered_json::array({"fastvlm"})},
+          {"parameter_size", fmt::format("{:.1f}M", static_cast<double>(parameters) / 1e6)},
+          {"quantization_level", QuantizationName(info.precision)}};
+}
+
+// A request without a question: clients load a model this way.
+void SendLoaded(const ServerContext& context, bool chat, httplib::Response& response) {
+  ordered_json body = {{"model", context.options.model_name}, {"created_at", TimestampNow()}};
+  if (chat) {
+    body["message"] = {{"role", "assistant"}, {"content", ""}};
+  } else {
+    body["response"] = "";
+  }
+  body["done"] = true;
+  body["done_reason"] = "load";
+  SendJson(200, body.dump() + "\n", response);
+}
+
+}  // namespace
+
+void OllamaChat(ServerContext& context, Exchange& exchange) {
+  Call call;
+  if (const auto error = ParseOllamaChat(std::exchange(exchange.body, {}), context.limits, &call)) {
+    return SendError(*error, Dialect::kOllama, exchange.response);
+  }
+  if (call.messages.empty()) return SendLoaded(context, /*chat=*/true, exchange.response);
+  AnswerCall(context, exchange, Dialect::kOllama, std::move(call),
+             OllamaChatFormat(context.options.model_name));
+}
+
+void OllamaGenerate(ServerContext& context, Exchange& exchange) {
+  Call call;
+  if (const auto error =
+          ParseOllamaGenerate(std::exchange(exchange.body, {}), context.limits, &call)) {
+    return SendError(*error, Dialect::kOllama, exchange.response);
+  }
+  if (call.messages.empty() && !call.prompt.has_value()) {
+    return SendLoaded(context, /*chat=*/false, exchange.response);
+  }
+  AnswerCall(context, exchange, Dialect::kOllama, std::move(call),
+             OllamaGenerateFormat(context.options.model_name));
+}
+
+void OllamaTags(ServerContext& context, Exchange& exchange) {
+  const ModelInfo& info = context.engine.model().info();
+  const ordered_json model = {{"name", context.options.model_name},
+                              {"model", context.options.model_name},
+                              {"modified_at", TimestampNow()},
+                              {"size", info.file_bytes},
+                              {"digest", ""},
+                              {"details", Details(info)}};
+  SendJson(200, ordered_json{{"models", ordered_json::array({model})}}.dump(), exchange.response);
+}
+
+void OllamaShow(ServerContext& context, Exchange& exchange) {
+  const ModelInfo& info = context.engine.model().info();
+  const ordered_json body = {
+      {"details", Details(info)},
+      {"model_info",
+       {{"general.architecture", "fastvlm"}, {"fastvlm.context_length", info.context_tokens}}},
+      {"capabilities", ordered_json::array({"completion", "vision"})}};
+  SendJson(200, body.dump(), exchange.response);
+}
+
+void OllamaVersion(ServerContext&, Exchange& exchange) {
+  SendJson(200, ordered_json{{"version", Version()}}.dump(), exchange.response);
+}
+
+}  // namespace fastvlm

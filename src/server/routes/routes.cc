@@ -1,0 +1,81 @@
+#include "server/routes/routes.h"
+
+#include <ctime>
+#include <utility>
+
+namespace fastvlm {
+namespace {
+
+constexpr Route kRoutes[] = {
+    {"POST", "/v1/chat/completions", Dialect::kOpenAi, false, false, ChatCompletions},
+    {"POST", "/v1/completions", Dialect::kOpenAi, false, false, Completions},
+    {"GET", "/v1/models", Dialect::kOpenAi, false, false, ListModels},
+    {"GET", "/v1/models/", Dialect::kOpenAi, false, true, ShowModel},
+    {"GET", "/health", Dialect::kOpenAi, true, false, Health},
+    {"GET", "/metrics", Dialect::kOpenAi, false, false, ShowMetrics},
+    {"POST", "/api/chat", Dialect::kOllama, false, false, OllamaChat},
+    {"POST", "/api/generate", Dialect::kOllama, false, false, OllamaGenerate},
+    {"GET", "/api/tags", Dialect::kOllama, false, false, OllamaTags},
+    {"POST", "/api/show", Dialect::kOllama, false, false, OllamaShow},
+    {"GET", "/api/version", Dialect::kOllama, false, false, OllamaVersion},
+};
+
+bool Serves(const Route& route, std::string_view path) {
+  return route.is_prefix ? path.starts_with(route.path) && path != route.path : path == route.path;
+}
+
+ImageLoaderOptions LoaderOptions(const ServerOptions& options) {
+  ImageLoaderOptions loader;
+  loader.image = options.image;
+  loader.remote.max_bytes = options.max_body_bytes;
+  return loader;
+}
+
+}  // namespace
+
+ServerContext::ServerContext(Engine& engine_in, const ServerOptions& options_in)
+    : engine(engine_in),
+      options(options_in),
+      limits{options.max_tokens, options.max_images, options.allow_remote_images},
+      access({options.api_keys, options.cors_origins, options.allowed_hosts,
+              IsLoopbackName(options.host)}),
+      created(static_cast<int64_t>(std::time(nullptr))),
+      memory(options.max_request_bytes),
+      images(LoaderOptions(options)) {}
+
+std::span<const Route> Routes() { return kRoutes; }
+
+const Route* FindRoute(std::string_view method, std::string_view path) {
+  if (method == "HEAD") method = "GET";
+  for (const Route& route : kRoutes) {
+    if (method == route.method && Serves(route, path)) return &route;
+  }
+  return nullptr;
+}
+
+std::string MethodsOf(std::string_view path) {
+  std::string methods;
+  for (const Route& route : kRoutes) {
+    if (!Serves(route, path)) continue;
+    if (!methods.empty()) methods += ", ";
+    methods += route.method;
+    if (std::string_view(route.method) == "GET") methods += ", HEAD";
+  }
+  return methods;
+}
+
+void SendJson(int status, std::string body, httplib::Response& response) {
+  response.status = status;
+  response.set_content(body, "application/json");
+}
+
+void SendError(const ApiError& error, Dialect dialect, httplib::Response& response) {
+  if (error.retry_after_s > 0) {
+    response.set_header("Retry-After", std::to_string(error.retry_after_s));
+  }
+  if (error.status == 401) response.set_header("WWW-Authenticate", "Bearer");
+  SendJson(error.status,
+           dialect == Dialect::kOllama ? OllamaErrorBody(error) : OpenAiErrorBody(error), response);
+}
+
+}  // namespace fastvlm

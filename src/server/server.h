@@ -1,0 +1,72 @@
+// The HTTP server: OpenAI's and Ollama's API in front of an engine, and the web page.
+#ifndef FASTVLM_SERVER_SERVER_H_
+#define FASTVLM_SERVER_SERVER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "fastvlm/engine.h"
+#include "fastvlm/image.h"
+
+namespace fastvlm {
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  int port = 8080;       // 0: any that is free
+  std::string tls_cert;  // PEM files; both empty: plain HTTP
+  std::string tls_key;
+  std::string model_name;  // what clients see
+  int max_queued = 64;     // the engine's limit, to refuse before any work is done
+
+  std::vector<std::string> api_keys;       // any of them; none: everybody may use the server
+  std::vector<std::string> cors_origins;   // web pages elsewhere that may; "*": all
+  std::vector<std::string> allowed_hosts;  // names a server on a loopback address may be called by
+
+  int max_connections = 128;  // 1..900
+  size_t max_body_bytes = size_t{32} << 20;
+  int64_t max_request_bytes = int64_t{2} << 30;  // bodies and pixels of all requests together
+  int max_images = 16;                           // in one request
+  // Of one image. A photo of 50 megapixels is 150 MB of RGB.
+  ImageOptions image = {.max_pixels = 50'000'000, .max_side = 32'768};
+  int max_tokens = 2048;  // longest answer
+  bool allow_remote_images = false;
+  double request_timeout_ms = 300'000;  // for an answer, queueing included
+  double drain_timeout_ms = 60'000;     // for answers under way when the server stops
+  // For clients: between two requests; to send one, plus what it takes at 32 KiB/s; to take one
+  // piece of an answer.
+  double idle_timeout_ms = 15'000;
+  double send_timeout_ms = 20'000;
+  double write_timeout_ms = 30'000;
+
+  std::function<void(const std::string& line)> log;  // one line for each request; thread-safe
+};
+
+class Server {
+ public:
+  // Takes the port; nothing is answered before Run. kInvalidArgument, or kIoError if the port
+  // cannot be had. The engine must outlive the server, and nobody else may drain it.
+  static Result<std::unique_ptr<Server>> Create(Engine& engine, const ServerOptions& options);
+  ~Server();
+
+  int port() const;
+  std::string url() const;  // "http://127.0.0.1:8080"
+
+  // Serves until Stop, and then until what was under way has been answered.
+  void Run();
+  // From any thread or signal handler.
+  void Stop();
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_SERVER_SERVER_H_
