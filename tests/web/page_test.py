@@ -49,8 +49,8 @@ class Answers(MockTest):
         self.assertRegex(ttft, r"^[\d.]+ m?s$")
         self.assertGreaterEqual(float(ttft.split()[0]), 30 if ttft.endswith("ms") else 0)  # the mock waits 30 ms
         rate = float(re.fullmatch(r"([\d.]+) tokens/s", page.locator("#speed").inner_text()).group(1))
-        self.assertLess(rate, 260)  # the mock waits 5 ms for each of them
-        self.assertEqual(page.locator("#tokens").inner_text(), "280 → 12")
+        self.assertLessEqual(rate, 200)  # the mock waits 5 ms for each of them
+        self.assertEqual(page.locator("#tokens").inner_text(), "280 in, 12 out")
         self.assertEqual(page.locator("#encode-ms").inner_text(), "18 ms")
         self.assertEqual(page.locator("#announce").text_content(), self.mock.answer(self.prompt()))
 

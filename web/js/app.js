@@ -82,10 +82,12 @@ async function ask({byLive = false, retries = RETRIES} = {}) {
     if (running !== controller) return;
     text = text.trim();
     const tokensOut = result.usage?.completion_tokens ?? 0;
+    // The first token is the prompt's work, the others the decoder's. Tokens do not arrive faster than they
+    // are made: when they come bundled, the server's own figure is the true one.
+    const arrived = tokensOut > 1 && last > first ? (tokensOut - 1) / (last - first) * 1000 : Infinity;
     const figures = {
       ttft: first ? first - begin : NaN,
-      // The first token is the prompt's work, and the end-of-answer token may be one more than is seen.
-      speed: tokensOut > 1 && last > first ? (tokensOut - 1) / (last - first) * 1000 : result.timings?.decode_tokens_per_s,
+      speed: Math.min(arrived, result.timings?.decode_tokens_per_s ?? Infinity),
       tokensIn: result.usage?.prompt_tokens ?? 0,
       tokensOut,
       timings: result.timings,
