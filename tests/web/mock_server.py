@@ -32,6 +32,7 @@ class Mock:
         self.unit = 64            # pixels for each visual token
         self.key = None           # asked for, if set
         self.loading = False
+        self.forbidden = None     # why everything is refused
         self.busy = 0             # so many questions are turned away
         self.error = None         # (status, message) for each question
         self.break_after = None   # the connection breaks after so many tokens
@@ -96,6 +97,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return True
         if mock.key and self.headers.get("Authorization") != f"Bearer {mock.key}":
             self.refuse(401, "Incorrect API key.")
+            return True
+        if mock.forbidden:
+            self.refuse(403, mock.forbidden)
             return True
         return False
 

@@ -391,6 +391,22 @@ class WithoutCamera(MockTest):
         self.state("ready")
         expect(page.locator("#notice")).to_be_hidden()
 
+    def test_a_server_that_refuses_says_why(self):
+        self.expected = (NETWORK,)
+        self.mock.forbidden = "This name is not allowed; --allow-host allows it."
+        page = self.open(self.mock.url)
+        self.state("refused")
+        expect(page.locator("#notice")).to_have_text(self.mock.forbidden)
+
+    def test_an_answer_that_took_too_long_is_not_asked_again(self):
+        self.expected = (NETWORK,)
+        page = self.ready(self.mock.url)
+        self.mock.error = (504, "The request took longer than 300 s.")
+        self.sample()
+        expect(page.locator("#notice")).to_have_text("The request took longer than 300 s.")
+        page.wait_for_timeout(1500)
+        self.assertEqual(len(self.mock.requests), 1)
+
     def test_it_opens_offline_and_finds_the_server_again(self):
         self.expected = (NETWORK, "ERR_FAILED")
         page = self.ready(self.mock.url)

@@ -119,6 +119,7 @@ function failed(error, {byLive, retries}) {
     }
   } else if (['gone', 'loading', 'key'].includes(error.kind)) {
     owed = !byLive;
+    notBefore = performance.now() + 1000;
     connection.check().then(() => {
       // It is there all the same: what broke was this one connection.
       if (!owed || connection.state !== 'ready') return;
@@ -146,6 +147,7 @@ const STATES = {
   connecting: ['Connecting', ''],
   loading: ['Loading the model', 'The model is being loaded; the question can be asked in a moment.'],
   key: ['Key needed', ''],
+  refused: ['Refused', null],
   gone: ['No server', 'The server does not answer. Looking for it again.'],
 };
 
@@ -156,7 +158,7 @@ connection.addEventListener('change', ({detail: {before}}) => {
   if ($('status-text').textContent !== label) $('status-text').textContent = label;
   $('key-form').hidden = state !== 'key';
   if (state === before) return;
-  notice(words);
+  notice(words ?? connection.message);
   if (state === 'key') $('key').focus();
   if (state === 'ready') {
     setUpChoices(model);
@@ -263,12 +265,13 @@ addEventListener('dragleave', () => {
   dragDepth = Math.max(0, dragDepth - 1);
   document.body.classList.toggle('dragging', dragDepth > 0);
 });
-addEventListener('dragover', (event) => event.preventDefault());
+addEventListener('dragover', (event) => event.dataTransfer?.types.includes('Files') && event.preventDefault());
 addEventListener('drop', (event) => {
+  if (!event.dataTransfer?.files.length) return;  // words into the question
   event.preventDefault();
   dragDepth = 0;
   document.body.classList.remove('dragging');
-  if (event.dataTransfer?.files.length) takeFirst(event.dataTransfer.files, 'The dropped picture');
+  takeFirst(event.dataTransfer.files, 'The dropped picture');
 });
 
 $('samples').replaceChildren(...SAMPLES.map((sample) => {

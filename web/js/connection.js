@@ -1,4 +1,5 @@
-// Watches whether the server is there: 'connecting', 'ready', 'loading', 'key' or 'gone'.
+// Watches whether the server is there: 'connecting', 'ready', 'loading', 'key', 'refused' or
+// 'gone'.
 import {models} from './api.js';
 
 const READY_MS = 15000;
@@ -7,7 +8,8 @@ const GONE_MS = [1000, 2000, 4000, 8000];
 
 export class Connection extends EventTarget {
   state = 'connecting';
-  model = null;  // the entry of /v1/models
+  model = null;   // the entry of /v1/models
+  message = '';   // the server's words when it refused
   #timer = 0;
   #failures = 0;
   #checking = null;  // the look that is under way
@@ -31,9 +33,10 @@ export class Connection extends EventTarget {
       this.model = served[0] ?? null;
       this.#become('ready');
     } catch (error) {
-      this.#become(error.kind === 'key' || error.kind === 'loading' ? error.kind : 'gone');
+      this.message = error.message;
+      this.#become(['key', 'loading', 'refused'].includes(error.kind) ? error.kind : 'gone');
     }
-    this.#failures = this.state === 'gone' ? this.#failures + 1 : 0;
+    this.#failures = ['gone', 'refused'].includes(this.state) ? this.#failures + 1 : 0;
     // A hidden page asks nothing; it looks again when it is shown.
     if (!document.hidden && this.state !== 'key') this.#timer = setTimeout(() => this.check(), this.#pause());
   }
