@@ -31,9 +31,10 @@ packages=(
   libfmt-dev nlohmann-json3-dev libcli11-dev
   libutf8proc-dev
   libjpeg-dev libpng-dev libwebp-dev libgif-dev libheif-dev
+  libcpp-httplib-dev libssl-dev libcurl4-openssl-dev
 )
 if $tests; then
-  packages+=(libgtest-dev libgmock-dev python3 binutils)
+  packages+=(libgtest-dev libgmock-dev python3 python3-venv binutils curl openssl)
 fi
 if $train; then
   packages+=(

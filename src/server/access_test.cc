@@ -6,16 +6,27 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/address.h"
 
 namespace fastvlm {
 namespace {
 
+AccessHeaders From(std::string_view host, std::string_view origin = {}) {
+  return {{}, host, origin};
+}
+
+AccessOptions Options(std::vector<std::string> keys, std::vector<std::string> origins = {},
+                      std::vector<std::string> hosts = {}, bool loopback = true) {
+  return {std::move(keys), std::move(origins), std::move(hosts), loopback};
+}
+
 int Status(const std::optional<ApiError>& error) { return error.has_value() ? error->status : 0; }
 
 TEST(Keys, OneOfThemIsNeeded) {
-  const Access access({.api_keys = {"first", "second"}});
+  const Access access(Options({"first", "second"}));
   EXPECT_EQ(Status(access.CheckKey("Bearer first")), 0);
   EXPECT_EQ(Status(access.CheckKey("bearer  second")), 0);
   for (const char* wrong : {"", "first", "Basic first", "Bearer", "Bearer ", "Bearer firs",
@@ -26,32 +37,30 @@ TEST(Keys, OneOfThemIsNeeded) {
 }
 
 TEST(Source, ALoopbackServerIsOnlyCalledByLoopbackNames) {
-  const Access access({.allowed_hosts = {"vlm.example"}, .loopback = true});
+  const Access access(Options({}, {}, {"vlm.example"}));
   for (const char* right : {"localhost", "localhost:8080", "LOCALHOST:1", "127.0.0.1:8080",
                             "127.1.2.3", "[::1]:8080", "app.localhost", "vlm.example:443", ""}) {
-    EXPECT_EQ(Status(access.CheckSource({.host = right})), 0) << right;
+    EXPECT_EQ(Status(access.CheckSource(From(right))), 0) << right;
   }
   for (const char* wrong : {"evil.example", "evil.example:8080", "127.0.0.1.evil.example",
                             "localhost.evil.example", "192.168.0.1", "[::2]:80", "0.0.0.0"}) {
-    EXPECT_EQ(Status(access.CheckSource({.host = wrong})), 403) << wrong;
+    EXPECT_EQ(Status(access.CheckSource(From(wrong))), 403) << wrong;
   }
-  EXPECT_EQ(Status(Access({.loopback = false}).CheckSource({.host = "box.lan:8080"})), 0);
+  EXPECT_EQ(Status(Access(Options({}, {}, {}, false)).CheckSource(From("box.lan:8080"))), 0);
 }
 
 TEST(Source, PagesOfOthersAreRefusedUnlessAllowed) {
   const Access closed({});
-  EXPECT_EQ(Status(closed.CheckSource({.host = "localhost:80", .origin = "http://localhost:80"})),
-            0);
+  EXPECT_EQ(Status(closed.CheckSource(From("localhost:80", "http://localhost:80"))), 0);
   for (const char* foreign :
        {"https://evil.example", "null", "http://localhost:81", "localhost:80"}) {
-    EXPECT_EQ(Status(closed.CheckSource({.host = "localhost:80", .origin = foreign})), 403)
-        << foreign;
+    EXPECT_EQ(Status(closed.CheckSource(From("localhost:80", foreign))), 403) << foreign;
   }
-  const Access one({.cors_origins = {"https://app.example"}});
-  EXPECT_EQ(Status(one.CheckSource({.host = "localhost", .origin = "https://app.example"})), 0);
+  const Access one(Options({}, {"https://app.example"}));
+  EXPECT_EQ(Status(one.CheckSource(From("localhost", "https://app.example"))), 0);
   EXPECT_EQ(one.AllowedOrigin("https://app.example"), "https://app.example");
   EXPECT_EQ(one.AllowedOrigin("https://app.example.evil"), "");
-  EXPECT_EQ(Access({.cors_origins = {"*"}}).AllowedOrigin("null"), "*");
+  EXPECT_EQ(Access(Options({}, {"*"})).AllowedOrigin("null"), "*");
   EXPECT_EQ(closed.AllowedOrigin("https://app.example"), "");
 }
 

@@ -177,7 +177,9 @@ ssize_t Connection::read(char* data, size_t size) {
       const Clock::time_point deadline = ReadDeadline();
       if (Clock::now() > deadline) return -1;
       got = TryRead(buffer_.data(), buffer_.size(), &wanted);
-      if (got == kAgain && !Wait(wanted, deadline)) return -1;
+      // A request that is still being sent when the server stops is not waited for.
+      if (got == kAgain && stopping_.load()) return -1;
+      if (got == kAgain) Wait(wanted, std::min(deadline, Clock::now() + kLook));
     }
     if (got <= 0) return got;
     begin_ = 0;

@@ -138,11 +138,11 @@ bool BeginMessage(const json& value, const std::string& param, RequestFields& fi
 }
 
 // System messages that follow each other at the beginning become one, as the prompt has room for.
+// The engine puts parts on lines of their own, so that no control token comes to be between two.
 void AddMessage(CallMessage message, Call& call) {
   const bool joins = message.role == Role::kSystem && call.messages.size() == 1 &&
                      call.messages[0].role == Role::kSystem;
   if (!joins) return call.messages.push_back(std::move(message));
-  call.messages[0].parts.push_back({"\n", std::nullopt});
   for (CallPart& part : message.parts) call.messages[0].parts.push_back(std::move(part));
 }
 

@@ -54,6 +54,9 @@ HttpServer::HttpServer(const HttpOptions& options)
     : options_(options), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   // A client that goes away is an error of write, not the end of the program.
   signal(SIGPIPE, SIG_IGN);
+  // What answers say about their connection.
+  set_keep_alive_timeout(static_cast<time_t>(options_.connection.idle_timeout_ms / 1000));
+  set_keep_alive_max_count(1000);
 }
 
 HttpServer::~HttpServer() {
@@ -135,8 +138,10 @@ void HttpServer::Accept() {
 void HttpServer::Serve(int socket) {
   {
     Connection connection(socket, tls_.get(), options_.connection, stopping_);
-    const auto setup = [&connection](httplib::Request& request) {
+    bool parsed = false;
+    const auto setup = [&connection, &parsed](httplib::Request& request) {
       connection.HeadIsRead();
+      parsed = true;
       // Not offered: parts of an answer, and compression, which would hold streams back.
       request.ranges.clear();
       request.headers.erase("Range");
@@ -145,9 +150,10 @@ void HttpServer::Serve(int socket) {
     bool open = connection.Handshake();
     while (open && connection.WaitForRequest()) {
       bool closed_by_client = false;
+      parsed = false;  // where the next request would begin is unknown otherwise
       const bool last = stopping_.load();
       open = process_request(connection, last, closed_by_client, setup) && !closed_by_client &&
-             !last && !connection.closes();
+             !last && parsed && !connection.closes();
       if (!open) connection.Linger();
     }
   }

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "fastvlm/fastvlm.h"
+#include "server/remote_image.h"
 
 namespace fastvlm {
 namespace {
@@ -57,13 +58,17 @@ std::string SampleUri(const std::string& name = "demo.png") {
   return "data:image/png;base64," + Base64(SampleBytes(name));
 }
 
+constexpr int kMaxTokens = 40;  // without a picture the model does not know when to stop
+
 json Question(const std::string& text, const std::string& image_uri = {}) {
   json content = json::array();
   if (!image_uri.empty()) {
     content.push_back({{"type", "image_url"}, {"image_url", {{"url", image_uri}}}});
   }
   content.push_back({{"type", "text"}, {"text", text}});
-  return {{"model", "nano"}, {"messages", {{{"role", "user"}, {"content", content}}}}};
+  return {{"model", "nano"},
+          {"max_tokens", kMaxTokens},
+          {"messages", {{{"role", "user"}, {"content", content}}}}};
 }
 
 Answer SessionAnswer(const std::string& text, const std::string& image = {}) {
@@ -71,7 +76,9 @@ Answer SessionAnswer(const std::string& text, const std::string& image = {}) {
   UserTurn turn;
   turn.text = text;
   if (!image.empty()) turn.images.push_back(Image::FromBytes(SampleBytes(image), image).value());
-  return session.Ask(turn).value();
+  GenerateOptions options;
+  options.max_tokens = kMaxTokens;
+  return session.Ask(turn, options).value();
 }
 
 class Running {
@@ -312,6 +319,23 @@ TEST(Server, SmallRoutesAnswer) {
   EXPECT_EQ(client.Head("/health")->status, 200);
 }
 
+TEST(Server, ThePageComesWithItsPolicyAndIsSentOnce) {
+  ServerOptions options;
+  options.api_keys = {"secret"};  // the page asks for it
+  Running server(options);
+  httplib::Client client = server.Client();
+  const httplib::Result page = client.Get("/");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->status, 200);
+  EXPECT_THAT(page->get_header_value("Content-Type"), StartsWith("text/html"));
+  EXPECT_THAT(page->get_header_value("Content-Security-Policy"), HasSubstr("default-src 'self'"));
+  EXPECT_THAT(page->body, StartsWith("<!"));
+  const std::string etag = page->get_header_value("ETag");
+  EXPECT_EQ(client.Get("/", {{"If-None-Match", etag}})->status, 304);
+  EXPECT_EQ(client.Post("/", "{}", "application/json")->status, 405);
+  EXPECT_EQ(client.Get("/style.css")->status, 200);
+}
+
 TEST(Server, OllamasApiAnswers) {
   Running server;
   const std::string expected = SessionAnswer("What is this?", "demo.png").text;
@@ -521,7 +545,7 @@ TEST(Server, ConcurrentAnswersAreNotMixedUp) {
 // A request that takes a while: a large picture, different each time.
 json SlowRequest(int number) {
   json request = Question("Describe the image number " + std::to_string(number), SampleUri());
-  request["resolution"] = 768;
+  request["resolution"] = 320 + 32 * number;
   return request;
 }
 
@@ -556,7 +580,7 @@ TEST(Server, AFullQueueIs429) {
 TEST(Server, AClientThatGoesAwayCancels) {
   Running server;
   for (bool stream : {false, true}) {
-    json request = SlowRequest(1);
+    json request = SlowRequest(stream ? 1 : 2);
     request["stream"] = stream;
     const int64_t before = server.engine().stats().cancelled;
     RawClient client(server.port());
@@ -613,6 +637,30 @@ TEST(Server, KeepsConnectionsOpen) {
     ++count;
   }
   EXPECT_EQ(count, 3u);
+}
+
+TEST(RemoteImage, IsFetchedWithinItsLimitsFromPublicAddressesOnly) {
+  Running server;
+  const std::string base = "http://127.0.0.1:" + std::to_string(server.port());
+  RemoteImageOptions options;
+  const auto code = [&](const std::string& url) {
+    const auto fetched = FetchRemoteImage(url, options);
+    return fetched.ok() ? StatusCode::kOk : fetched.status().code();
+  };
+  for (const std::string& url :
+       {base + "/samples/demo.png", "http://localhost:" + std::to_string(server.port()) + "/health",
+        std::string("http://[::1]:80/"), std::string("http://0x7f000001/")}) {
+    const auto refused = FetchRemoteImage(url, options);
+    ASSERT_FALSE(refused.ok()) << url;
+    EXPECT_THAT(refused.status().message(), HasSubstr("not public")) << url;
+  }
+  EXPECT_EQ(code("file:///etc/passwd"), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code("gopher://127.0.0.1/"), StatusCode::kInvalidArgument);
+  options.allow_private_addresses = true;
+  EXPECT_EQ(FetchRemoteImage(base + "/samples/demo.png", options).value(), SampleBytes("demo.png"));
+  EXPECT_EQ(code(base + "/nothing"), StatusCode::kInvalidArgument);
+  options.max_bytes = 100;
+  EXPECT_EQ(code(base + "/samples/demo.png"), StatusCode::kResourceExhausted);
 }
 
 TEST(Server, APortInUseIsAnError) {

@@ -3,6 +3,8 @@
 #include <ctime>
 #include <utility>
 
+#include "server/routes/page.h"
+
 namespace fastvlm {
 namespace {
 
@@ -19,6 +21,9 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/show", Dialect::kOllama, false, false, OllamaShow},
     {"GET", "/api/version", Dialect::kOllama, false, false, OllamaVersion},
 };
+
+// Needs no key: it asks for one.
+constexpr Route kPage = {"GET", "/", Dialect::kOpenAi, true, false, Page};
 
 bool Serves(const Route& route, std::string_view path) {
   return route.is_prefix ? path.starts_with(route.path) && path != route.path : path == route.path;
@@ -50,10 +55,11 @@ const Route* FindRoute(std::string_view method, std::string_view path) {
   for (const Route& route : kRoutes) {
     if (method == route.method && Serves(route, path)) return &route;
   }
-  return nullptr;
+  return method == kPage.method && IsPage(path) ? &kPage : nullptr;
 }
 
 std::string MethodsOf(std::string_view path) {
+  if (IsPage(path)) return "GET, HEAD";
   std::string methods;
   for (const Route& route : kRoutes) {
     if (!Serves(route, path)) continue;

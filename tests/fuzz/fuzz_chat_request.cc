@@ -1,0 +1,49 @@
+// Requests of every API, as any client may send them.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/check.h"
+#include "server/call.h"
+#include "server/content.h"
+#include "server/ollama_request.h"
+#include "server/openai_request.h"
+
+namespace {
+
+using fastvlm::Call;
+using fastvlm::CallLimits;
+
+// What the rest of the server relies on.
+void CheckCall(const Call& call, const CallLimits& limits) {
+  FASTVLM_CHECK(call.generate.max_tokens >= 1 && call.generate.max_tokens <= limits.max_tokens);
+  FASTVLM_CHECK(call.generate.sampling.temperature >= 0 && call.generate.sampling.top_p > 0);
+  FASTVLM_CHECK(call.images.size() <= static_cast<size_t>(limits.max_images));
+  for (const fastvlm::ImageSource& image : call.images) {
+    FASTVLM_CHECK(image.file.empty() != image.url.empty());
+  }
+  for (const fastvlm::CallMessage& message : call.messages) {
+    for (const fastvlm::CallPart& part : message.parts) {
+      FASTVLM_CHECK(!part.image.has_value() || *part.image < call.images.size());
+      FASTVLM_CHECK(fastvlm::NeutralizeControlTokens(part.text) == part.text);
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view body(reinterpret_cast<const char*>(data), size);
+  const CallLimits limits{.max_tokens = 100, .max_images = 3, .allow_remote_images = true};
+  for (const auto parse : {fastvlm::ParseChatCompletion, fastvlm::ParseCompletion,
+                           fastvlm::ParseOllamaChat, fastvlm::ParseOllamaGenerate}) {
+    Call call;
+    const auto error = parse(body, limits, &call);
+    if (error.has_value()) {
+      FASTVLM_CHECK(error->status >= 400 && !OpenAiErrorBody(*error).empty());
+    } else {
+      CheckCall(call, limits);
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""The official ollama package against fastvlm serve. Run by tests/server/run.sh."""
+import ollama
+
+from harness import SAMPLES, Server, described, run_tests
+
+PROMPT = "Describe the image."
+server = Server()
+client = ollama.Client(host=server.url)
+
+
+def message(**fields):
+    return {"role": "user", "content": PROMPT, "images": [str(SAMPLES / "demo.png")], **fields}
+
+
+def test_list_and_show():
+    assert [model.model for model in client.list().models] == ["nano"]
+    assert "vision" in client.show("nano").capabilities
+
+
+def test_chat():
+    answer = client.chat(model="nano", messages=[message()])
+    assert answer.message.content == described(PROMPT)
+    assert answer.done and answer.done_reason == "stop"
+    assert answer.prompt_eval_count > answer.eval_count > 0
+
+
+def test_chat_streams():
+    parts = list(client.chat(model="nano", messages=[message()], stream=True))
+    assert "".join(part.message.content for part in parts) == described(PROMPT)
+    assert parts[-1].done and not parts[0].done
+
+
+def test_options():
+    short = client.chat(model="nano", messages=[message()], options={"num_predict": 2})
+    assert short.done_reason == "length" and short.eval_count == 2
+
+
+def test_generate():
+    image = (SAMPLES / "demo.png").read_bytes()
+    assert client.generate(model="nano", prompt=PROMPT, images=[image]).response == described(PROMPT)
+    parts = client.generate(model="nano", prompt=PROMPT, images=[image], stream=True)
+    assert "".join(part.response for part in parts) == described(PROMPT)
+    assert client.generate(model="nano", prompt="").done_reason == "load"
+
+
+def test_errors():
+    try:
+        client.chat(model="nano", messages=[{"role": "bot", "content": "x"}])
+        raise AssertionError("no error")
+    except ollama.ResponseError as error:
+        assert error.status_code == 400 and "role" in error.error
+    except ValueError:
+        pass  # a package that checks roles itself
+
+
+if __name__ == "__main__":
+    with server:
+        run_tests(globals())

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""The official openai package against fastvlm serve. Run by tests/server/run.sh."""
+import asyncio
+import json
+
+import openai
+
+from harness import Server, Skipped, described, image_message, run_tests
+
+PROMPT = "Describe the image."
+server = Server()
+client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
+
+
+def ask(**fields):
+    return client.chat.completions.create(model="nano", **fields)
+
+
+def expect(error, **fields):
+    try:
+        ask(**fields)
+    except error as caught:
+        return caught
+    raise AssertionError(f"no {error.__name__}")
+
+
+def test_models():
+    assert [model.id for model in client.models.list()] == ["nano"]
+    assert client.models.retrieve("nano").id == "nano"
+    try:
+        client.models.retrieve("gpt-4o")
+        raise AssertionError("gpt-4o is here?")
+    except openai.NotFoundError as error:
+        assert error.code == "model_not_found"
+
+
+def test_an_image_is_described_as_on_the_command_line():
+    answer = ask(messages=[image_message(PROMPT)])
+    assert answer.choices[0].message.content == described(PROMPT)
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert answer.usage.prompt_tokens_details.image_tokens > 0
+    assert answer.timings["ttft_ms"] > 0
+
+
+def test_streaming_with_usage():
+    text, usage = "", None
+    for chunk in ask(messages=[image_message(PROMPT)], stream=True,
+                     stream_options={"include_usage": True}):
+        if chunk.choices:
+            text += chunk.choices[0].delta.content or ""
+        usage = chunk.usage or usage
+    assert text == described(PROMPT)
+    assert usage.completion_tokens > 0
+
+
+def test_a_stream_that_is_closed_early_is_cancelled():
+    before = server.metric("fastvlm_requests_cancelled_total")
+    stream = ask(messages=[image_message(PROMPT)], stream=True, extra_body={"resolution": 256})
+    next(iter(stream))
+    stream.close()
+    answer = ask(messages=[image_message(PROMPT)])  # nothing is stuck
+    assert answer.choices[0].message.content == described(PROMPT)
+    assert server.metric("fastvlm_requests_cancelled_total") >= before
+
+
+def test_system_and_several_turns():
+    answer = ask(messages=[{"role": "system", "content": "You are a helpful assistant."},
+                           image_message("What is this?"),
+                           {"role": "assistant", "content": "A picture."},
+                           {"role": "user", "content": PROMPT}], max_tokens=20)
+    assert answer.choices[0].message.content
+
+
+def test_several_images_and_both_resolutions():
+    both = image_message(PROMPT)
+    both["content"] = image_message("", "fox.png")["content"][:1] + both["content"]
+    one = ask(messages=[image_message(PROMPT)], max_tokens=5)
+    two = ask(messages=[both], max_tokens=5)
+    images = lambda answer: answer.usage.prompt_tokens_details.image_tokens
+    assert images(two) == 2 * images(one)
+    large = ask(messages=[image_message(PROMPT)], max_tokens=5, extra_body={"resolution": 512})
+    assert images(large) == (512 // 32) ** 2
+
+
+def test_sampling_length_and_stop():
+    seeded = lambda seed: ask(messages=[image_message(PROMPT)], temperature=1.5, seed=seed,
+                              max_tokens=20).choices[0].message.content
+    assert seeded(1) == seeded(1)
+    assert len({seeded(seed) for seed in range(6)}) > 1
+    short = ask(messages=[image_message(PROMPT)], max_completion_tokens=2)
+    assert short.choices[0].finish_reason == "length"
+    assert short.usage.completion_tokens == 2
+    whole = described(PROMPT)
+    stop = whole.split()[2]
+    cut = ask(messages=[image_message(PROMPT)], stop=[stop]).choices[0]
+    assert cut.finish_reason == "stop"
+    assert stop not in cut.message.content and whole.startswith(cut.message.content), cut
+
+
+def test_logprobs():
+    choice = ask(messages=[image_message(PROMPT)], logprobs=True, top_logprobs=3,
+                 max_tokens=4).choices[0]
+    assert len(choice.logprobs.content) == 4
+    for token in choice.logprobs.content:
+        assert token.logprob <= 0 and len(token.top_logprobs) == 3
+        assert bytes(token.bytes).decode() == token.token
+
+
+def test_json_schema():
+    schema = {"type": "object", "properties": {"count": {"type": "integer"},
+                                               "kind": {"enum": ["photo", "drawing"]}},
+              "required": ["count", "kind"], "additionalProperties": False}
+    form = {"type": "json_schema", "json_schema": {"name": "picture", "schema": schema}}
+    for temperature in (0, 1):
+        try:
+            answer = ask(messages=[image_message(PROMPT)], response_format=form, max_tokens=64,
+                         temperature=temperature, seed=3)
+        except openai.BadRequestError as error:
+            if "cannot follow a JSON schema" in error.message:
+                raise Skipped(error.message) from error
+            raise
+        if answer.choices[0].finish_reason == "length":
+            continue
+        value = json.loads(answer.choices[0].message.content)
+        assert set(value) == {"count", "kind"} and isinstance(value["count"], int)
+        assert value["kind"] in ("photo", "drawing")
+
+
+def test_completions():
+    answer = client.completions.create(model="nano", prompt="This is", max_tokens=3, logprobs=1)
+    assert answer.object == "text_completion"
+    assert len(answer.choices[0].logprobs.tokens) == answer.usage.completion_tokens
+    text = "".join(chunk.choices[0].text for chunk in client.completions.create(
+        model="nano", prompt="This is", max_tokens=3, stream=True) if chunk.choices)
+    assert text.strip() == answer.choices[0].text.strip()
+
+
+def test_errors():
+    message = {"role": "user", "content": "Hi"}
+    assert expect(openai.BadRequestError, messages=[]).param == "messages"
+    assert expect(openai.BadRequestError, messages=[message], temperature=9).param == "temperature"
+    assert expect(openai.BadRequestError, messages=[message], n=2).param == "n"
+    unknown = expect(openai.BadRequestError, messages=[message], extra_body={"frobnicate": 1})
+    assert "frobnicate" in unknown.message
+    remote = {"role": "user", "content": [
+        {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/x.png"}}]}
+    assert "--allow-remote-images" in expect(openai.BadRequestError, messages=[remote]).message
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    assert expect(openai.BadRequestError, messages=[message], tools=[tool]).param == "tools"
+    assert expect(openai.BadRequestError, messages=[{"role": "user", "content": "x " * 20000}])
+
+
+def test_wrong_key():
+    with Server("--api-key", "right") as locked:
+        for key, error in (("right", None), ("wrong", openai.AuthenticationError)):
+            other = openai.OpenAI(base_url=locked.url + "/v1", api_key=key, max_retries=0)
+            try:
+                other.models.list()
+                assert error is None
+            except openai.AuthenticationError:
+                assert error is not None
+
+
+def test_remote_images_of_this_machine_are_not_fetched():
+    with Server("--allow-remote-images") as remote:
+        other = openai.OpenAI(base_url=remote.url + "/v1", api_key="none", max_retries=0)
+        for url in (remote.url + "/samples/demo.png", "http://localhost:1/a.png",
+                    "http://[::1]:1/a.png", "http://169.254.169.254/latest", "http://0.0.0.0/a",
+                    "http://2130706433/a", "http://[::ffff:127.0.0.1]/a"):
+            try:
+                other.chat.completions.create(model="nano", messages=[{"role": "user", "content": [
+                    {"type": "image_url", "image_url": {"url": url}}]}])
+                raise AssertionError(f"{url} was fetched")
+            except openai.BadRequestError as error:
+                assert "not public" in error.message, (url, error.message)
+
+
+def test_a_full_queue():
+    async def flood():
+        async with openai.AsyncOpenAI(base_url=busy.url + "/v1", api_key="none",
+                                      max_retries=0) as many:
+            return await asyncio.gather(*(many.chat.completions.create(
+                model="nano", messages=[image_message(f"Number {i}?")],
+                extra_body={"resolution": 256}) for i in range(10)), return_exceptions=True)
+    with Server("--max-active", "1", "--max-queue", "1", "--image-cache-mb", "0") as busy:
+        results = asyncio.run(flood())
+    refused = [result for result in results if isinstance(result, openai.RateLimitError)]
+    served = [result for result in results if not isinstance(result, Exception)]
+    assert refused and served and len(refused) + len(served) == 10, results
+    assert int(refused[0].response.headers["Retry-After"]) > 0
+
+
+def test_concurrent_answers_are_not_mixed_up():
+    prompts = ["What is this?", PROMPT, "What color is it?", "How many objects are there?"]
+    expected = {prompt: described(prompt) for prompt in prompts}
+
+    async def all_at_once():
+        async with openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="none") as many:
+            return await asyncio.gather(*(many.chat.completions.create(
+                model="nano", messages=[image_message(prompts[i % 4])]) for i in range(16)))
+    for i, answer in enumerate(asyncio.run(all_at_once())):
+        assert answer.choices[0].message.content == expected[prompts[i % 4]]
+
+
+if __name__ == "__main__":
+    with server:
+        run_tests(globals())
