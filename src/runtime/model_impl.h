@@ -10,6 +10,7 @@
 #include "checkpoint/checkpoint.h"
 #include "fastvlm/model.h"
 #include "model/fastvlm.h"
+#include "runtime/json_grammar.h"
 #include "text/tokenizer.h"
 
 namespace fastvlm {
@@ -27,6 +28,7 @@ struct Model::Impl {
   std::vector<int32_t> eos_ids;     // any of them ends an answer
   std::vector<int32_t> banned_ids;  // placeholders that are no output
   ModelInfo info;
+  std::unique_ptr<GrammarCache> grammars;  // for constrained answers
 
   // The pool runs one loop at a time, so whoever computes holds the mutex.
   mutable std::mutex compute_mutex;
