@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -17,12 +18,16 @@
 namespace fastvlm {
 namespace {
 
+// Of a schema's file; the library has the same limit.
+constexpr size_t kMaxSchemaBytes = size_t{256} << 10;
+
 struct DescribeFlags {
   ModelFlags model;
   ImageFlags image;
   SessionOptions session;
   GenerateOptions generate;
   std::string prompt = "Describe the image.";
+  std::string schema;
   bool json = false;
   bool together = false;
   bool quiet = false;
@@ -173,7 +178,37 @@ class Describer {
   int answers_ = 0;
 };
 
-int Run(const DescribeFlags& flags) {
+// The text of --json-schema: what begins like JSON is the schema, anything else names a file.
+Result<std::string> ReadSchema(const std::string& argument) {
+  const size_t first = argument.find_first_not_of(" \t\r\n");
+  if (first != std::string::npos && (argument[first] == '{' || argument == "true")) return argument;
+  std::ifstream file(argument, std::ios::binary);
+  std::string text(kMaxSchemaBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (file.bad() || (!file.eof() && text.empty())) {
+    return Status(
+        StatusCode::kNotFound,
+        fmt::format("--json-schema {}: cannot read this file, and a schema begins with {{",
+                    argument));
+  }
+  if (text.size() > kMaxSchemaBytes || text.empty()) {
+    return Status(
+        StatusCode::kInvalidArgument,
+        fmt::format("--json-schema {}: expected 1 to {} bytes", argument, kMaxSchemaBytes));
+  }
+  return text;
+}
+
+int Run(DescribeFlags& flags) {
+  if (!flags.schema.empty()) {
+    Result<std::string> schema = ReadSchema(flags.schema);
+    if (!schema.ok()) {
+      PrintError(schema.status().message());
+      return ExitCode(schema.status());
+    }
+    flags.generate.json_schema = std::move(schema).value();
+  }
   Describer describer(flags);
   Status status = describer.Load();
   if (!status.ok()) {
@@ -211,6 +246,7 @@ CommandFn AddDescribe(CLI::App& app) {
       "  fastvlm describe --model FastVLM-0.5B --together --prompt \"What changed?\" before.png "
       "after.png\n"
       "  fastvlm describe --model FastVLM-0.5B --json scan.png | jq -r .text\n"
+      "  fastvlm describe --model FastVLM-0.5B --json-schema receipt.schema.json receipt.jpg\n"
       "  camera-shot | fastvlm describe --model FastVLM-0.5B -");
   app.add_option(
          "IMAGE", flags->images,
@@ -224,6 +260,10 @@ CommandFn AddDescribe(CLI::App& app) {
   AddFieldFlags(app, flags->generate);
   app.add_flag("--together", flags->together,
                "Ask once about all images (FastVLM was trained on one)");
+  app.add_option("--json-schema", flags->schema,
+                 "The answer is JSON that follows this JSON schema: a file, or the schema itself\n"
+                 "(docs/STRUCTURED_OUTPUT.md); '{}' allows any JSON")
+      ->type_name("FILE|TEXT");
   app.add_flag("--json", flags->json,
                "One line of JSON for each answer, with token ids and timings");
   app.add_flag("-q,--quiet", flags->quiet, "No summary line on standard error");

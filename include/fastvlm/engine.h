@@ -49,9 +49,6 @@ struct EngineRequest {
   GenerateOptions generate;
   std::vector<std::string> stop;  // the answer ends before the first of these
   int top_logprobs = -1;          // -1: no log probabilities; else so many alternatives, 0..20
-  // The answer is a JSON text: of any shape with "{}", else one that the JSON schema allows
-  // (docs/STRUCTURED_OUTPUT.md). Only max_tokens and the context can cut it short.
-  std::optional<std::string> json_schema;
   double timeout_ms = 0;  // from Submit on, queueing included; 0: none
 };
 

@@ -78,6 +78,9 @@ void VisitFields(SamplingOptions& options, Visitor&& visit) {
 struct GenerateOptions {
   int max_tokens = 256;  // >= 1
   SamplingOptions sampling;
+  // Unless empty, the answer is a JSON text that follows this JSON schema ("{}": any JSON text), as
+  // far as max_tokens and the context let it come. docs/STRUCTURED_OUTPUT.md lists the keywords.
+  std::string json_schema;
 };
 
 template <typename Visitor>

@@ -124,9 +124,9 @@ Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) c
   auto sequence = std::make_unique<Sequence>(shared.tokenizer, /*trim=*/!request.prompt,
                                              std::move(request.stop));
   FASTVLM_RETURN_IF_ERROR(SetPrompt(request, *sequence));
-  if (request.json_schema) {
+  if (!request.generate.json_schema.empty()) {
     FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const JsonGrammar> grammar,
-                             grammars.Get(*request.json_schema));
+                             shared.grammars->Get(request.generate.json_schema));
     sequence->constraint = NewConstraint(std::move(grammar));
   }
   sequence->generate = request.generate;

@@ -24,7 +24,6 @@ Engine::Impl::Impl(std::shared_ptr<const Model> model_in, const EngineOptions& o
       options(options_in),
       context(context_in),
       kv_type(CacheTypeOf(options.cache, model->info().precision)),
-      grammars(shared.tokenizer, shared.eos_ids),
       image_cache(options.image_cache_bytes),
       prefix_cache(decoder.config(), kv_type, options.prefix_cache_bytes),
       workspace(decoder, options.max_active + kMaxPrefillRows, context, model->threads(),

@@ -591,7 +591,7 @@ TEST_F(EngineTest, BadRequestsAreRefusedWithReasons) {
 TEST_F(EngineTest, AnAnswerFollowsItsSchema) {
   const auto engine = NewEngine();
   EngineRequest request = Ask("fox", "Describe the image.", 200);
-  request.json_schema = R"({"type": "object", "additionalProperties": false,
+  request.generate.json_schema = R"({"type": "object", "additionalProperties": false,
       "properties": {"color": {"enum": ["red", "dark blue"]}, "many": {"type": "boolean"}},
       "required": ["color", "many"]})";
   request.generate.sampling.temperature = 1;
@@ -603,7 +603,7 @@ TEST_F(EngineTest, AnAnswerFollowsItsSchema) {
     ASSERT_TRUE(engine->Submit(request, collectors[i].Callback()).ok());
   }
   // One without beside them, which must not be bound.
-  request.json_schema.reset();
+  request.generate.json_schema.clear();
   request.generate.sampling.seed = 0;
   EXPECT_EQ(Run(*engine, request).token_ids, free.token_ids);
   for (Collector& collector : collectors) {
@@ -615,7 +615,7 @@ TEST_F(EngineTest, AnAnswerFollowsItsSchema) {
     EXPECT_TRUE(json.value("color", "") == "red" || json.value("color", "") == "dark blue");
     EXPECT_TRUE(json["many"].is_boolean()) << answer.text;
   }
-  request.json_schema = "{";
+  request.generate.json_schema = "{";
   EXPECT_EQ(engine->Submit(request, {}).status().code(), StatusCode::kInvalidArgument);
 }
 

@@ -139,6 +139,7 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
 #endif
   impl->eos_ids = std::move(eos_ids);
   impl->banned_ids = std::move(banned_ids);
+  impl->grammars = std::make_unique<GrammarCache>(impl->tokenizer, impl->eos_ids);
   info.precision = options.precision;
   info.weight_bytes = static_cast<int64_t>(impl->model.bytes());
   impl->info = std::move(info);

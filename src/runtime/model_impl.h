@@ -13,6 +13,7 @@
 #include "fastvlm/model.h"
 #include "fastvlm/session.h"
 #include "model/fastvlm.h"
+#include "runtime/json_grammar.h"
 #include "text/tokenizer.h"
 
 namespace fastvlm {
@@ -48,6 +49,7 @@ struct Model::Impl {
   std::vector<int32_t> eos_ids;     // any of them ends an answer
   std::vector<int32_t> banned_ids;  // placeholders that are no output
   ModelInfo info;
+  std::unique_ptr<GrammarCache> grammars;  // for constrained answers
 
   // The pool runs one loop at a time, so whoever computes holds the mutex.
   mutable std::mutex compute_mutex;

@@ -44,9 +44,10 @@ struct Session::Impl {
   Buffer<float> Embed(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
                       int64_t tokens_per_image, int64_t total) const;
   void Prefill(Buffer<float>& embeddings, int64_t tokens, const AskProgressFn& progress);
-  Status Generate(const GenerateOptions& options, const StreamFn& stream,
-                  const Stopwatch& since_call, Answer& answer);
-  Result<int32_t> NextToken(Sampler& sampler, const float* hidden);
+  Result<std::unique_ptr<TokenConstraint>> Constraint(const GenerateOptions& options) const;
+  Status Generate(const GenerateOptions& options, TokenConstraint* constraint,
+                  const StreamFn& stream, const Stopwatch& since_call, Answer& answer);
+  Result<int32_t> NextToken(Sampler& sampler, TokenConstraint* constraint, const float* hidden);
 
   std::shared_ptr<const Model> model;
   const Decoder& decoder;
@@ -104,6 +105,7 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
     return Error(StatusCode::kInvalidArgument, "max-tokens is {}, expected 1 or more",
                  options.max_tokens);
   }
+  FASTVLM_ASSIGN_OR_RETURN(const std::unique_ptr<TokenConstraint> constraint, Constraint(options));
   FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(model->info(), turn.encode));
   FASTVLM_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, Tokenize(turn));
 
@@ -133,7 +135,7 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
   std::memcpy(next_embedding.data(), embeddings.data() + (new_tokens - 1) * decoder.config().hidden,
               next_embedding.size() * sizeof(float));
   answer.timings.prefill_ms = watch.Milliseconds();
-  FASTVLM_RETURN_IF_ERROR(Generate(options, stream, since_call, answer));
+  FASTVLM_RETURN_IF_ERROR(Generate(options, constraint.get(), stream, since_call, answer));
   return answer;
 }
 
@@ -198,22 +200,35 @@ void Session::Impl::Prefill(Buffer<float>& embeddings, int64_t tokens,
   if (progress) progress(AskPhase::kPrefill, 1);
 }
 
-Result<int32_t> Session::Impl::NextToken(Sampler& sampler, const float* hidden) {
+// Null for free text.
+Result<std::unique_ptr<TokenConstraint>> Session::Impl::Constraint(
+    const GenerateOptions& options) const {
+  if (options.json_schema.empty()) return std::unique_ptr<TokenConstraint>();
+  FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const JsonGrammar> grammar,
+                           shared().grammars->Get(options.json_schema));
+  return NewConstraint(std::move(grammar));
+}
+
+Result<int32_t> Session::Impl::NextToken(Sampler& sampler, TokenConstraint* constraint,
+                                         const float* hidden) {
   decoder.Logits(hidden, logits.data(), workspace, shared().pool);
   for (int32_t id : shared().banned_ids)
     logits[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
+  if (constraint != nullptr) constraint->Mask({logits.data(), logits.size()});
   const int32_t token = sampler.Next({logits.data(), logits.size()});
   if (token < 0) {
     return Error(StatusCode::kDataError,
                  "{}: the model produced no finite logit; its weights are damaged",
                  model->info().directory);
   }
+  if (constraint != nullptr) constraint->Accept(token);
   return token;
 }
 
 // next_embedding holds the hidden state of the last token of the prompt.
-Status Session::Impl::Generate(const GenerateOptions& options, const StreamFn& stream,
-                               const Stopwatch& since_call, Answer& answer) {
+Status Session::Impl::Generate(const GenerateOptions& options, TokenConstraint* constraint,
+                               const StreamFn& stream, const Stopwatch& since_call,
+                               Answer& answer) {
   const Model::Impl& impl = shared();
   Sampler sampler(options.sampling, decoder.vocabulary());
   AnswerStream output(impl.tokenizer, /*trim=*/true);
@@ -225,7 +240,7 @@ Status Session::Impl::Generate(const GenerateOptions& options, const StreamFn& s
   const auto show = [&](std::string_view piece) {
     return piece.empty() || !stream || stream(piece);
   };
-  FASTVLM_ASSIGN_OR_RETURN(int32_t token, NextToken(sampler, next_embedding.data()));
+  FASTVLM_ASSIGN_OR_RETURN(int32_t token, NextToken(sampler, constraint, next_embedding.data()));
   answer.timings.ttft_ms = since_call.Milliseconds();
   const Stopwatch watch;
   while (true) {
@@ -245,7 +260,7 @@ Status Session::Impl::Generate(const GenerateOptions& options, const StreamFn& s
     }
     decoder.Embed(&token, 1, next_embedding.data());
     decoder.Forward(next_embedding.data(), 1, cache, workspace, impl.pool);
-    FASTVLM_ASSIGN_OR_RETURN(token, NextToken(sampler, next_embedding.data()));
+    FASTVLM_ASSIGN_OR_RETURN(token, NextToken(sampler, constraint, next_embedding.data()));
   }
   show(output.Finish());
   Timings& timings = answer.timings;

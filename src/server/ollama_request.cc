@@ -42,7 +42,7 @@ void ReadCommon(const CallLimits& limits, RequestFields& fields, Call& call) {
   fields.Refuse("tools");
   if (const json* format = fields.Find("format"); format != nullptr && *format != "") {
     if (*format == "json") {
-      call.json_schema = "{}";
+      call.json_schema = R"({"type":"object"})";
     } else if (format->is_object()) {
       call.json_schema = format->dump();
     } else {

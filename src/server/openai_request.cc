@@ -73,7 +73,7 @@ void ReadResponseFormat(RequestFields& fields, Call& call) {
   std::string type;
   format_fields.String("type", &type);
   if (type == "json_object") {
-    call.json_schema = "{}";
+    call.json_schema = R"({"type":"object"})";
   } else if (type == "json_schema") {
     const json* wrapper = format_fields.Find("json_schema");
     const json* schema =

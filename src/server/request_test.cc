@@ -90,7 +90,8 @@ TEST(ChatRequest, NullIsAbsent) {
 
 TEST(ChatRequest, FormatsBecomeSchemas) {
   EXPECT_FALSE(Parsed(Chat({{"response_format", {{"type", "text"}}}})).json_schema.has_value());
-  EXPECT_EQ(Parsed(Chat({{"response_format", {{"type", "json_object"}}}})).json_schema, "{}");
+  EXPECT_EQ(Parsed(Chat({{"response_format", {{"type", "json_object"}}}})).json_schema,
+            R"({"type":"object"})");
   const json schema = {{"type", "object"}};
   EXPECT_EQ(
       Parsed(Chat({{"response_format",

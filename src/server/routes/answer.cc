@@ -35,7 +35,7 @@ std::optional<ApiError> BuildRequest(ServerContext& context, Call call, MemorySh
   if (!call.seed_given) request->generate.sampling.seed = std::random_device()();
   request->stop = std::move(call.stop);
   request->top_logprobs = call.top_logprobs;
-  request->json_schema = std::move(call.json_schema);
+  if (call.json_schema) request->generate.json_schema = *std::move(call.json_schema);
   request->timeout_ms = context.options.request_timeout_ms;
   return std::nullopt;
 }
