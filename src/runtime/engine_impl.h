@@ -55,7 +55,6 @@ struct Engine::Impl {
   const int64_t context;
   const KvType kv_type;
 
-
   mutable std::mutex mutex;  // guards from here ...
   std::condition_variable news;
   std::condition_variable ended;

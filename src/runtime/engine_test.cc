@@ -591,12 +591,12 @@ TEST_F(EngineTest, BadRequestsAreRefusedWithReasons) {
 TEST_F(EngineTest, AnAnswerFollowsItsSchema) {
   const auto engine = NewEngine();
   EngineRequest request = Ask("fox", "Describe the image.", 200);
-  request.generate.json_schema = R"({"type": "object", "additionalProperties": false,
-      "properties": {"color": {"enum": ["red", "dark blue"]}, "many": {"type": "boolean"}},
-      "required": ["color", "many"]})";
   request.generate.sampling.temperature = 1;
   request.generate.sampling.top_k = 0;
   const Answer free = Alone(request);
+  request.generate.json_schema = R"({"type": "object", "additionalProperties": false,
+      "properties": {"color": {"enum": ["red", "dark blue"]}, "many": {"type": "boolean"}},
+      "required": ["color", "many"]})";
   std::vector<Collector> collectors(6);
   for (size_t i = 0; i < collectors.size(); ++i) {
     request.generate.sampling.seed = i;
