@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "fastvlm/engine.h"
 #include "fastvlm/session.h"
 
 namespace {
@@ -69,6 +72,39 @@ TEST(Allocation, NonePerDecodedToken) {
     ASSERT_GE(counts.size(), 10u) << answer.text;
     EXPECT_EQ(counts.back(), counts.front()) << "at precision " << static_cast<int>(precision);
   }
+}
+
+TEST(Allocation, NonePerTokenOfAnEngine) {
+  ModelOptions one_thread;
+  one_thread.threads = 1;
+  const auto model =
+      Model::Load(std::string(FASTVLM_SOURCE_DIR) + "/tests/golden/data/apple_tied", one_thread)
+          .value();
+  const auto engine = Engine::Create(model).value();
+  EngineRequest request;
+  request.prompt = "Hello there";
+  request.generate.max_tokens = 200;
+  request.generate.sampling.temperature = 1;
+  request.stop = {"never said"};
+  std::vector<int64_t> counts[2];
+  for (std::vector<int64_t>& list : counts) list.reserve(1000);
+  const auto count_second = [&](const EngineEvent& event) {
+    if (event.answer == nullptr) counts[1].push_back(allocations);
+    return true;
+  };
+  const auto count_first = [&](const EngineEvent& event) {
+    // So that both are at work from the first one's second token on.
+    if (counts[0].empty()) {
+      EXPECT_TRUE(engine->Submit(request, count_second).ok());
+    }
+    if (event.answer == nullptr) counts[0].push_back(allocations);
+    return true;
+  };
+  ASSERT_TRUE(engine->Submit(request, count_first).ok());
+  while (engine->stats().requests < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  engine->Drain(600'000);
+  for (const std::vector<int64_t>& list : counts) ASSERT_GE(list.size(), 100u);
+  EXPECT_EQ(counts[0][90], counts[0][10]);
 }
 
 }  // namespace
