@@ -15,6 +15,7 @@ namespace {
 
 struct InfoFlags {
   std::string directory;
+  std::string vision_directory;
   int threads = 0;
   bool json = false;
 };
@@ -114,7 +115,7 @@ int Run(const InfoFlags& flags) {
   // The system is shown even where no model was installed.
   const Result<std::string> directory = ModelDirectory(flags.directory);
   if (directory.ok()) {
-    const Result<ModelInfo> info = InspectModel(*directory);
+    const Result<ModelInfo> info = InspectModel(*directory, flags.vision_directory);
     if (!info.ok()) {
       PrintError(info.status().message());
       return ExitCode(info.status());
@@ -146,6 +147,7 @@ CommandFn AddInfo(CLI::App& app) {
       "  FASTVLM_ISA=avx2 fastvlm info --json");
   app.add_option("-m,--model,DIR", flags->directory,
                  "Directory of a FastVLM checkpoint (default: the bundled model)");
+  AddVisionFlag(app, flags->vision_directory);
   app.add_option("-t,--threads", flags->threads, "Threads; 0 means one for each physical core")
       ->check(CLI::Range(0, 256));
   app.add_flag("--json", flags->json, "JSON instead of text");

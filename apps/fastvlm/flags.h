@@ -14,7 +14,10 @@ namespace fastvlm {
 Precision ParsePrecision(const std::string& name);
 const char* PrecisionName(Precision precision);
 
-// --model, --precision, --threads
+// --vision
+void AddVisionFlag(CLI::App& app, std::string& directory);
+
+// --model, --vision, --precision, --threads
 struct ModelFlags {
   std::string directory;
   ModelOptions options;

@@ -64,7 +64,7 @@ int64_t Tensor::bytes() const {
 
 std::string Tensor::TypeText() const {
   if (!affine) return std::string(DtypeName(dtype));
-  return fmt::format("MLX {}-bit, groups of {}", affine->bits, affine->group);
+  return fmt::format("{}-bit MLX (groups of {})", affine->bits, affine->group);
 }
 
 void Tensor::CopyToF32(float* out) const { CopyToF32(0, elements(), out); }

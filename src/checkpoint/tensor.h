@@ -44,7 +44,7 @@ struct Tensor {
 
   int64_t elements() const;
   int64_t bytes() const;  // of `data`
-  // "BF16", "MLX 4-bit, groups of 64"
+  // "BF16", "4-bit MLX (groups of 64)"
   std::string TypeText() const;
   // Widens a float tensor exactly. out: [elements()].
   void CopyToF32(float* out) const;
