@@ -15,6 +15,7 @@ namespace {
 
 struct InfoFlags {
   std::string directory;
+  std::string vision_directory;
   int threads = 0;
   bool json = false;
 };
@@ -118,7 +119,7 @@ int Run(const InfoFlags& flags) {
     return ExitCode(directory.status());
   }
   if (directory.ok()) {
-    const Result<ModelInfo> info = InspectModel(*directory);
+    const Result<ModelInfo> info = InspectModel(*directory, flags.vision_directory);
     if (!info.ok()) {
       PrintError(info.status().message());
       return ExitCode(info.status());
@@ -151,6 +152,7 @@ CommandFn AddInfo(CLI::App& app) {
   app.add_option("-m,--model,MODEL", flags->directory,
                  "Directory of a FastVLM checkpoint, or the name of a fetched model (default: the "
                  "bundled model)");
+  AddVisionFlag(app, flags->vision_directory);
   app.add_option("-t,--threads", flags->threads, "Threads; 0 means one for each physical core")
       ->check(CLI::Range(0, 256));
   app.add_flag("--json", flags->json, "JSON instead of text");

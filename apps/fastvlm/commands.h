@@ -24,6 +24,7 @@ inline int ExitCode(const Status& status) {
 using CommandFn = std::function<int()>;
 
 CommandFn AddBench(CLI::App& app);
+CommandFn AddCompare(CLI::App& app);
 CommandFn AddDescribe(CLI::App& app);
 CommandFn AddEncode(CLI::App& app);
 CommandFn AddEval(CLI::App& app);

@@ -50,11 +50,19 @@ const char* PrecisionName(Precision precision) {
   return "";
 }
 
+void AddVisionFlag(CLI::App& app, std::string& directory) {
+  app.add_option("--vision", directory,
+                 "Directory of the original FastVLM of the same size; its image encoder is used\n"
+                 "with one of Apple's MLX exports, which have none")
+      ->type_name("DIR");
+}
+
 void AddModelFlags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-m,--model", flags.directory,
                  "Directory of a FastVLM checkpoint, or the name of a model that\n"
                  "'fastvlm pull' fetched (default: the bundled model)")
       ->type_name("MODEL");
+  AddVisionFlag(app, flags.options.vision_directory);
   app.add_option_function<std::string>(
          "--precision",
          [&flags](const std::string& name) { flags.options.precision = ParsePrecision(name); },

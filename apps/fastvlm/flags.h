@@ -14,7 +14,10 @@ namespace fastvlm {
 Precision ParsePrecision(const std::string& name);
 const char* PrecisionName(Precision precision);
 
-// --model, --precision, --threads; what is in flags is the default.
+// --vision
+void AddVisionFlag(CLI::App& app, std::string& directory);
+
+// --model, --vision, --precision, --threads; what is in flags is the default.
 struct ModelFlags {
   std::string directory;
   ModelOptions options;

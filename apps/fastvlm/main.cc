@@ -18,6 +18,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"bench", "Measure how fast a model runs, beside what this machine can do", AddBench},
+    {"compare", "Measure what a precision or a quantized file loses", AddCompare},
     {"describe", "Answer a question about images, by default describe them", AddDescribe},
     {"encode", "Write the visual tokens of an image to a NumPy file", AddEncode},
     {"eval", "Ask the questions of a dataset and count the right answers", AddEval},

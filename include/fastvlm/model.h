@@ -16,8 +16,8 @@ namespace fastvlm {
 
 struct ModelInfo {
   std::string directory;
-  std::string layout;  // "apple" or "fast_vlm": how the files name their tensors
-  std::string dtype;   // of the weights in the files
+  std::string layout;  // "apple", "fast_vlm", "mlx" or "mlx_export": how the files name tensors
+  std::string dtype;   // of the decoder's weights in the files
   Precision precision = Precision::kF32;
   int image_size = 0;        // side of the square the model was trained for, pixels
   int pixels_per_token = 0;  // side of the square one visual token stands for
@@ -40,8 +40,9 @@ struct ModelInfo {
   std::vector<std::string> warnings;
 };
 
-// Opens and checks a checkpoint without loading its weights.
-Result<ModelInfo> InspectModel(const std::string& directory);
+// Opens and checks a checkpoint without loading its weights. vision_directory as in ModelOptions.
+Result<ModelInfo> InspectModel(const std::string& directory,
+                               const std::string& vision_directory = "");
 
 // A row-major f32 matrix.
 struct Matrix {
@@ -80,6 +81,7 @@ class Model {
   friend class Engine;
   friend class Benchmark;
   friend class BenchmarkRunner;
+  friend class ComparedModel;
   friend MachinePeak MeasureMachinePeak(const Model& model);
   friend Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
                                                   const ProgressFn& progress);

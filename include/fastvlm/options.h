@@ -31,6 +31,9 @@ enum class Fit {
 struct ModelOptions {
   Precision precision = Precision::kF32;
   int threads = 0;  // 0: one for each physical core this process may use; otherwise 1..256
+  // Directory of a FastVLM of the same size whose image encoder is taken, for a model whose files
+  // lack it: Apple's MLX exports. Empty: the model has its own.
+  std::string vision_directory;
 };
 
 // The limits keep a small hostile file from asking for much memory.

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "base/file.h"
 #include "base/status.h"
 #include "checkpoint/model_config.h"
+#include "checkpoint/tensor_files.h"
 #include "checkpoint/weights.h"
 
 namespace fastvlm {
@@ -16,8 +16,11 @@ namespace fastvlm {
 // config.h names, and model.safetensors, or the shards that model.safetensors.index.json lists.
 class Checkpoint {
  public:
+  // vision_directory: a FastVLM of the same size, in any layout that has the image encoder; only
+  // that is read from it. For "mlx_export", which lacks it; empty for all other layouts.
   // Errors name the file and tensor, what was expected and what was found.
-  static Result<Checkpoint> Open(const std::string& directory);
+  static Result<Checkpoint> Open(const std::string& directory,
+                                 const std::string& vision_directory = "");
 
   const ModelConfig& config() const { return config_; }
   // Valid as long as this checkpoint.
@@ -35,7 +38,7 @@ class Checkpoint {
  private:
   Checkpoint() = default;
 
-  std::vector<MappedFile> files_;
+  std::vector<TensorFiles> files_;
   ModelConfig config_;
   ModelTensors tensors_;
   std::vector<std::string> warnings_;

@@ -78,8 +78,16 @@ Status CheckDecoderKind(const JsonFields& text) {
       if (type != "full_attention") return text.Unsupported("layer_types", "\"full_attention\"");
     }
   }
+  return {};
+}
+
+// Bits and group sizes are found from the tensors, as they may differ from one to the next.
+Status CheckQuantization(const JsonFields& fields, bool mlx) {
   for (const char* name : {"quantization", "quantization_config"}) {
-    if (text.Find(name) != nullptr) return text.Unsupported(name, "an unquantized model");
+    if (fields.Find(name) == nullptr) continue;
+    if (!mlx) return fields.Unsupported(name, "an unquantized model");
+    FASTVLM_ASSIGN_OR_RETURN(const auto quantization, fields.Object(name));
+    FASTVLM_RETURN_IF_ERROR(quantization->RequireString("mode", "affine", "affine"));
   }
   return {};
 }
@@ -164,6 +172,7 @@ Status CheckLlavaSettings(const JsonFields& fields, int64_t feature_channels) {
 
 Status ReadAppleConfig(const JsonFields& fields, ModelConfig* config) {
   FASTVLM_RETURN_IF_ERROR(CheckLlavaSettings(fields, config->vision.feature_channels));
+  FASTVLM_RETURN_IF_ERROR(CheckQuantization(fields, config->layout != "apple"));
   DecoderConfig& decoder = config->decoder;
   FASTVLM_RETURN_IF_ERROR(ReadDecoderConfig(fields, &decoder));
   FASTVLM_ASSIGN_OR_RETURN(config->vision.image_size,
@@ -304,6 +313,8 @@ Status ReadFastVlmConfig(const JsonFields& fields, const std::string& directory,
   FASTVLM_ASSIGN_OR_RETURN(const auto text, fields.Object("text_config"));
   if (!text) return fields.Wrong("text_config", "an object");
   FASTVLM_RETURN_IF_ERROR(text->RequireString("model_type", "qwen2", "qwen2"));
+  FASTVLM_RETURN_IF_ERROR(CheckQuantization(fields, false));
+  FASTVLM_RETURN_IF_ERROR(CheckQuantization(*text, false));
   DecoderConfig& decoder = config->decoder;
   FASTVLM_RETURN_IF_ERROR(ReadDecoderConfig(*text, &decoder));
   // FastVlmConfig ties if either level says so.
@@ -330,12 +341,12 @@ Status ReadConfig(const std::string& directory, ModelConfig* config,
   FASTVLM_ASSIGN_OR_RETURN(const json object, ReadJsonObject(path, kMaxConfigBytes));
   const JsonFields fields(object, path);
   FASTVLM_ASSIGN_OR_RETURN(config->model_type, fields.StringOr("model_type", ""));
-  if (config->layout == "apple") {
-    FASTVLM_RETURN_IF_ERROR(fields.RequireString("model_type", "llava_qwen2", ""));
-    FASTVLM_RETURN_IF_ERROR(ReadAppleConfig(fields, config));
-  } else {
+  if (config->layout == "fast_vlm") {
     FASTVLM_RETURN_IF_ERROR(fields.RequireString("model_type", "fast_vlm", ""));
     FASTVLM_RETURN_IF_ERROR(ReadFastVlmConfig(fields, directory, config, warnings));
+  } else {
+    FASTVLM_RETURN_IF_ERROR(fields.RequireString("model_type", "llava_qwen2", ""));
+    FASTVLM_RETURN_IF_ERROR(ReadAppleConfig(fields, config));
   }
   return ReadGenerationConfig(directory, &config->decoder);
 }

@@ -1,4 +1,4 @@
-// config.json and its companions, in the forms of both layouts.
+// config.json and its companions, in the forms of all layouts.
 #ifndef FASTVLM_CHECKPOINT_CONFIG_H_
 #define FASTVLM_CHECKPOINT_CONFIG_H_
 
@@ -15,6 +15,7 @@ namespace fastvlm {
 // processor_config.json and tokenizer_config.json where the layout has use for them. A field that
 // is absent has the value transformers' Qwen2Config would give it, or must be there.
 //
+// "mlx" and "mlx_export" keep Apple's config; what is said of "apple" holds for them too.
 // Image size: "apple" has it as the last part of mm_vision_tower; "fast_vlm" in its image
 // processor's crop_size or size, or else in image_seq_length.
 // Context: "apple" has tokenizer_model_max_length, which training used; "fast_vlm" has no such

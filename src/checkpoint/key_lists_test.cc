@@ -14,9 +14,11 @@
 namespace fastvlm {
 namespace {
 
+enum class Kind { kApple, kFastVlm, kMlx, kMlxExport };
+
 struct PublishedModel {
   const char* keys;
-  bool fast_vlm;
+  Kind kind;
   TinyModel text;  // the decoder's sizes; the encoder's are found from the tensors
   int64_t tensors, projector_parameters, decoder_parameters;
 };
@@ -43,14 +45,11 @@ TinyModel Text(int64_t hidden, int64_t layers, int64_t heads, int64_t kv_heads,
 
 class KeyListsTest : public ::testing::TestWithParam<PublishedModel> {};
 
-TEST_P(KeyListsTest, MapsCompletely) {
-  const char* key_lists = std::getenv("FASTVLM_KEY_LISTS");
-  if (key_lists == nullptr) GTEST_SKIP() << "FASTVLM_KEY_LISTS is not set";
-  const PublishedModel& model = GetParam();
-  const auto text =
-      ReadTextFile(std::string(key_lists) + "/keys-" + model.keys + ".json", 10'000'000);
+// The tensors of a list as a file without contents, and its config.
+void WriteSparse(const TemporaryDirectory& directory, const std::string& lists,
+                 const PublishedModel& model) {
+  const auto text = ReadTextFile(lists + "/keys-" + model.keys + ".json", 10'000'000);
   ASSERT_TRUE(text.ok()) << text.status().message();
-
   TestTensors tensors;
   int64_t bytes = 0;
   const nlohmann::json keys = nlohmann::json::parse(text.value());
@@ -61,16 +60,34 @@ TEST_P(KeyListsTest, MapsCompletely) {
     bytes += tensor.bytes();
   }
   EXPECT_EQ(static_cast<int64_t>(tensors.size()), model.tensors);
-
-  const TemporaryDirectory directory;
   const std::string prefix = SafetensorsPrefix(tensors);
-  directory.Write("config.json",
-                  model.fast_vlm ? FastVlmConfig(model.text) : AppleConfig(model.text));
+  directory.Write("config.json", model.kind == Kind::kFastVlm ? FastVlmConfig(model.text)
+                                                              : AppleConfig(model.text));
   directory.Write("model.safetensors", prefix);
   std::filesystem::resize_file(directory.Path("model.safetensors"),
                                prefix.size() + static_cast<uintmax_t>(bytes));
+}
 
-  const auto opened = Checkpoint::Open(directory.path());
+TEST_P(KeyListsTest, MapsCompletely) {
+  const char* key_lists = std::getenv("FASTVLM_KEY_LISTS");
+  if (key_lists == nullptr) GTEST_SKIP() << "FASTVLM_KEY_LISTS is not set";
+  const PublishedModel& model = GetParam();
+  const TemporaryDirectory directory, original;
+  WriteSparse(directory, key_lists, model);
+  if (model.kind == Kind::kMlxExport) {
+    const std::string size = std::string(model.keys).substr(10, 4);  // "mlx-apple-0.5b-fp16"
+    WriteSparse(original, key_lists,
+                {.keys = size == "7b-i"   ? "apple-7b"
+                         : size == "1.5b" ? "apple-1.5b"
+                                          : "apple-0.5b",
+                 .kind = Kind::kApple,
+                 .text = model.text,
+                 .tensors = size == "0.5b" ? 924 : 972,
+                 .projector_parameters = 0,
+                 .decoder_parameters = 0});
+  }
+  const auto opened = Checkpoint::Open(
+      directory.path(), model.kind == Kind::kMlxExport ? original.path() : std::string());
   ASSERT_TRUE(opened.ok()) << opened.status().message();
   const ModelConfig& config = opened.value().config();
   EXPECT_EQ(config.vision_parameters, kVisionParameters);
@@ -97,17 +114,31 @@ TinyModel Padded(TinyModel model) {
   return model;
 }
 
+// Apple's MLX exports store the head apart from the embedding, though it is the same.
+TinyModel Untied(TinyModel model) {
+  model.tied = false;
+  return model;
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Published, KeyListsTest,
-    ::testing::Values(PublishedModel{"apple-0.5b", false, kText05, 924, 3'557'120, 494'032'768},
-                      PublishedModel{"apple-1.5b", false, kText15, 972, 7'080'960, 1'543'714'304},
-                      PublishedModel{"apple-7b", false, kText7, 972, 23'862'272, 7'615'616'512},
-                      PublishedModel{"hf-fast_vlm-0.5b", true, Padded(kText05), 923, 3'557'120,
-                                     494'032'768 + 64 * 896},
-                      PublishedModel{"hf-fast_vlm-1.5b", true, Padded(kText15), 971, 7'080'960,
-                                     1'543'714'304 + 64 * 1536},
-                      PublishedModel{"hf-fast_vlm-7b", true, Padded(kText7), 971, 23'862'272,
-                                     7'615'616'512 + 2 * 64 * 3584}),
+    ::testing::Values(
+        PublishedModel{"apple-0.5b", Kind::kApple, kText05, 924, 3'557'120, 494'032'768},
+        PublishedModel{"apple-1.5b", Kind::kApple, kText15, 972, 7'080'960, 1'543'714'304},
+        PublishedModel{"apple-7b", Kind::kApple, kText7, 972, 23'862'272, 7'615'616'512},
+        PublishedModel{"hf-fast_vlm-0.5b", Kind::kFastVlm, Padded(kText05), 923, 3'557'120,
+                       494'032'768 + 64 * 896},
+        PublishedModel{"hf-fast_vlm-1.5b", Kind::kFastVlm, Padded(kText15), 971, 7'080'960,
+                       1'543'714'304 + 64 * 1536},
+        PublishedModel{"hf-fast_vlm-7b", Kind::kFastVlm, Padded(kText7), 971, 23'862'272,
+                       7'615'616'512 + 2 * 64 * 3584},
+        PublishedModel{"mlx-upstream-0.5b-bf16", Kind::kMlx, kText05, 879, 3'557'120, 494'032'768},
+        PublishedModel{"mlx-apple-0.5b-fp16", Kind::kMlxExport, Untied(kText05), 295, 3'557'120,
+                       494'032'768 + 151'936 * 896},
+        PublishedModel{"mlx-apple-1.5b-int8", Kind::kMlxExport, Untied(kText15), 743, 7'080'960,
+                       1'543'714'304 + 151'936 * 1536},
+        PublishedModel{"mlx-apple-7b-int4", Kind::kMlxExport, kText7, 743, 23'862'272,
+                       7'615'616'512}),
     [](const ::testing::TestParamInfo<PublishedModel>& model) {
       std::string name = model.param.keys;
       for (char& c : name) c = c == '-' || c == '.' ? '_' : c;

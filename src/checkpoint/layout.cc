@@ -24,12 +24,6 @@ size_t WeightOrBiasLength(std::string_view text) {
   return 0;
 }
 
-// MLX exports transpose convolutions and may be quantized; see the formats they come from.
-bool IsMlxLayout(const TensorFiles& files) {
-  return HasNameWithPrefix(files, "vision_tower.vision_model.") ||
-         HasNameWithPrefix(files, "multi_modal_projector.linear_0.");
-}
-
 // Parts of names that exist only before the branches are folded into one convolution: mci.py's and
 // timm's MobileOne, large kernel, RepMixer and RepCPE modules.
 bool IsTrainingForm(std::string_view name) {
@@ -89,6 +83,11 @@ bool HasNameWithPrefix(const TensorFiles& files, std::string_view prefix) {
 }
 
 void AppendDecoderRules(const std::string& prefix, std::vector<NameRule>* rules) {
+  AppendDecoderRules(prefix, "", rules);
+}
+
+void AppendDecoderRules(const std::string& prefix, const std::string& head,
+                        std::vector<NameRule>* rules) {
   rules->push_back({prefix + "embed_tokens.weight", "decoder.embedding"});
   rules->push_back({prefix + "norm.weight", "decoder.final_norm"});
   const std::string theirs = prefix + "layers.#.";
@@ -102,7 +101,7 @@ void AppendDecoderRules(const std::string& prefix, std::vector<NameRule>* rules)
   for (const char* name : {"gate", "up", "down"}) {
     rules->push_back({theirs + "mlp." + name + "_proj.weight", ours + name + ".weight"});
   }
-  rules->push_back({"lm_head.weight", "decoder.head"});
+  rules->push_back({head + "lm_head.weight", "decoder.head"});
 }
 
 Result<Layout> FindLayout(const TensorFiles& files) {
@@ -112,15 +111,11 @@ Result<Layout> FindLayout(const TensorFiles& files) {
   FASTVLM_RETURN_IF_ERROR(CheckInferenceForm(files));
   if (IsAppleLayout(files)) return AppleLayout(files);
   if (IsFastVlmLayout(files)) return FastVlmLayout();
-  if (IsMlxLayout(files)) {
-    return Error(StatusCode::kUnsupported,
-                 "{}: this is an MLX export, which cannot be read yet; download the original, "
-                 "apple/FastVLM-0.5B for example",
-                 files.path);
-  }
+  if (IsMlxLayout(files)) return MlxLayout(files);
+  if (IsMlxExportLayout(files)) return MlxExportLayout();
   return Error(StatusCode::kDataError,
-               "{}: not a FastVLM: expected tensors named model.vision_tower.vision_tower.model.* "
-               "or model.vision_tower.timm_model.*, found {} tensors such as {}",
+               "{}: not a FastVLM: expected tensors named model.vision_tower.*, vision_tower.* or "
+               "multi_modal_projector.*, found {} tensors such as {}",
                files.path, files.tensors.size(), Printable(files.tensors.begin()->first));
 }
 

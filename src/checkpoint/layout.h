@@ -36,6 +36,8 @@ struct NameRule {
 struct Layout {
   std::string name;
   std::vector<NameRule> rules;
+  bool mlx = false;        // tensors lie as MLX has them: PrepareMlxTensors comes first
+  bool has_vision = true;  // false: the image encoder is not in these files
 };
 
 // If `name` matches `pattern`, `replacement` filled with what '#' and '@' stood for, as far as it
@@ -52,12 +54,35 @@ Result<Layout> FindLayout(const TensorFiles& files);
 bool IsAppleLayout(const TensorFiles& files);
 Result<Layout> AppleLayout(const TensorFiles& files);
 
+// The rules for Apple's names of the image encoder under the prefix `vision`; `stem` is the prefix
+// of the stem's parts after it.
+Status AppendAppleVisionRules(const TensorFiles& files, const std::string& vision,
+                              const std::string& stem, std::vector<NameRule>* rules);
+
 // transformers' fast_vlm, whose encoder is timm's fastvit_mci3.
 bool IsFastVlmLayout(const TensorFiles& files);
 Layout FastVlmLayout();
 
+// "mlx": what mlx-vlm converts apple/FastVLM-* to. Convolutions are [out, height, width, in].
+bool IsMlxLayout(const TensorFiles& files);
+Result<Layout> MlxLayout(const TensorFiles& files);
+
+// "mlx_export": Apple's own exports (apple/FastVLM-0.5B-fp16, -1.5B-int8, -7B-int4), which hold the
+// projector and the language model only. The image encoder is a Core ML package beside them.
+bool IsMlxExportLayout(const TensorFiles& files);
+Layout MlxExportLayout();
+
+// Gives the tensors of an MLX layout the form of the others: convolutions [out, in, height, width],
+// layer scales [channels, 1, 1], and each quantized matrix joined with its scales and biases, which
+// are no tensors of their own any more. kDataError for sizes that do not belong together,
+// kUnsupported for quantizations other than the affine one.
+Status PrepareMlxTensors(TensorFiles* files);
+
 // The rules for Qwen2's own names, which every layout keeps under some prefix.
 void AppendDecoderRules(const std::string& prefix, std::vector<NameRule>* rules);
+// The same with `head` as the prefix of lm_head.
+void AppendDecoderRules(const std::string& prefix, const std::string& head,
+                        std::vector<NameRule>* rules);
 
 bool HasNameWithPrefix(const TensorFiles& files, std::string_view prefix);
 

@@ -21,8 +21,8 @@ std::optional<Part> FindPart(std::string_view rest) {
 }
 
 // Names that fit no part are left to be reported as unexpected.
-Result<std::map<int, Part>> FindParts(const TensorFiles& files) {
-  const std::string prefix = std::string(kVision) + "network.";
+Result<std::map<int, Part>> FindParts(const TensorFiles& files, const std::string& vision) {
+  const std::string prefix = vision + "network.";
   std::map<int, Part> parts;
   for (auto it = files.tensors.lower_bound(prefix);
        it != files.tensors.end() && it->first.starts_with(prefix); ++it) {
@@ -61,8 +61,9 @@ void AppendBlockRules(const std::string& theirs, const std::string& ours,
   rules->push_back({ffn + "fc2.@", ours + "ffn.fc2.@"});
 }
 
-void AppendPartRules(Part part, int index, int stage, std::vector<NameRule>* rules) {
-  const std::string theirs = fmt::format("{}network.{}.", kVision, index);
+void AppendPartRules(const std::string& vision, Part part, int index, int stage,
+                     std::vector<NameRule>* rules) {
+  const std::string theirs = fmt::format("{}network.{}.", vision, index);
   const std::string ours = fmt::format("vision.stages.{}.", stage);
   switch (part) {
     case Part::kBlocks:
@@ -79,16 +80,17 @@ void AppendPartRules(Part part, int index, int stage, std::vector<NameRule>* rul
 }
 
 // A stage is [RepCPE] blocks, and a downsampling stands between two stages.
-Status AppendNetworkRules(const TensorFiles& files, std::vector<NameRule>* rules) {
-  FASTVLM_ASSIGN_OR_RETURN(const auto parts, FindParts(files));
+Status AppendNetworkRules(const TensorFiles& files, const std::string& vision,
+                          std::vector<NameRule>* rules) {
+  FASTVLM_ASSIGN_OR_RETURN(const auto parts, FindParts(files, vision));
   int stage = 0;
   int expected_index = 0;
   bool has_position = false, has_blocks = false;
   for (const auto& [index, part] : parts) {
-    const std::string name = fmt::format("{}network.{}", kVision, index);
+    const std::string name = fmt::format("{}network.{}", vision, index);
     if (index != expected_index) {
       return Error(StatusCode::kDataError, "{}: no tensors named {}network.{}.*, but some of {}",
-                   files.path, kVision, expected_index, name);
+                   files.path, vision, expected_index, name);
     }
     ++expected_index;
     bool in_order = false;
@@ -113,11 +115,11 @@ Status AppendNetworkRules(const TensorFiles& files, std::vector<NameRule>* rules
                    "between them and a position encoding before the blocks at most",
                    files.path, name);
     }
-    AppendPartRules(part, index, stage, rules);
+    AppendPartRules(vision, part, index, stage, rules);
   }
   if (!has_blocks) {
     return Error(StatusCode::kDataError, "{}: no tensors named {}network.{}.*: expected blocks",
-                 files.path, kVision, expected_index);
+                 files.path, vision, expected_index);
   }
   return {};
 }
@@ -126,17 +128,22 @@ Status AppendNetworkRules(const TensorFiles& files, std::vector<NameRule>* rules
 
 bool IsAppleLayout(const TensorFiles& files) { return HasNameWithPrefix(files, kVision); }
 
+Status AppendAppleVisionRules(const TensorFiles& files, const std::string& vision,
+                              const std::string& stem, std::vector<NameRule>* rules) {
+  rules->push_back({vision + stem + "#.reparam_conv.@", "vision.stem.#.@"});
+  FASTVLM_RETURN_IF_ERROR(AppendNetworkRules(files, vision, rules));
+  rules->push_back({vision + "conv_exp.reparam_conv.@", "vision.expand.@"});
+  rules->push_back({vision + "conv_exp.se.reduce.@", "vision.squeeze.@"});
+  rules->push_back({vision + "conv_exp.se.expand.@", "vision.excite.@"});
+  // The projection of CLIP training; the language model takes the features before it.
+  rules->push_back({vision + "head.proj", ""});
+  return {};
+}
+
 Result<Layout> AppleLayout(const TensorFiles& files) {
   Layout layout{.name = "apple", .rules = {}};
   std::vector<NameRule>& rules = layout.rules;
-  const std::string vision = kVision;
-  rules.push_back({vision + "patch_embed.#.reparam_conv.@", "vision.stem.#.@"});
-  FASTVLM_RETURN_IF_ERROR(AppendNetworkRules(files, &rules));
-  rules.push_back({vision + "conv_exp.reparam_conv.@", "vision.expand.@"});
-  rules.push_back({vision + "conv_exp.se.reduce.@", "vision.squeeze.@"});
-  rules.push_back({vision + "conv_exp.se.expand.@", "vision.excite.@"});
-  // The projection of CLIP training; the language model takes the features before it.
-  rules.push_back({vision + "head.proj", ""});
+  FASTVLM_RETURN_IF_ERROR(AppendAppleVisionRules(files, kVision, "patch_embed.", &rules));
   rules.push_back({"model.mm_projector.0.@", "projector.first.@"});
   rules.push_back({"model.mm_projector.2.@", "projector.second.@"});
   AppendDecoderRules("model.", &rules);

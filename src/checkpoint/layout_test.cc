@@ -42,13 +42,19 @@ TEST(RewriteTest, RefusesWhatDoesNotMatchWholly) {
   EXPECT_EQ(Rewrite("", "a", "b"), std::nullopt);
 }
 
-TEST(LayoutTest, MlxExportsAreNamedAsSuch) {
-  for (const char* name : {"vision_tower.vision_model.patch_embed.blocks.0.reparam_conv.weight",
-                           "multi_modal_projector.linear_0.weight"}) {
-    const Status status = StatusOf({name, "language_model.model.norm.weight"});
-    EXPECT_EQ(status.code(), StatusCode::kUnsupported);
-    EXPECT_THAT(status.message(), AllOf(HasSubstr("a.file"), HasSubstr("MLX")));
-  }
+TEST(LayoutTest, KnowsMlxByItsNames) {
+  const std::string decoder = "language_model.model.norm.weight";
+  const auto mlx = FindLayout(FilesWith(
+      {"vision_tower.vision_model.network.0.0.layer_scale", "mm_projector.0.weight", decoder}));
+  ASSERT_TRUE(mlx.ok()) << mlx.status().message();
+  EXPECT_EQ(mlx->name, "mlx");
+  EXPECT_TRUE(mlx->mlx && mlx->has_vision);
+  const auto exported = FindLayout(FilesWith({"multi_modal_projector.linear_0.weight", decoder}));
+  ASSERT_TRUE(exported.ok()) << exported.status().message();
+  EXPECT_EQ(exported->name, "mlx_export");
+  EXPECT_TRUE(exported->mlx && !exported->has_vision);
+  // LLaVA conversions of other models share names with the exports.
+  EXPECT_FALSE(FindLayout(FilesWith({"multi_modal_projector.linear_1.weight", decoder})).ok());
 }
 
 TEST(LayoutTest, TrainingFormIsNamedAsSuch) {

@@ -51,9 +51,10 @@ struct DecoderConfig {
 };
 
 struct ModelConfig {
-  std::string layout;          // "apple" or "fast_vlm"
+  std::string layout;          // "apple", "fast_vlm", "mlx" or "mlx_export"
   std::string model_type;      // as config.json says
   Dtype dtype = Dtype::kBf16;  // of the decoder's weights
+  std::string dtype_text;      // the same as a user reads it
   VisionConfig vision;
   DecoderConfig decoder;
   int64_t vision_parameters = 0;  // without the head that only CLIP training used

@@ -17,6 +17,9 @@ struct StoredTensor {
   Tensor tensor;          // tensor.dtype means something only if `readable`
   std::string dtype;      // as the file spells it
   bool readable = false;  // dtype is one of Dtype
+  // Scales of a row if the tensor is kMlxAffine. Its shape is that of the words then, and its bits
+  // and groups are unknown until the shape of the matrix is.
+  int64_t mlx_groups = 0;
 };
 
 // Every tensor of a file, in the order of its data; views into `file`. `path` is for messages.

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/float16.h"
+#include "checkpoint/mlx_affine.h"
 
 namespace fastvlm {
 namespace {
@@ -30,6 +31,8 @@ std::string_view DtypeName(Dtype dtype) {
       return "BF16";
     case Dtype::kI64:
       return "I64";
+    case Dtype::kMlxAffine:
+      return "MLX";
   }
   return "";
 }
@@ -43,8 +46,10 @@ int64_t DtypeBytes(Dtype dtype) {
       return 2;
     case Dtype::kI64:
       return 8;
+    case Dtype::kMlxAffine:
+      break;
   }
-  return 0;
+  FASTVLM_CHECK(false);
 }
 
 int64_t Tensor::elements() const {
@@ -53,10 +58,19 @@ int64_t Tensor::elements() const {
   return product;
 }
 
+int64_t Tensor::bytes() const {
+  return affine ? elements() / 8 * affine->bits : elements() * DtypeBytes(dtype);
+}
+
+std::string Tensor::TypeText() const {
+  if (!affine) return std::string(DtypeName(dtype));
+  return fmt::format("{}-bit MLX (groups of {})", affine->bits, affine->group);
+}
+
 void Tensor::CopyToF32(float* out) const { CopyToF32(0, elements(), out); }
 
 void Tensor::CopyToF32(int64_t first, int64_t count, float* out) const {
-  FASTVLM_CHECK(dtype != Dtype::kI64);
+  if (affine) return DequantizeMlx(data, *affine, first, count, out);
   const uint8_t* in = data + first * DtypeBytes(dtype);
   switch (dtype) {
     case Dtype::kF32:
@@ -69,7 +83,8 @@ void Tensor::CopyToF32(int64_t first, int64_t count, float* out) const {
       for (int64_t i = 0; i < count; ++i) out[i] = F32FromBf16(LoadUnaligned<uint16_t>(in + 2 * i));
       break;
     case Dtype::kI64:
-      break;
+    case Dtype::kMlxAffine:
+      FASTVLM_CHECK(false);
   }
 }
 

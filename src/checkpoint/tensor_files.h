@@ -16,7 +16,8 @@ namespace fastvlm {
 struct TensorFiles {
   std::string path;  // model.safetensors or its index, for messages about the whole
   std::vector<MappedFile> files;
-  std::map<std::string, StoredTensor> tensors;  // by name; views into `files`
+  std::vector<std::vector<uint8_t>> copies;     // of tensors that had to be rearranged
+  std::map<std::string, StoredTensor> tensors;  // by name; views into `files` and `copies`
   int64_t file_bytes = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "checkpoint/mlx_affine.h"
 
 namespace fastvlm {
 namespace {
@@ -100,19 +101,37 @@ Result<int64_t> WeightReader::Size(const std::string& name, size_t rank, size_t 
   return shape[axis];
 }
 
+Result<Tensor> WeightReader::Unpacked(const std::string& name, const StoredTensor& stored,
+                                      const std::vector<int64_t>& shape) const {
+  Tensor tensor = stored.tensor;
+  if (shape.size() != 2 || tensor.shape[0] != shape[0] ||
+      !FindMlxPacking(shape[1], tensor.shape[1], stored.mlx_groups, &*tensor.affine)) {
+    return BadTensor(
+        name, fmt::format("expected the values {} in 2, 3, 4, 5, 6 or 8 bits and groups of 32, 64 "
+                          "or 128, found the words {} with {} scales for each row",
+                          ShapeText(shape), ShapeText(tensor.shape), stored.mlx_groups));
+  }
+  tensor.shape = shape;
+  return tensor;
+}
+
 Result<Tensor> WeightReader::TakeUncounted(const std::string& name,
                                            const std::vector<int64_t>& shape) {
   FASTVLM_ASSIGN_OR_RETURN(const StoredTensor* stored, Find(name));
-  if (stored->tensor.shape != shape) {
-    return BadTensor(name, fmt::format("expected shape {}, found {}", ShapeText(shape),
-                                       ShapeText(stored->tensor.shape)));
+  Tensor tensor = stored->tensor;
+  if (stored->readable && tensor.dtype == Dtype::kMlxAffine) {
+    FASTVLM_ASSIGN_OR_RETURN(tensor, Unpacked(name, *stored, shape));
   }
-  if (!stored->readable || stored->tensor.dtype == Dtype::kI64) {
+  if (tensor.shape != shape) {
+    return BadTensor(name, fmt::format("expected shape {}, found {}", ShapeText(shape),
+                                       ShapeText(tensor.shape)));
+  }
+  if (!stored->readable || tensor.dtype == Dtype::kI64) {
     return BadTensor(name,
                      fmt::format("expected F32, F16 or BF16, found {}", Printable(stored->dtype)));
   }
   tensors_.at(name).taken = true;
-  return stored->tensor;
+  return tensor;
 }
 
 Result<Tensor> WeightReader::Take(const std::string& name, const std::vector<int64_t>& shape) {

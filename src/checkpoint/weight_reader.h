@@ -72,6 +72,9 @@ class WeightReader {
   // How the file spells one of our names.
   std::string NameInFile(const std::string& name) const;
   Result<const StoredTensor*> Find(const std::string& name) const;
+  // The tensor of a quantized matrix of this shape.
+  Result<Tensor> Unpacked(const std::string& name, const StoredTensor& stored,
+                          const std::vector<int64_t>& shape) const;
 
   const TensorFiles& files_;
   Layout layout_;

@@ -18,24 +18,43 @@ WeightType TypeOf(const Tensor& tensor) {
     case Dtype::kF16:
       return WeightType::kF16;
     case Dtype::kI64:
+    case Dtype::kMlxAffine:
       break;
   }
-  FASTVLM_CHECK(false);  // Checkpoint::Open accepts float weights only
+  FASTVLM_CHECK(false);  // Checkpoint::Open accepts float weights only, IsQuantized is asked before
 }
+
+bool IsQuantized(const Tensor& tensor) { return tensor.affine.has_value(); }
 
 const float* BiasOf(const std::vector<float>& bias) { return bias.empty() ? nullptr : bias.data(); }
 
 void Release(const Tensor& tensor) {
-  ReleaseMappedPages(tensor.data,
-                     static_cast<size_t>(tensor.elements() * DtypeBytes(tensor.dtype)));
+  ReleaseMappedPages(tensor.data, static_cast<size_t>(tensor.bytes()));
 }
 
 PackedLinear PackRows(const Tensor& weight, int64_t rows, const float* bias, LinearFormat format,
                       ThreadPool& pool) {
-  PackedLinear packed =
-      PackedLinear::Pack(weight.data, TypeOf(weight), rows, weight.shape[1], bias, format, pool);
+  const int64_t k = weight.shape[1];
+  PackedLinear packed;
+  if (IsQuantized(weight)) {
+    const auto read_row = [&](int64_t row, float* out) { weight.CopyToF32(row * k, k, out); };
+    packed = PackedLinear::Pack(read_row, rows, k, bias, format, pool);
+  } else {
+    packed = PackedLinear::Pack(weight.data, TypeOf(weight), rows, k, bias, format, pool);
+  }
   Release(weight);
   return packed;
+}
+
+// Row `row` of all the parts' rows in order.
+void ReadJoinedRow(std::initializer_list<const LinearTensors*> parts, int64_t row, float* out) {
+  for (const LinearTensors* part : parts) {
+    const Tensor& weight = part->weight;
+    const int64_t k = weight.shape[1];
+    if (row < weight.shape[0]) return weight.CopyToF32(row * k, k, out);
+    row -= weight.shape[0];
+  }
+  FASTVLM_CHECK(false);
 }
 
 }  // namespace
@@ -60,28 +79,28 @@ PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, Linea
   const Tensor& first = (*parts.begin())->weight;
   const int64_t k = first.shape[1];
   int64_t n = 0;
-  bool same_dtype = true;
+  bool same_floats = true;
   std::vector<float> bias;
   for (const LinearTensors* part : parts) {
     FASTVLM_CHECK(part->weight.shape[1] == k);
     n += part->weight.shape[0];
-    same_dtype = same_dtype && part->weight.dtype == first.dtype;
+    same_floats = same_floats && part->weight.dtype == first.dtype && !IsQuantized(part->weight);
     bias.insert(bias.end(), part->bias.begin(), part->bias.end());
   }
-  const int64_t element = same_dtype ? DtypeBytes(first.dtype) : int64_t{sizeof(float)};
-  Buffer<uint8_t> joined(static_cast<size_t>(n * k * element));
-  uint8_t* out = joined.data();
-  for (const LinearTensors* part : parts) {
-    if (same_dtype) {
-      std::memcpy(out, part->weight.data, static_cast<size_t>(part->weight.elements() * element));
-    } else {
-      part->weight.CopyToF32(reinterpret_cast<float*>(out));
+  if (same_floats) {
+    Buffer<uint8_t> joined(static_cast<size_t>(n * k * DtypeBytes(first.dtype)));
+    uint8_t* out = joined.data();
+    for (const LinearTensors* part : parts) {
+      std::memcpy(out, part->weight.data, static_cast<size_t>(part->weight.bytes()));
+      out += part->weight.bytes();
+      Release(part->weight);
     }
-    out += part->weight.elements() * element;
-    Release(part->weight);
+    return PackedLinear::Pack(joined.data(), TypeOf(first), n, k, BiasOf(bias), format, pool);
   }
-  return PackedLinear::Pack(joined.data(), same_dtype ? TypeOf(first) : WeightType::kF32, n, k,
-                            BiasOf(bias), format, pool);
+  const auto read_row = [&](int64_t row, float* out) { ReadJoinedRow(parts, row, out); };
+  PackedLinear packed = PackedLinear::Pack(read_row, n, k, BiasOf(bias), format, pool);
+  for (const LinearTensors* part : parts) Release(part->weight);
+  return packed;
 }
 
 DepthwiseWeights LoadDepthwise(const DepthwiseTensors& tensors, int stride) {

@@ -308,6 +308,31 @@ TEST_P(LinearTest, Bf16FormatRoundsTheWeights) {
   }
 }
 
+TEST_P(LinearTest, WeightsReadRowByRowAreTheSame) {
+  TestRandom random;
+  ThreadPool pool(2);
+  const int64_t n = 77, k = 65;
+  std::vector<float> weights(Size(n, k)), x(Size(3, k)), bias(Size(n, 1));
+  random.Fill(weights.data(), weights.size(), -1, 1);
+  random.Fill(x.data(), x.size(), -1, 1);
+  random.Fill(bias.data(), bias.size(), -1, 1);
+  const auto read_row = [&](int64_t row, float* out) {
+    std::copy_n(weights.data() + row * k, k, out);
+  };
+  for (const LinearFormat format :
+       {LinearFormat::kExact, LinearFormat::kBf16, LinearFormat::kQ8, LinearFormat::kQ4}) {
+    const PackedLinear whole =
+        PackedLinear::Pack(weights.data(), WeightType::kF32, n, k, bias.data(), format, pool);
+    const PackedLinear rows = PackedLinear::Pack(read_row, n, k, bias.data(), format, pool);
+    EXPECT_EQ(rows.bytes(), whole.bytes());
+    std::vector<float> expected(Size(3, n)), actual(Size(3, n));
+    std::vector<uint8_t> scratch(LinearScratchBytes(whole, 3));
+    Linear(whole, x.data(), 3, k, expected.data(), n, {}, scratch.data(), pool);
+    Linear(rows, x.data(), 3, k, actual.data(), n, {}, scratch.data(), pool);
+    EXPECT_EQ(actual, expected);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Isas, LinearTest,
                          ::testing::Values(Isa::kScalar, Isa::kAvx2, Isa::kAvx512),
                          [](const auto& test) { return std::string(IsaName(test.param)); });

@@ -35,32 +35,47 @@ void ReadRow(const void* weight, WeightType type, int64_t row, int64_t k, float*
 
 }  // namespace
 
-PackedLinear PackedLinear::Pack(const void* weight, WeightType type, int64_t n, int64_t k,
-                                const float* bias, LinearFormat format, ThreadPool& pool) {
+PackedLinear::PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat format)
+    : n_(n), k_(k), format_(format) {
   FASTVLM_CHECK(n >= 1 && k >= 1);
-  PackedLinear packed;
-  packed.n_ = n;
-  packed.k_ = k;
-  packed.format_ = format;
   switch (format) {
     case LinearFormat::kExact:
     case LinearFormat::kBf16:
-      packed.variant_ = &BestGemmF32();
-      packed.PackFloats(weight, type, pool);
+      variant_ = &BestGemmF32();
       break;
     case LinearFormat::kQ8:
-      packed.quantized_variant_ = &BestGemmQ8();
-      packed.PackQuantized(weight, type, pool);
+      quantized_variant_ = &BestGemmQ8();
       break;
     case LinearFormat::kQ4:
-      packed.quantized_variant_ = &BestGemmQ4();
-      packed.PackQuantized(weight, type, pool);
+      quantized_variant_ = &BestGemmQ4();
       break;
   }
-  const int64_t padded = RoundUp(n, packed.tile_n());
-  packed.bias_ = Buffer<float>(static_cast<size_t>(padded));
-  std::fill_n(packed.bias_.data(), padded, 0.0f);
-  if (bias != nullptr) std::copy_n(bias, n, packed.bias_.data());
+  const int64_t padded = RoundUp(n, tile_n());
+  bias_ = Buffer<float>(static_cast<size_t>(padded));
+  std::fill_n(bias_.data(), padded, 0.0f);
+  if (bias != nullptr) std::copy_n(bias, n, bias_.data());
+}
+
+PackedLinear PackedLinear::Pack(const void* weight, WeightType type, int64_t n, int64_t k,
+                                const float* bias, LinearFormat format, ThreadPool& pool) {
+  PackedLinear packed(n, k, bias, format);
+  if (packed.is_quantized()) {
+    packed.PackQuantized([&](int64_t row, float* out) { ReadRow(weight, type, row, k, out); },
+                         pool);
+  } else {
+    packed.PackFloats(weight, type, pool);
+  }
+  return packed;
+}
+
+PackedLinear PackedLinear::Pack(const ReadRowFn& read_row, int64_t n, int64_t k, const float* bias,
+                                LinearFormat format, ThreadPool& pool) {
+  PackedLinear packed(n, k, bias, format);
+  if (packed.is_quantized()) {
+    packed.PackQuantized(read_row, pool);
+  } else {
+    packed.PackFloats(read_row, pool);
+  }
   return packed;
 }
 
@@ -90,7 +105,29 @@ void PackedLinear::PackFloats(const void* weight, WeightType type, ThreadPool& p
   });
 }
 
-void PackedLinear::PackQuantized(const void* weight, WeightType type, ThreadPool& pool) {
+void PackedLinear::PackFloats(const ReadRowFn& read_row, ThreadPool& pool) {
+  const int64_t tile_n = variant_->tile_n;
+  const int64_t padded = RoundUp(n_, tile_n);
+  const bool to_bf16 = format_ == LinearFormat::kBf16;
+  if (to_bf16) {
+    bf16_ = Buffer<uint16_t>(static_cast<size_t>(padded * k_));
+  } else {
+    f32_ = Buffer<float>(static_cast<size_t>(padded * k_));
+  }
+  pool.ParallelFor(padded / tile_n, [&](int64_t panel, int) {
+    const int64_t column = panel * tile_n;
+    const int64_t count = std::min(tile_n, n_ - column);
+    std::vector<float> rows(static_cast<size_t>(count * k_));
+    for (int64_t j = 0; j < count; ++j) read_row(column + j, rows.data() + j * k_);
+    if (to_bf16) {
+      PackPanelF32ToBf16(rows.data(), count, k_, 0, tile_n, bf16_.data() + At(column, 0));
+    } else {
+      PackPanelF32(rows.data(), count, k_, 0, tile_n, f32_.data() + At(column, 0));
+    }
+  });
+}
+
+void PackedLinear::PackQuantized(const ReadRowFn& read_row, ThreadPool& pool) {
   const int64_t tile_n = quantized().tile_n;
   const int64_t panels = RoundUp(n_, tile_n) / tile_n;
   bytes_ = Buffer<uint8_t>(static_cast<size_t>(panels * panel_bytes()));
@@ -99,7 +136,7 @@ void PackedLinear::PackQuantized(const void* weight, WeightType type, ThreadPool
     std::memset(panel, 0, static_cast<size_t>(panel_bytes()));
     std::vector<float> row(static_cast<size_t>(k_));
     for (int64_t j = 0; j < std::min(tile_n, n_ - index * tile_n); ++j) {
-      ReadRow(weight, type, index * tile_n + j, k_, row.data());
+      read_row(index * tile_n + j, row.data());
       if (format_ == LinearFormat::kQ8) {
         PackColumnQ8(row.data(), k_, j, quantized(), panel);
       } else {

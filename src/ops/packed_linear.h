@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "base/buffer.h"
 #include "base/thread_pool.h"
@@ -13,6 +14,9 @@
 namespace fastvlm {
 
 enum class WeightType { kF32, kBf16, kF16 };  // of what is packed
+
+// Writes row `row` of a [n, k] matrix to out, [k]; called by several threads.
+using ReadRowFn = std::function<void(int64_t row, float* out)>;
 
 enum class LinearFormat {
   kExact,  // BF16 as it is, the others as f32; products are of f32
@@ -31,6 +35,10 @@ class PackedLinear {
   // Threads: over panels of W.
   static PackedLinear Pack(const void* weight, WeightType type, int64_t n, int64_t k,
                            const float* bias, LinearFormat format, ThreadPool& pool);
+
+  // The same for a matrix that is read row by row, as weights of WeightType::kF32.
+  static PackedLinear Pack(const ReadRowFn& read_row, int64_t n, int64_t k, const float* bias,
+                           LinearFormat format, ThreadPool& pool);
 
   int64_t n() const { return n_; }
   int64_t k() const { return k_; }
@@ -61,8 +69,10 @@ class PackedLinear {
 
  private:
   int64_t At(int64_t column, int64_t depth) const { return column * k_ + depth * variant_->tile_n; }
+  PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat format);
   void PackFloats(const void* weight, WeightType type, ThreadPool& pool);
-  void PackQuantized(const void* weight, WeightType type, ThreadPool& pool);
+  void PackFloats(const ReadRowFn& read_row, ThreadPool& pool);
+  void PackQuantized(const ReadRowFn& read_row, ThreadPool& pool);
 
   int64_t n_ = 0;
   int64_t k_ = 0;

@@ -25,8 +25,8 @@ struct Opened {
   Tokenizer tokenizer;
 };
 
-Result<Opened> Open(const std::string& directory) {
-  FASTVLM_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory));
+Result<Opened> Open(const std::string& directory, const std::string& vision_directory) {
+  FASTVLM_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory, vision_directory));
   FASTVLM_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(directory));
   const int64_t rows = checkpoint.config().decoder.vocab_rows;
   if (tokenizer.size() > rows) {
@@ -43,7 +43,7 @@ ModelInfo Describe(const std::string& directory, const Opened& opened) {
   ModelInfo info;
   info.directory = directory;
   info.layout = config.layout;
-  info.dtype = DtypeName(config.dtype);
+  info.dtype = config.dtype_text;
   info.image_size = static_cast<int>(config.vision.image_size);
   info.pixels_per_token = static_cast<int>(config.vision.stride());
   for (const StageConfig& stage : config.vision.stages) {
@@ -109,8 +109,8 @@ Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& opti
   return size;
 }
 
-Result<ModelInfo> InspectModel(const std::string& directory) {
-  FASTVLM_ASSIGN_OR_RETURN(const Opened opened, Open(directory));
+Result<ModelInfo> InspectModel(const std::string& directory, const std::string& vision_directory) {
+  FASTVLM_ASSIGN_OR_RETURN(const Opened opened, Open(directory, vision_directory));
   return Describe(directory, opened);
 }
 
@@ -123,7 +123,7 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
                                                  const ModelOptions& options,
                                                  const ProgressFn& progress) {
   FASTVLM_RETURN_IF_ERROR(CheckOptions(options));
-  FASTVLM_ASSIGN_OR_RETURN(Opened opened, Open(directory));
+  FASTVLM_ASSIGN_OR_RETURN(Opened opened, Open(directory, options.vision_directory));
   ModelInfo info = Describe(directory, opened);
   std::vector<int32_t> eos_ids = EosIds(opened);
   std::vector<int32_t> banned_ids;

@@ -18,7 +18,8 @@ namespace fastvlm {
 struct TestTensor {
   std::string dtype = "F32";  // F32, F16 or BF16 if there are values
   std::vector<int64_t> shape;
-  std::vector<float> values;  // none: zero bytes, which a sparse file need not store
+  std::vector<float> values;         // none: zero bytes, which a sparse file need not store
+  std::vector<uint32_t> words = {};  // of a U32 tensor
 
   int64_t elements() const {
     int64_t product = 1;
@@ -69,6 +70,7 @@ inline std::string EncodeSafetensors(const TestTensors& tensors) {
         std::memcpy(&data[2 * i], &bits, 2);
       }
     }
+    if (!tensor.words.empty()) std::memcpy(data.data(), tensor.words.data(), data.size());
     file += data;
   }
   return file;

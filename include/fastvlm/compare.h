@@ -1,0 +1,65 @@
+// How far one form of a model is from another: what a precision or a quantized file loses.
+#ifndef FASTVLM_COMPARE_H_
+#define FASTVLM_COMPARE_H_
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fastvlm/image.h"
+#include "fastvlm/model.h"
+#include "fastvlm/options.h"
+#include "fastvlm/status.h"
+
+namespace fastvlm {
+
+struct CompareOptions {
+  std::string prompt = "Describe the image.";  // without "<image>": the picture comes before it
+  int max_tokens = 64;                         // of the reference's answer, >= 1
+  EncodeOptions encode;
+};
+
+// The values after one stage of the encoder or after the projector, over all pictures.
+struct StageError {
+  std::string name;         // "stem", "stage.0" and on, "features", "visual tokens"
+  double relative_rms = 0;  // |candidate - reference| / |reference|, Euclidean
+  double relative_max = 0;  // largest difference / largest reference value
+};
+
+// One picture. Both models read the reference's greedy answer token by token.
+struct PictureComparison {
+  int64_t visual_tokens = 0;
+  double cosine_mean = 0;   // between a visual token of one and the same one of the other
+  double cosine_worst = 0;  // the least of them
+  std::string answer;
+  int64_t answer_tokens = 0;             // with the one that ends it, if it ends
+  int64_t agreed = 0;                    // of them, those that the candidate finds most likely too
+  double reference_log_probability = 0;  // of the whole answer, natural logarithm
+  double candidate_log_probability = 0;
+};
+
+struct Comparison {
+  std::vector<StageError> stages;
+  std::vector<PictureComparison> pictures;
+};
+
+// Over all pictures; at least one.
+double CosineMean(const Comparison& comparison);
+double CosineWorst(const Comparison& comparison);
+double Top1Agreement(const Comparison& comparison);  // 0..1
+// exp(-mean log probability) of a token of the answers.
+double ReferencePerplexity(const Comparison& comparison);
+double CandidatePerplexity(const Comparison& comparison);
+
+// Runs both models on each picture. kInvalidArgument if there is no picture, an option is out of
+// range or the models differ in shape or vocabulary; kResourceExhausted if prompt and answer do not
+// fit the context; kDataError if a model gives values that are not finite.
+Result<Comparison> CompareModels(const Model& reference, const Model& candidate,
+                                 std::span<const Image> images, const CompareOptions& options = {},
+                                 const ProgressFn& progress = {});
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_COMPARE_H_
