@@ -37,8 +37,10 @@ class Checkpoint {
 
   // Gives back the memory of what was read; it is read again from the files when used.
   void ReleasePages() const {
-    for (const MappedFile& file : files_) {
-      ReleaseMappedPages(file.bytes().data(), file.bytes().size());
+    for (const TensorFiles& files : files_) {
+      for (const MappedFile& file : files.files) {
+        ReleaseMappedPages(file.bytes().data(), file.bytes().size());
+      }
     }
   }
 

@@ -104,8 +104,12 @@ class ComparedModel {
     std::vector<float> features(
         static_cast<size_t>(tokens * impl_.model.encoder().feature_channels()));
     std::vector<float> visual(static_cast<size_t>(tokens * hidden));
+    const auto report = [&](double fraction) {
+      if (progress) progress(fraction);
+      return true;
+    };
     impl_.model.encoder().Forward(pixels.values.data(), pixels.height, pixels.width,
-                                  features.data(), impl_.vision_workspace, impl_.pool, progress,
+                                  features.data(), impl_.vision_workspace, impl_.pool, report,
                                   tap);
     impl_.model.projector().Forward(features.data(), tokens, visual.data(), impl_.pool);
     tap("visual tokens", visual.data(), {tokens, hidden});
