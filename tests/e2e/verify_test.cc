@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -27,20 +28,20 @@ class VerifyTest : public ::testing::Test {
   VerifyTest() {
     const Json golden = Json::parse(ReadAll(kGolden + "cases.json"))["cases"][kCase];
     ids_ = golden["greedy_ids"];
-    golden_ = {
-        {"model", "tiny"},
-        {"source", "transformers"},
-        {"checks",
-         {{{"image", kGolden + "images/" + golden["images"][0].get<std::string>()},
-           {"prompt", golden["prompt"]},
-           {"fit", golden["mode"]},
-           {"width", golden["width"]},
-           {"height", golden["height"]},
-           {"prompt_tokens", golden["ids"].size() - 1 + golden["image_tokens"][0].get<size_t>()},
-           {"logits", Logits()},
-           {"tolerance", tolerance_},
-           {"max_tokens", golden["max_new_tokens"]},
-           {"token_ids", ids_}}}}};
+    Json check;
+    check["image"] = kGolden + "images/" + golden["images"][0].get<std::string>();
+    check["prompt"] = golden["prompt"];
+    check["fit"] = golden["mode"];
+    check["width"] = golden["width"];
+    check["height"] = golden["height"];
+    check["prompt_tokens"] = golden["ids"].size() - 1 + golden["image_tokens"][0].get<size_t>();
+    check["logits"] = Logits();
+    check["tolerance"] = tolerance_;
+    check["max_tokens"] = golden["max_new_tokens"];
+    check["token_ids"] = ids_;
+    golden_["model"] = "tiny";
+    golden_["source"] = "transformers";
+    golden_["checks"].push_back(check);
   }
 
   // The kept logits of the prompt's last token, by id.
@@ -48,9 +49,8 @@ class VerifyTest : public ::testing::Test {
     const std::string path = kGolden + kCase + ".safetensors";
     const MappedFile file = MappedFile::Open(path).value();
     std::map<std::string, Tensor> tensors;
-    for (const StoredTensor& stored : ParseSafetensors(file.bytes(), path).value()) {
-      tensors.emplace(stored.tensor.name, stored.tensor);
-    }
+    const std::vector<StoredTensor> all = ParseSafetensors(file.bytes(), path).value();
+    for (const StoredTensor& stored : all) tensors.emplace(stored.tensor.name, stored.tensor);
     int64_t meta[3];  // stride, tokens, vocabulary
     std::memcpy(meta, tensors.at("logits.meta").data, sizeof meta);
     const std::vector<float> sample = tensors.at("logits.sample").ToF32();
@@ -70,7 +70,7 @@ class VerifyTest : public ::testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return Fastvlm(arguments, "", {"XDG_CACHE_HOME=" + (scratch_ / "cache")});
   }
-  Json& check() { return golden_["checks"][0]; }
+  Json& Check() { return golden_["checks"][0]; }
 
   ScratchDirectory scratch_;
   Json ids_;
@@ -90,7 +90,7 @@ TEST_F(VerifyTest, TheReferencesOwnNumbersPass) {
 }
 
 TEST_F(VerifyTest, AWrongLogitMissesByHowMuch) {
-  Json& logit = check()["logits"].begin().value();
+  Json& logit = Check()["logits"].begin().value();
   logit = logit.get<double>() + 0.5;
   const ProgramResult result = Verify();
   EXPECT_EQ(result.exit_code, 1);
@@ -99,17 +99,17 @@ TEST_F(VerifyTest, AWrongLogitMissesByHowMuch) {
 }
 
 TEST_F(VerifyTest, WrongWordsMiss) {
-  check()["token_ids"][3] = ids_[3].get<int>() + 1;
+  Check()["token_ids"][3] = ids_[3].get<int>() + 1;
   ProgramResult result = Verify();
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.out, AllOf(HasSubstr("MISS  answer"), HasSubstr("another token at place 4")));
-  check()["token_ids"] = ids_;
-  check()["contains"] = {"two cats"};
+  Check()["token_ids"] = ids_;
+  Check()["contains"] = Json::array({"two cats"});
   result = Verify();
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.out, HasSubstr("it contains \"two cats\""));
-  check().erase("contains");
-  check()["prompt_tokens"] = 280;
+  Check().erase("contains");
+  Check()["prompt_tokens"] = 280;
   EXPECT_THAT(Verify().out, HasSubstr("MISS  tokens of the prompt"));
 }
 
@@ -120,12 +120,12 @@ TEST_F(VerifyTest, AnotherPrecisionMisses) {
 
 TEST_F(VerifyTest, PicturesAreFetchedOnce) {
   HubServer server;
-  server.Add("p.png", ReadAll(check()["image"]));
-  check()["image"] = server.endpoint() + "/cdn/p.png";
+  server.Add("p.png", ReadAll(Check()["image"]));
+  Check()["image"] = server.endpoint() + "/cdn/p.png";
   EXPECT_EQ(Verify().exit_code, 0);
   EXPECT_EQ(Verify().exit_code, 0);
   EXPECT_EQ(server.requests().size(), 1u);
-  check()["image"] = server.endpoint() + "/cdn/none.png";
+  Check()["image"] = server.endpoint() + "/cdn/none.png";
   const ProgramResult result = Verify();
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, AllOf(HasSubstr("HTTP 404"), HasSubstr("--image")));
@@ -140,7 +140,7 @@ TEST_F(VerifyTest, AModelWithoutPublishedValues) {
 }
 
 TEST_F(VerifyTest, BadFiles) {
-  check()["logits"]["100000"] = 1;
+  Check()["logits"]["100000"] = 1;
   EXPECT_THAT(Verify().err, HasSubstr("100000"));
   golden_ = Json::array();
   const ProgramResult result = Verify();
