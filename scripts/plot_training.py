@@ -60,6 +60,7 @@ def main() -> None:
     minutes = [float(row["seconds"]) / 60 for row in log]
     for name, label in (("answer", "answers, next token"), ("tied", "image tokens, words"),
                         ("class", "features, class"),
+                        ("place", "image tokens, their place"),
                         ("look", "names, what they look at")):
         points = [(m, float(row[name])) for m, row in zip(minutes, log)
                   if row[name] and float(row[name]) > 0]

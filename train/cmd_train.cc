@@ -40,14 +40,14 @@ void ShowStep(const StepReport& report, bool terminal) {
   if (!terminal && step % 100 != 0 && step != steps) return;
   constexpr int64_t kWidth = 20;
   const auto filled = static_cast<size_t>(kWidth * step / steps);
-  fmt::print(
-      stderr,
-      "{}{} [{}{}] {}/{}  answer {:.3f}  words {:.3f}  class {:.3f}  look {:.3f}  |g| {:.1f}  "
-      "{:.1f} pictures/s  {} left{}",
-      terminal ? "\r\x1b[K" : "", report.phase->name, std::string(filled, '#'),
-      std::string(static_cast<size_t>(kWidth) - filled, '.'), step, steps, report.answer,
-      report.tied, report.class_, report.look, report.gradient_norm, report.pictures_per_second,
-      Duration(report.seconds_left), terminal ? "" : "\n");
+  fmt::print(stderr,
+             "{}{} [{}{}] {}/{}  answer {:.3f}  words {:.3f}  class {:.3f}  place {:.3f}  look "
+             "{:.3f}  |g| {:.1f}  "
+             "{:.1f} pictures/s  {} left{}",
+             terminal ? "\r\x1b[K" : "", report.phase->name, std::string(filled, '#'),
+             std::string(static_cast<size_t>(kWidth) - filled, '.'), step, steps, report.answer,
+             report.tied, report.class_, report.place, report.look, report.gradient_norm,
+             report.pictures_per_second, Duration(report.seconds_left), terminal ? "" : "\n");
 }
 
 void ShowScores(const std::vector<Score>& scores, bool terminal) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bench_worker.h"
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
@@ -22,6 +23,7 @@ struct BenchFlags {
   std::vector<Precision> precisions = {Precision::kF32};
   BenchmarkOptions options;
   bool json = false;
+  bool worker = false;
 };
 
 // All that was measured of a model at one precision.
@@ -213,7 +215,18 @@ Result<Measured> Measure(const BenchFlags& flags, Precision precision, bool last
   return measured;
 }
 
+Status Work(const BenchFlags& flags) {
+  if (flags.precisions.size() != 1) {
+    return Status(StatusCode::kInvalidArgument, "--worker takes one --precision");
+  }
+  ModelFlags model_flags = flags.model;
+  model_flags.options.precision = flags.precisions[0];
+  const Result<std::shared_ptr<const Model>> model = LoadModel(model_flags);
+  return model.ok() ? RunBenchWorker(*model) : model.status();
+}
+
 Status Bench(const BenchFlags& flags) {
+  if (flags.worker) return Work(flags);
   const Result<SystemInfo> system = GetSystemInfo();
   if (!system.ok()) return system.status();
   const Result<std::string> directory = ModelDirectory(flags.model.directory);
@@ -298,6 +311,9 @@ CommandFn AddBench(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--profile", options.profile, "Also show where the time goes, by operation");
   app.add_flag("--json", flags->json, "JSON instead of text");
+  app.add_flag("--worker", flags->worker,
+               "Run single passes as standard input says (encode 1024, prefill 280,\n"
+               "decode 64 280, first-token 1024) and print the milliseconds of each");
   return [flags] { return Run(*flags); };
 }
 

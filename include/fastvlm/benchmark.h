@@ -65,6 +65,42 @@ Result<std::vector<BenchmarkCase>> RunBenchmark(const std::shared_ptr<const Mode
                                                 const BenchmarkOptions& options,
                                                 const BenchmarkProgressFn& progress = {});
 
+// One pass at a time, for a program that takes turns with others on the same machine. Nothing is
+// read from files: pictures and prompts are BenchmarkNoise, so that the others can be given the
+// same. Not thread-safe.
+class BenchmarkRunner {
+ public:
+  struct Pass {
+    double ms = 0;
+    // kEncode: visual tokens, [tokens, hidden]. kPrefill: logits of the last token, [1,
+    // vocabulary]. kDecode: the ids, [1, size]. kFirstToken: tokens of the prompt and the answer's
+    // id, [1, 2].
+    Matrix output;
+  };
+
+  explicit BenchmarkRunner(std::shared_ptr<const Model> model);
+  ~BenchmarkRunner();
+
+  // kEncode: a picture of size x size pixels. kPrefill: a prompt of `size` tokens. kDecode: `size`
+  // tokens, each the likeliest, after a prompt of `depth` tokens that is read before the clock
+  // starts. kFirstToken: from a picture of size x size pixels and a question to the first token.
+  // What the model cannot take is kInvalidArgument.
+  Result<Pass> Run(BenchmarkKind kind, int size, int depth = 0);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// 0..255, looking random: byte i of the pictures ([height, width, 3]), id i of the prompts.
+inline uint8_t BenchmarkNoise(uint32_t i) {
+  i *= 0x9E3779B1u;
+  i ^= i >> 15;
+  i *= 0x85EBCA77u;
+  i ^= i >> 13;
+  return static_cast<uint8_t>(i >> 24);
+}
+
 }  // namespace fastvlm
 
 #endif  // FASTVLM_BENCHMARK_H_

@@ -77,6 +77,7 @@ class Model {
   friend class Session;
   friend class Engine;
   friend class Benchmark;
+  friend class BenchmarkRunner;
   friend MachinePeak MeasureMachinePeak(const Model& model);
   struct Impl;
   explicit Model(std::unique_ptr<Impl> impl);

@@ -12,6 +12,13 @@ namespace {
 // About 50 us on a 3 GHz CPU: longer than the gaps between the operations of one forward pass.
 constexpr int kSpinIterations = 4000;
 
+// The parts of state_. Workers join a loop while it is open; it is over when they have left.
+constexpr uint64_t kWorkers = (uint64_t{1} << 16) - 1;
+constexpr uint64_t kOpen = uint64_t{1} << 16;
+constexpr uint64_t kLoop = uint64_t{1} << 17;
+
+uint64_t LoopOf(uint64_t state) { return state / kLoop; }
+
 void SpinPause() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -49,16 +56,16 @@ void ThreadPool::Run(int64_t tasks, TaskFn fn, const void* context) {
   context_ = context;
   tasks_ = tasks;
   next_task_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   bool wake = false;
   {
     std::lock_guard lock(mutex_);
-    loop_.fetch_add(1, std::memory_order_release);
+    state_.fetch_add(kLoop | kOpen, std::memory_order_release);
     wake = parked_ > 0;
   }
   if (wake) wake_.notify_all();
   RunTasks(0);
-  for (int spins = 0; running_.load(std::memory_order_acquire) != 0; ++spins) {
+  state_.fetch_and(~kOpen, std::memory_order_relaxed);
+  for (int spins = 0; (state_.load(std::memory_order_acquire) & kWorkers) != 0; ++spins) {
     if (spins < kSpinIterations) {
       SpinPause();
     } else {
@@ -77,7 +84,8 @@ void ThreadPool::RunTasks(int thread) {
 
 bool ThreadPool::WaitForLoop(uint64_t seen) {
   const auto has_news = [&] {
-    return loop_.load(std::memory_order_acquire) != seen || stop_.load(std::memory_order_acquire);
+    return LoopOf(state_.load(std::memory_order_acquire)) != seen ||
+           stop_.load(std::memory_order_acquire);
   };
   for (int spins = 0; spins < kSpinIterations && !has_news(); ++spins) SpinPause();
   if (!has_news()) {
@@ -89,12 +97,22 @@ bool ThreadPool::WaitForLoop(uint64_t seen) {
   return !stop_.load(std::memory_order_acquire);
 }
 
+// False if the loop is over already.
+bool ThreadPool::Join(uint64_t* seen) {
+  uint64_t state = state_.load(std::memory_order_acquire);
+  do {
+    *seen = LoopOf(state);
+    if ((state & kOpen) == 0) return false;
+  } while (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel));
+  return true;
+}
+
 void ThreadPool::WorkerLoop(int thread) {
   uint64_t seen = 0;
   while (WaitForLoop(seen)) {
-    ++seen;  // a worker takes part in every loop, so it is never more than one behind
+    if (!Join(&seen)) continue;
     RunTasks(thread);
-    running_.fetch_sub(1, std::memory_order_release);
+    state_.fetch_sub(1, std::memory_order_release);
   }
 }
 

@@ -14,7 +14,9 @@
 namespace fastvlm {
 
 // The caller is worker 0; the pool owns threads() - 1 others. Between loops they spin for a few
-// tens of microseconds, then park. One loop at a time: Run is not reentrant and not thread-safe.
+// tens of microseconds, then park. A loop waits only for those that have begun to work on it, so
+// that one that the system keeps from running delays nothing. One loop at a time: Run is not
+// reentrant and not thread-safe.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);  // threads >= 1
@@ -48,18 +50,18 @@ class ThreadPool {
   void WorkerLoop(int thread);
   void RunTasks(int thread);
   bool WaitForLoop(uint64_t seen);
+  bool Join(uint64_t* seen);
 
   Profile* profile_ = nullptr;
   std::vector<std::thread> workers_;
 
-  // The current loop; written by Run before loop_ is raised, read by workers after.
+  // The current loop; written by Run before it opens the loop, read by workers that joined it.
   TaskFn fn_ = nullptr;
   const void* context_ = nullptr;
   int64_t tasks_ = 0;
   std::atomic<int64_t> next_task_{0};
 
-  std::atomic<uint64_t> loop_{0};  // number of loops started
-  std::atomic<int> running_{0};    // workers that have not finished the current loop
+  std::atomic<uint64_t> state_{0};  // number of the loop, whether it is open, workers in it
   std::atomic<bool> stop_{false};
   std::mutex mutex_;  // guards parking only
   std::condition_variable wake_;

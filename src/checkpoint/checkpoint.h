@@ -25,6 +25,13 @@ class Checkpoint {
   // What a user should know but need not act on, one sentence each.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
+  // Gives back the memory of what was read; it is read again from the files when used.
+  void ReleasePages() const {
+    for (const MappedFile& file : files_) {
+      ReleaseMappedPages(file.bytes().data(), file.bytes().size());
+    }
+  }
+
  private:
   Checkpoint() = default;
 

@@ -67,13 +67,9 @@ size_t Decoder::LinearScratchBytes(int64_t tokens) const {
 }
 
 void Decoder::Embed(const int32_t* ids, int64_t count, float* out) const {
-  Tensor row = embedding_;
-  row.shape = {config_.hidden};
-  const int64_t row_bytes = config_.hidden * DtypeBytes(embedding_.dtype);
   for (int64_t i = 0; i < count; ++i) {
     FASTVLM_CHECK(ids[i] >= 0 && ids[i] < config_.vocab_rows);
-    row.data = embedding_.data + ids[i] * row_bytes;
-    row.CopyToF32(out + i * config_.hidden);
+    embedding_.CopyToF32(ids[i] * config_.hidden, config_.hidden, out + i * config_.hidden);
   }
 }
 

@@ -111,16 +111,16 @@ double VisionEncoder::Work(int64_t height, int64_t width) const {
 
 void VisionEncoder::Reserve(int64_t height, int64_t width, int threads,
                             VisionWorkspace& workspace) const {
-  // The first map of the stem is by far the largest; only buffer a ever holds it.
-  const int64_t stem_pixels = height / 2 * (width / 2);
   int64_t largest = 0;
   int64_t qkv = 0;
-  size_t scratch = SqueezeExciteScratchSize(squeeze_excite_) * sizeof(float);
+  size_t scratch = std::max(SqueezeExciteScratchSize(squeeze_excite_),
+                            StemScratchFloats(stem_conv_, height, width, threads)) *
+                   sizeof(float);
   const auto reserve_linear = [&](const PackedLinear& weights, int64_t rows) {
     scratch = std::max(scratch, LinearScratchBytes(weights, rows));
   };
-  reserve_linear(stem_pointwise_, stem_pixels / 4);
-  int64_t pixels = stem_pixels / 4;
+  int64_t pixels = height / 4 * (width / 4);
+  reserve_linear(stem_pointwise_, pixels);
   for (size_t i = 0; i < stages_.size(); ++i) {
     const int64_t channels = config_.stages[i].channels;
     largest = std::max(largest, pixels * channels);
@@ -140,7 +140,7 @@ void VisionEncoder::Reserve(int64_t height, int64_t width, int threads,
     }
     pixels /= 4;
   }
-  Grow(workspace.a, static_cast<size_t>(std::max(largest, stem_pixels * stem_conv_.out_channels)));
+  Grow(workspace.a, static_cast<size_t>(largest));
   Grow(workspace.b, static_cast<size_t>(largest));
   Grow(workspace.qkv, static_cast<size_t>(qkv));
   Grow(workspace.scratch, scratch);
@@ -216,10 +216,10 @@ struct VisionEncoder::Run {
   }
 
   void Stem(const float* input) {
-    StemConv(encoder.stem_conv_, input, height, width, x, pool);
-    height /= 2;
-    width /= 2;
-    Convolve(encoder.stem_depthwise_, DepthwiseActivation::kGelu);
+    fastvlm::Stem(encoder.stem_conv_, encoder.stem_depthwise_, input, height, width, x,
+                  float_scratch(), pool);
+    height /= 4;
+    width /= 4;
     Pointwise(encoder.stem_pointwise_);
     Tap("stem", encoder.stem_conv_.out_channels);
   }

@@ -16,7 +16,7 @@
 #include "ops/depthwise.h"
 #include "ops/packed_linear.h"
 #include "ops/squeeze_excite.h"
-#include "ops/stem_conv.h"
+#include "ops/stem.h"
 
 namespace fastvlm {
 

@@ -1,5 +1,9 @@
 #include "fastvlm/model.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <utility>
 
@@ -128,6 +132,11 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
   auto impl = std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
                                      options.precision, threads, progress);
+  // Packing has copied nearly all of the file, and parsing has left holes in the heap.
+  impl->checkpoint.ReleasePages();
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
   impl->eos_ids = std::move(eos_ids);
   impl->banned_ids = std::move(banned_ids);
   info.precision = options.precision;

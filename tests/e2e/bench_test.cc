@@ -61,6 +61,44 @@ TEST(Bench, TableAndFirstToken) {
   EXPECT_EQ(result.err, "");
 }
 
+TEST(Bench, WorkerAnswersEachLineAndWritesWhatCameOut) {
+  const ScratchDirectory scratch;
+  const std::string encoded = scratch / "encoded.npy", visual = scratch / "visual.npy";
+  const std::string decoded = scratch / "decoded.npy", again = scratch / "again.npy";
+  const ProgramResult result =
+      Fastvlm({"bench", "--worker", "--model", kModel, "--precision", "f32"},
+              "encode 64 " + encoded + "\nprefill 20 " + visual + "\nprefill 20\ndecode 3 20 " +
+                  decoded + "\nencode 128\ndecode 3 20 " + again + "\nfirst-token 64\nquit\nx\n");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::istringstream lines(result.out);
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(line, "ready");
+  int answers = 0;
+  while (std::getline(lines, line)) {
+    EXPECT_GT(std::stod(line), 0) << line;
+    ++answers;
+  }
+  EXPECT_EQ(answers, 7);
+  EXPECT_THAT(ReadAll(encoded), HasSubstr("(1, "));
+  EXPECT_THAT(ReadAll(visual), HasSubstr("(1, "));
+  EXPECT_THAT(ReadAll(decoded), HasSubstr("(1, 3)"));
+  EXPECT_EQ(ReadAll(decoded), ReadAll(again));
+}
+
+TEST(Bench, WorkerRefusesWhatItCannotDo) {
+  for (const char* line : {"sing 3", "encode", "encode 100", "encode 0", "prefill 0", "prefill x",
+                           "decode 3", "decode 0 3", "decode 1 2000000000", "encode 64 a b"}) {
+    const ProgramResult result =
+        Fastvlm({"bench", "--worker", "--model", kModel}, std::string(line) + "\n");
+    EXPECT_EQ(result.exit_code, 2) << line;
+    EXPECT_EQ(result.out, "ready\n") << line;
+    EXPECT_THAT(result.err, HasSubstr("error: ")) << line;
+  }
+  EXPECT_EQ(Fastvlm({"bench", "--worker", "--model", kModel, "--precision", "f32,q8"}).exit_code,
+            2);
+}
+
 TEST(Bench, WrongUsage) {
   for (const auto& [flag, value] :
        std::vector<std::pair<std::string, std::string>>{{"--precision", "f64"},

@@ -22,8 +22,9 @@ ProgramResult Eval(const std::string& dataset, std::vector<std::string> more = {
 
 // What the program answers to a question outside an evaluation.
 std::string AnswerTo(const std::string& question, const std::string& image) {
-  const ProgramResult result = Fastvlm({"describe", "--json", "--model", kModel, "--resolution",
-                                        "128", "--max-tokens", "6", "--prompt", question, image});
+  const ProgramResult result =
+      Fastvlm({"describe", "--json", "--model", kModel, "--precision", "f32", "--resolution", "128",
+               "--max-tokens", "6", "--prompt", question, image});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   return Json::parse(result.out)["text"];
 }

@@ -54,6 +54,23 @@ TEST(Nano, AnswersAlikeAtEveryPrecision) {
   EXPECT_GE(correct("q4"), expected - 3);
 }
 
+// The default precision is one of them; the cache of keys and values may be held in fewer bits.
+TEST(Nano, AnswersAlikeWithEveryCache) {
+  for (const char* cache : {"f32", "f16", "q8"}) {
+    for (const char* picture : {"bell", "background"}) {
+      const auto answer = [&](const std::vector<std::string>& flags) {
+        std::vector<std::string> command = {FASTVLM_PROGRAM, "describe", "--json"};
+        command.insert(command.end(), flags.begin(), flags.end());
+        command.push_back(kSamples + picture + ".png");
+        const ProgramResult result = RunProgram(command);
+        EXPECT_EQ(result.exit_code, 0) << result.err;
+        return Json::parse(result.out)["text"];
+      };
+      EXPECT_EQ(answer({"--kv-cache", cache}), answer({"--precision", "f32"})) << cache;
+    }
+  }
+}
+
 TEST(Nano, SamplesAreAnswered) {
   const ProgramResult result = RunProgram({FASTVLM_PROGRAM, "eval", "--json", kSamples});
   ASSERT_EQ(result.exit_code, 0) << result.err;

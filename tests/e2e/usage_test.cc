@@ -43,6 +43,7 @@ TEST(Usage, WrongFlags) {
       {{"describe", "--model", kModel, "--top-p", "0", "--temperature", "1", kImage}, "top-p is 0"},
       {{"describe", "--model", kModel, "--threads", "-2", kImage}, "-2"},
       {{"describe", "--model", kModel, "--precision", "f64", kImage}, "f64"},
+      {{"describe", "--model", kModel, "--kv-cache", "q3", kImage}, "q3"},
       {{"describe", "--model", kModel, "--resolution", "big", kImage}, "'big' is not a resolution"},
       {{"describe", "--model", kModel, "--resolution", "100", kImage},
        "multiples of 64; try 128x128"},

@@ -1,6 +1,7 @@
 #include "train/trainer/batch.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "text/chat_prompt.h"
@@ -11,6 +12,8 @@ namespace {
 constexpr float kBackgroundWeight = 0.25f;
 constexpr int32_t kPaddingSegment = -1;
 constexpr float kHintWeight = 0.3f;
+// Of the token that looks: what it finds is to be read from there.
+constexpr float kNameHintWeight = 3;
 constexpr float kPlaceWeight = 0.3f;
 
 // Classes and weights of one row.
@@ -48,7 +51,7 @@ SparseRow Uniform(const std::vector<int64_t>& ids, float total) {
 // A thing's words are followed by those for its place in the picture: whoever finds the thing can
 // then say where it is, as the position of a token alone cannot be read from what it holds.
 void CellTargets(const Vocabulary& vocabulary, const Scene& scene, const std::vector<int>& cell,
-                 const std::array<int32_t, 2>& place, SparseRow* words, SparseRow* classes) {
+                 const std::array<int64_t, 2>& place, SparseRow* words, SparseRow* classes) {
   std::vector<int64_t> word_ids, class_ids, colour_ids;
   bool has_object = false;
   for (const int index : cell) {
@@ -66,7 +69,7 @@ void CellTargets(const Vocabulary& vocabulary, const Scene& scene, const std::ve
     *words = Uniform(word_ids, 1);
   } else {
     *words = Uniform(word_ids, 1 - kPlaceWeight);
-    for (int32_t id : place) words->emplace_back(id, kPlaceWeight / 2);
+    for (int64_t id : place) words->emplace_back(id, kPlaceWeight / 2);
   }
   *classes = Uniform(class_ids, 1);
 }
@@ -217,14 +220,15 @@ TurnRow MakeTurnRow(const Vocabulary& vocabulary, const Scene& scene, int first_
         turn.task == Task::kWhere || turn.task == Task::kPresent || turn.task == Task::kCount;
     const std::vector<int32_t> content =
         is_lookup ? vocabulary.ContentIds(turn.answer) : std::vector<int32_t>();
+    size_t name = row.ids.size();
     if (turn.subject >= 0) {
-      row.looks.push_back(
-          {row.ids.size() + vocabulary.TokenBefore(turn.question, turn.subject_end), turn.subject});
+      name += vocabulary.TokenBefore(turn.question, turn.subject_end);
+      row.looks.push_back({name, turn.subject});
     }
     for (const int32_t id : question) {
       for (const int32_t hint : content) {
-        row.hints.push_back(
-            {row.ids.size(), hint, kHintWeight / static_cast<float>(content.size())});
+        const float weight = row.ids.size() == name ? kNameHintWeight : kHintWeight;
+        row.hints.push_back({row.ids.size(), hint, weight / static_cast<float>(content.size())});
       }
       append(id);
     }
@@ -249,17 +253,20 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
   SceneBatch batch;
   batch.images = torch::empty({count, height, width, 3});
   float* pixels = batch.images.data_ptr<float>();
+  const int columns = width / cell, cell_rows = height / cell;
+  const std::vector<int64_t>& ids = vocabulary.place_ids();
   std::vector<SparseRow> words, classes;
+  std::vector<int64_t> places;
   std::vector<TurnRow> rows;
   size_t length = 1;
   for (const Scene& scene : scenes) {
     ToImage(scene.rgb, pixels);
     pixels += scene.rgb.size();
-    const int columns = width / cell, cell_rows = height / cell;
-    for (int c = 0; c < columns * cell_rows; ++c) {
-      const std::array<int32_t, 2> place =
-          vocabulary.PlaceIds(2 * (c / columns) < cell_rows, 2 * (c % columns) < columns);
-      CellTargets(vocabulary, scene, scene.cells[static_cast<size_t>(c)], place,
+    for (int c = 0; c < cell_rows * columns; ++c) {
+      const int below = 2 * (c / columns) >= cell_rows, right = 2 * (c % columns) >= columns;
+      places.insert(places.end(), {below, right});
+      CellTargets(vocabulary, scene, scene.cells[static_cast<size_t>(c)],
+                  {ids[static_cast<size_t>(below)], ids[static_cast<size_t>(2 + right)]},
                   &words.emplace_back(), &classes.emplace_back());
     }
     rows.push_back(MakeTurnRow(vocabulary, scene, static_cast<int>(batch.tasks.size())));
@@ -268,6 +275,7 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
   }
   batch.words = ToTensors(words);
   batch.classes = ToTensors(classes);
+  batch.places = torch::tensor(places, torch::kInt64).view({-1, 2});
 
   const auto before =
       static_cast<int64_t>(vocabulary.prefix().size()) + int64_t{height / cell} * (width / cell);
@@ -282,10 +290,10 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
   std::vector<SparseRow> looks;
   for (int64_t b = 0; b < count; ++b) {
     const TurnRow& row = rows[static_cast<size_t>(b)];
-    int64_t* ids = batch.turn_ids[b].data_ptr<int64_t>();
+    int64_t* turn_ids = batch.turn_ids[b].data_ptr<int64_t>();
     int64_t* positions = batch.positions[b].data_ptr<int64_t>() + before;
     int32_t* segments = batch.segments[b].data_ptr<int32_t>() + before;
-    std::copy(row.ids.begin(), row.ids.end(), ids);
+    std::copy(row.ids.begin(), row.ids.end(), turn_ids);
     std::copy(row.segments.begin(), row.segments.end(), segments);
     std::fill(segments + row.ids.size(), segments + turns, kPaddingSegment);
     for (size_t i = 0; i < row.ids.size(); ++i) positions[i] = before + row.offsets[i];

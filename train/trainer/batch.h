@@ -4,7 +4,6 @@
 
 #include <torch/torch.h>
 
-#include <array>
 #include <map>
 #include <span>
 #include <string>
@@ -44,10 +43,8 @@ class Vocabulary {
   // is the one it has in quotes.
   std::vector<int32_t> WordIds(const Thing& thing) const;
   int64_t ClassOf(const Thing& thing) const;  // -1 for a background
-  // The words (their first tokens) for a quarter of the picture.
-  std::array<int32_t, 2> PlaceIds(bool top, bool left) const {
-    return {place_ids_[top ? 0 : 1], place_ids_[left ? 2 : 3]};
-  }
+  // The words (their first tokens) top, bottom, left, right.
+  const std::vector<int64_t>& place_ids() const { return place_ids_; }
 
   // The tokens of an answer that say something: without "At the", the period and the end.
   std::vector<int32_t> ContentIds(const std::string& answer) const;
@@ -61,7 +58,7 @@ class Vocabulary {
   std::vector<std::string> concept_names_;
   std::map<std::string, int64_t> class_of_;  // by a concept's name or a character
   int32_t end_of_turn_ = 0;
-  std::vector<int32_t> place_ids_;  // top, bottom, left, right
+  std::vector<int64_t> place_ids_;
 };
 
 struct CropBatch {
@@ -91,6 +88,7 @@ struct SceneBatch {
   std::vector<int> turn_of_target;  // [answers]: which of all turns of the batch
   std::vector<Task> tasks;          // of these turns
   SparseTargets words, classes;     // a row for each cell of each picture
+  torch::Tensor places;             // int64 [cells, 2]: 1 in the lower half, 1 in the right one
 };
 SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> scenes, int cell);
 

@@ -11,11 +11,23 @@ torch::Tensor SoftCrossEntropy(const torch::Tensor& logits, const SparseTargets&
   return -(likelihood * targets.weight).sum() / static_cast<double>(logits.size(0));
 }
 
-void DenseLosses(const Network& network, const torch::Tensor& features, const torch::Tensor& visual,
-                 const SparseTargets& words, const SparseTargets& classes, Losses* losses) {
-  losses->tied = SoftCrossEntropy(network.decoder->Logits(visual), words);
+// logits: of all words, for each cell; places: int64 [cells, 2], 0 or 1.
+torch::Tensor PlaceLoss(const torch::Tensor& logits, const std::vector<int64_t>& place_ids,
+                        const torch::Tensor& places) {
+  const torch::Tensor pairs =
+      logits.index_select(1, torch::tensor(place_ids, torch::kInt64)).view({-1, 2, 2});
+  return -torch::log_softmax(pairs, -1).gather(2, places.unsqueeze(2)).sum(1).mean();
+}
+
+// Returns the words' logits.
+torch::Tensor DenseLosses(const Network& network, const torch::Tensor& features,
+                          const torch::Tensor& visual, const SparseTargets& words,
+                          const SparseTargets& classes, Losses* losses) {
+  const torch::Tensor logits = network.decoder->Logits(visual);
+  losses->tied = SoftCrossEntropy(logits, words);
   losses->class_ =
       SoftCrossEntropy(Linear(features, network.class_weight, network.class_bias), classes);
+  return logits;
 }
 
 }  // namespace
@@ -60,8 +72,10 @@ Losses SceneLosses(const Network& network, const Vocabulary& vocabulary, const S
   const torch::Tensor likelihood =
       torch::log_softmax(logits, -1).gather(1, batch.target.unsqueeze(1)).squeeze(1);
   losses.answer = -(likelihood * batch.weight).sum() / batch.weight.sum();
-  DenseLosses(network, features.reshape({count * cells, -1}),
-              visual.reshape({count * cells, hidden}), batch.words, batch.classes, &losses);
+  const torch::Tensor words =
+      DenseLosses(network, features.reshape({count * cells, -1}),
+                  visual.reshape({count * cells, hidden}), batch.words, batch.classes, &losses);
+  losses.place = PlaceLoss(words, vocabulary.place_ids(), batch.places);
   if (correct != nullptr) {
     correct->assign(batch.tasks.size(), true);
     const torch::Tensor hit = logits.argmax(-1).eq(batch.target).contiguous();

@@ -13,6 +13,7 @@ struct Losses {
   torch::Tensor answer;  // next-token cross-entropy; not for crops
   torch::Tensor tied;    // image tokens against the words for what they show, by the tied head
   torch::Tensor class_;  // features against the class of what they show
+  torch::Tensor place;   // image tokens, top against bottom and left against right; not for crops
   torch::Tensor look;    // attention of names in questions against what they name; not for crops
 };
 

@@ -103,7 +103,7 @@ Status ReadPhase(const JsonFields& fields, const json& object, const Recipe& rec
       CheckNames(fields, object,
                  {"name", "data", "steps", "batch", "micro_batch", "sizes", "turns", "text_share",
                   "pad", "learning_rate", "final_factor", "warmup", "encoder_factor",
-                  "answer_weight", "tied_weight", "class_weight", "look_weight"}));
+                  "answer_weight", "tied_weight", "class_weight", "place_weight", "look_weight"}));
   FASTVLM_ASSIGN_OR_RETURN(phase->name, fields.StringOr("name", "phase"));
   FASTVLM_ASSIGN_OR_RETURN(const std::string data, fields.StringOr("data", ""));
   if (data != "crops" && data != "scenes") return fields.Wrong("data", "\"crops\" or \"scenes\"");
@@ -131,6 +131,7 @@ Status ReadPhase(const JsonFields& fields, const json& object, const Recipe& rec
   FASTVLM_RETURN_IF_ERROR(ReadNumber(fields, "answer_weight", 0, &phase->answer_weight));
   FASTVLM_RETURN_IF_ERROR(ReadNumber(fields, "tied_weight", 0, &phase->tied_weight));
   FASTVLM_RETURN_IF_ERROR(ReadNumber(fields, "class_weight", 0, &phase->class_weight));
+  FASTVLM_RETURN_IF_ERROR(ReadNumber(fields, "place_weight", 0, &phase->place_weight));
   return ReadNumber(fields, "look_weight", 0, &phase->look_weight);
 }
 

@@ -40,6 +40,7 @@ struct Phase {
   double answer_weight = 1;   // of next-token loss on the answers
   double tied_weight = 0.5;   // of teaching image tokens the words for what they show
   double class_weight = 0.5;  // of the auxiliary class head
+  double place_weight = 0.5;  // of telling the halves of the picture apart
   double look_weight = 0.5;   // of attention from names in questions to what they name
 };
 

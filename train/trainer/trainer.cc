@@ -19,7 +19,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr char kLogHeader[] =
-    "total_steps,phase,step,pictures,seconds,learning_rate,answer,tied,class,look,gradient_norm";
+    "total_steps,phase,step,pictures,seconds,learning_rate,answer,tied,class,place,look,gradient_"
+    "norm";
 
 std::string ScoresHeader() {
   std::string header = "total_steps,phase,step,pictures,seconds";
@@ -69,7 +70,7 @@ SizeChoice DrawSize(const Phase& phase, uint64_t seed) {
 struct ShardResult {
   std::vector<torch::Tensor> gradients;
   std::vector<ForwardContext> contexts;
-  double answer = 0, tied = 0, class_ = 0, look = 0;
+  double answer = 0, tied = 0, class_ = 0, place = 0, look = 0;
 };
 
 double Value(const torch::Tensor& tensor) {
@@ -191,6 +192,7 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
       }
       torch::Tensor loss = losses.tied * phase.tied_weight + losses.class_ * phase.class_weight;
       if (losses.answer.defined()) loss = loss + losses.answer * phase.answer_weight;
+      if (losses.place.defined()) loss = loss + losses.place * phase.place_weight;
       if (losses.look.defined()) loss = loss + losses.look * phase.look_weight;
       const auto gradients = torch::autograd::grad({loss * share}, values, {}, false, false, true);
       if (result.gradients.empty()) result.gradients.resize(gradients.size());
@@ -206,6 +208,7 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
       result.answer += Value(losses.answer) * share;
       result.tied += Value(losses.tied) * share;
       result.class_ += Value(losses.class_) * share;
+      result.place += Value(losses.place) * share;
       result.look += Value(losses.look) * share;
     }
   });
@@ -218,6 +221,7 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
     report.answer += shards[s].answer;
     report.tied += shards[s].tied;
     report.class_ += shards[s].class_;
+    report.place += shards[s].place;
     report.look += shards[s].look;
     for (size_t i = 0; s > 0 && i < sum.size(); ++i) {
       if (sum[i].defined()) sum[i].add_(shards[s].gradients[i]);
@@ -288,7 +292,8 @@ Status Trainer::Run(const std::atomic<bool>& stop,
           fmt::format("{},{},{},{},{:.1f},{:.3g},{:.4f},{:.4f},{:.4f},{:.4f},{:.3f}",
                       progress_.total_steps, phase.name, progress_.step, progress_.pictures,
                       static_cast<double>(progress_.milliseconds) / 1000, step.learning_rate,
-                      step.answer, step.tied, step.class_, step.look, step.gradient_norm)));
+                      step.answer, step.tied, step.class_, step.place, step.look,
+                      step.gradient_norm)));
     }
     const bool ends = progress_.step == phase.steps;
     if (ends || (options_.score_every > 0 && progress_.step % options_.score_every == 0)) {

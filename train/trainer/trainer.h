@@ -31,7 +31,8 @@ struct RunOptions {
 struct StepReport {
   const Phase* phase = nullptr;
   Progress progress;
-  double answer = 0, tied = 0, class_ = 0, look = 0, gradient_norm = 0, learning_rate = 0;
+  double answer = 0, tied = 0, class_ = 0, place = 0, look = 0, gradient_norm = 0,
+         learning_rate = 0;
   double pictures_per_second = 0;  // since the phase was started or resumed
   double seconds_left = 0;         // of this phase, at that rate
 };

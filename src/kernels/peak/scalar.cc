@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 
 #include "kernels/peak/peak.h"
 
@@ -29,7 +30,7 @@ float PeakRead(const float* data, size_t size) {
   for (size_t at = 0; at + kPeakSinkFloats <= size; at += kPeakSinkFloats) {
     for (size_t i = 0; i < kPeakSinkFloats; ++i) sums[i] += data[at + i];
   }
-  return *std::max_element(sums, sums + kPeakSinkFloats);
+  return std::accumulate(sums, sums + kPeakSinkFloats, 0.0f);
 }
 
 }  // namespace fastvlm::scalar

@@ -1,0 +1,10 @@
+#include "kernels/bench_gemm_quantized.h"
+#include "kernels/gemm_q8/gemm_q8.h"
+
+namespace fastvlm {
+namespace {
+
+[[maybe_unused]] const bool kRegistered = RegisterGemmQuantized("gemm_q8", GemmQ8Variants());
+
+}  // namespace
+}  // namespace fastvlm
