@@ -2,22 +2,25 @@
 # Installs what building and testing fastvlm needs, on Debian 12 and Ubuntu 24.04 or later.
 # Safe to run again: it does nothing when everything is there. docs/DEPENDENCIES.md says why each
 # package is needed.
-# Usage: scripts/install-deps.sh [--program | --train] [--print]
-#   --program  only what the program itself needs, not its tests and checks
-#   --train    also what fastvlm-train needs: libtorch, SVG and font libraries, free fonts
-#   --print    only lists what is missing
+# Usage: scripts/install-deps.sh [--program | --train] [--web-tests] [--print]
+#   --program    only what the program itself needs, not its tests and checks
+#   --train      also what fastvlm-train needs: libtorch, SVG and font libraries, free fonts
+#   --web-tests  also what the tests of the page need: a browser
+#   --print      only lists what is missing
 set -euo pipefail
 
 tests=true
 train=false
+web_tests=false
 print_only=false
 for argument in "$@"; do
   case $argument in
     --program) tests=false ;;
     --train) train=true ;;
+    --web-tests) web_tests=true ;;
     --print) print_only=true ;;
     *)
-      echo "usage: scripts/install-deps.sh [--program | --train] [--print]" >&2
+      echo "usage: scripts/install-deps.sh [--program | --train] [--web-tests] [--print]" >&2
       exit 2
       ;;
   esac
@@ -42,6 +45,12 @@ if $train; then
   )
   # Either fetches the art.
   command -v npm >/dev/null || packages+=(curl ca-certificates)
+fi
+if $web_tests; then
+  packages+=(python3 python3-venv)
+  # Ubuntu's chromium-browser is a snap; any Chromium or Chrome will do, named by FASTVLM_CHROMIUM.
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || [ -n "${FASTVLM_CHROMIUM:-}" ] ||
+    packages+=(chromium)
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

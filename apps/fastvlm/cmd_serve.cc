@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -104,7 +105,8 @@ ServerOptions ServerOptionsOf(const ServeFlags& flags) {
   options.max_body_bytes = static_cast<size_t>(flags.max_body_mb) << 20;
   options.image.max_pixels = int64_t{flags.max_megapixels} * 1'000'000;
   if (!flags.quiet) {
-    options.log = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+    // Not fmt::print, which throws when nobody reads the log any more.
+    options.log = [](const std::string& line) { std::fputs((line + "\n").c_str(), stderr); };
   }
   return options;
 }

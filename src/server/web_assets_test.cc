@@ -42,7 +42,8 @@ TEST(WebAssets, NoFileOfThePageIsMissing) {
   const std::filesystem::path root = FASTVLM_SOURCE_DIR "/web";
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
     if (!entry.is_regular_file() || entry.path().filename() == "CMakeLists.txt") continue;
-    std::string path = "/" + entry.path().lexically_relative(root).generic_string();
+    std::string path("/");
+    path += entry.path().lexically_relative(root).generic_string();
     if (path == "/index.html") path = "/";
     EXPECT_NE(Find(path), nullptr) << path;
   }

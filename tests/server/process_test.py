@@ -56,6 +56,21 @@ def test_quiet_logs_nothing():
         assert not any("400" in line for line in server.log), server.log
 
 
+def test_survives_the_end_of_whoever_read_its_log():
+    process = subprocess.Popen([program(), "serve", "--port", "0"], stderr=subprocess.PIPE, text=True)
+    try:
+        url = next(line.split(" at ")[1].strip() for line in process.stderr if line.startswith("Serving "))
+        process.stderr.close()
+        for _ in range(3):
+            with urllib.request.urlopen(url + "/v1/models") as answer:
+                assert answer.status == 200
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_signal_finishes_what_runs():
     for number in (signal.SIGTERM, signal.SIGINT):
         with Server() as server:

@@ -64,6 +64,14 @@ class PageTest(unittest.TestCase):
     def state(self, state):
         expect(self.page.locator("#status")).to_have_attribute("data-state", state, timeout=15000)
 
+    def until(self, expression):
+        """Playwright's wait_for_function evaluates its text in the page, which the page's policy forbids."""
+        for _ in range(200):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(50)
+        self.fail(f"never true: {expression}")
+
     def answered(self, text):
         expect(self.page.locator("#answer")).to_have_attribute("data-state", "done")
         expect(self.page.locator("#text")).to_have_text(text)
@@ -74,7 +82,7 @@ class PageTest(unittest.TestCase):
     def turn_camera_on(self):
         self.page.click("#camera")
         expect(self.page.locator("#stage")).to_have_attribute("data-show", "video")
-        self.page.wait_for_function("document.getElementById('video').readyState >= 2")
+        self.until("document.getElementById('video').readyState >= 2")
 
     def tearDown(self):
         if not hasattr(self, "page"):

@@ -29,8 +29,10 @@ class Mock:
 
     def __init__(self, port=0):
         self.model = "fastvlm-mock"
+        self.unit = 64            # pixels for each visual token
         self.key = None           # asked for, if set
         self.loading = False
+        self.forbidden = None     # why everything is refused
         self.busy = 0             # so many questions are turned away
         self.error = None         # (status, message) for each question
         self.break_after = None   # the connection breaks after so many tokens
@@ -96,13 +98,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mock.key and self.headers.get("Authorization") != f"Bearer {mock.key}":
             self.refuse(401, "Incorrect API key.")
             return True
+        if mock.forbidden:
+            self.refuse(403, mock.forbidden)
+            return True
         return False
 
     def do_GET(self):
         path = self.path.split("?")[0]
         if path == "/v1/models":
             if not self.locked():
-                self.send_json(200, {"object": "list", "data": [{"id": self.server.mock.model, "object": "model"}]})
+                self.send_json(200, {"object": "list", "data": [{"id": self.server.mock.model, "object": "model",
+                                                                     "pixels_per_token": self.server.mock.unit}]})
             return
         file = ROOT / "models/nano" / path[1:] if path.startswith("/samples/") else ROOT / "web" / (path[1:] or "index.html")
         if not file.is_file() or ".." in path:

@@ -49,8 +49,8 @@ class Answers(MockTest):
         self.assertRegex(ttft, r"^[\d.]+ m?s$")
         self.assertGreaterEqual(float(ttft.split()[0]), 30 if ttft.endswith("ms") else 0)  # the mock waits 30 ms
         rate = float(re.fullmatch(r"([\d.]+) tokens/s", page.locator("#speed").inner_text()).group(1))
-        self.assertLess(rate, 260)  # the mock waits 5 ms for each of them
-        self.assertEqual(page.locator("#tokens").inner_text(), "280 → 12")
+        self.assertLessEqual(rate, 200)  # the mock waits 5 ms for each of them
+        self.assertEqual(page.locator("#tokens").inner_text(), "280 in, 12 out")
         self.assertEqual(page.locator("#encode-ms").inner_text(), "18 ms")
         self.assertEqual(page.locator("#announce").text_content(), self.mock.answer(self.prompt()))
 
@@ -64,7 +64,7 @@ class Answers(MockTest):
         page.click("text=Read text")
         self.answered(re.compile("What is written"))
         self.assertEqual(page.locator(".chip[aria-pressed=true]").inner_text(), "Read text")
-        self.assertEqual((self.mock.requests[-1]["resolution"], self.mock.requests[-1]["max_tokens"]), ("512", 16))
+        self.assertEqual((self.mock.requests[-1]["resolution"], self.mock.requests[-1]["max_tokens"]), (512, 16))
         self.assertEqual(self.picture(0), self.picture(1))  # the same bytes, which the server has seen
         page.reload()
         self.state("ready")
@@ -323,6 +323,7 @@ class WithoutCamera(MockTest):
     def test_no_server_then_a_server(self):
         self.expected = (NETWORK,)
         page = self.ready(self.mock.url)
+        self.until("navigator.serviceWorker.controller !== null")
         self.mock.stop()
         self.sample()  # from the cache; the question cannot be answered
         self.state("gone")
@@ -390,11 +391,27 @@ class WithoutCamera(MockTest):
         self.state("ready")
         expect(page.locator("#notice")).to_be_hidden()
 
+    def test_a_server_that_refuses_says_why(self):
+        self.expected = (NETWORK,)
+        self.mock.forbidden = "This name is not allowed; --allow-host allows it."
+        page = self.open(self.mock.url)
+        self.state("refused")
+        expect(page.locator("#notice")).to_have_text(self.mock.forbidden)
+
+    def test_an_answer_that_took_too_long_is_not_asked_again(self):
+        self.expected = (NETWORK,)
+        page = self.ready(self.mock.url)
+        self.mock.error = (504, "The request took longer than 300 s.")
+        self.sample()
+        expect(page.locator("#notice")).to_have_text("The request took longer than 300 s.")
+        page.wait_for_timeout(1500)
+        self.assertEqual(len(self.mock.requests), 1)
+
     def test_it_opens_offline_and_finds_the_server_again(self):
         self.expected = (NETWORK, "ERR_FAILED")
         page = self.ready(self.mock.url)
         page.evaluate("navigator.serviceWorker.ready")
-        page.wait_for_function("navigator.serviceWorker.controller")
+        self.until("navigator.serviceWorker.controller !== null")
         files = page.evaluate("""async () => {
           const cache = await caches.open('fastvlm-page');
           return (await cache.keys()).map(({url}) => new URL(url).pathname);
@@ -421,7 +438,7 @@ class WithoutCamera(MockTest):
           document.body.append(script);
         }""")
         self.assertIsNone(page.evaluate("window.injected ?? null"))
-        page.wait_for_function("window.violations.length > 0")  # so the other tests would see one
+        self.until("window.violations.length > 0")  # so the other tests would see one
         page.evaluate("window.violations = []")
 
 
@@ -469,8 +486,7 @@ class Appearance(MockTest):
         for _ in range(40):
             page.keyboard.press("Tab")
             reached.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
-            self.assertNotEqual(page.evaluate("getComputedStyle(document.activeElement.closest('label, .ask') ?? "
-                                              "document.activeElement).outlineStyle + document.activeElement.id"), "none")
+            self.assertTrue(page.evaluate(FOCUS_SHOWS), page.evaluate("document.activeElement.outerHTML"))
         self.assertLessEqual({"theme", "open-settings", "camera", "live", "file", "prompt", "send", "keep", "chip"}, reached)
         page.locator("#samples button").nth(1).focus()
         page.keyboard.press("Enter")
@@ -533,6 +549,16 @@ LABELS = """() => {
   return wrong;
 }"""
 
+# An outline around the element or the label that stands for it; around the question, its card's border.
+FOCUS_SHOWS = """() => {
+  const element = document.activeElement;
+  if (element === document.body) return true;
+  if (element.id === 'prompt') {
+    return getComputedStyle(element.form).borderColor !== getComputedStyle(document.getElementById('stage')).borderColor;
+  }
+  return [element, element.closest('label')].some((one) => one && getComputedStyle(one).outlineStyle === 'solid');
+}"""
+
 # WCAG 2's contrast of every text that is seen with the colour behind it: 4.5, or 3 when large.
 CONTRAST = """() => {
   const channels = (color) => color.match(/[\\d.]+/g).map(Number);
@@ -586,7 +612,7 @@ class Modules(MockTest):
           look(object(12), 800);  // false: still moving
           look(object(12), 1000); // true: settled
           look(object(12), 1200); // false: asked
-          for (let i = 0; i < 8; ++i) look(object(14 + 2 * (i % 5)), 1400 + 200 * i);  // never settles: true after 1.5 s
+          for (let i = 0; i < 9; ++i) look(object(17 + 5 * (i % 3)), 1400 + 200 * i);  // never settles: true after 1.5 s
           const moved = log.splice(7);
           look(dark, 4000);
           look(dark, 4200);       // true: the light went out

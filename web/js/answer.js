@@ -42,7 +42,7 @@ export const answer = {
     $('copy').disabled = !text;
     $('ttft').textContent = milliseconds(figures.ttft);
     $('speed').textContent = rate(figures.speed);
-    $('tokens').textContent = figures.tokensOut ? `${figures.tokensIn} → ${figures.tokensOut}` : '–';
+    $('tokens').textContent = figures.tokensOut ? `${figures.tokensIn} in, ${figures.tokensOut} out` : '–';
     this.timings(figures.timings);
   },
 
@@ -62,6 +62,7 @@ export const answer = {
     names.forEach((name, i) => {
       const value = timings[`${name}_ms`] ?? 0;
       $(`${name}-ms`).textContent = milliseconds(value);
+      if (name === 'encode' && value === 0) $('encode-ms').textContent = 'known';  // from an earlier question
       bars[i].style.flexGrow = String(value);
     });
   },

@@ -20,10 +20,10 @@ export class ServerError extends Error {
 }
 
 function kindOf(status) {
-  if (status === 401 || status === 403) return 'key';
+  if (status === 401) return 'key';
   if (status === 429) return 'busy';
   if (status === 503) return 'loading';
-  if (status === 502 || status === 504) return 'gone';
+  if (status === 502) return 'gone';  // a proxy in front of no server
   return status < 500 ? 'refused' : 'failed';
 }
 
@@ -98,7 +98,7 @@ export async function ask({model, picture, prompt, resolution, maxTokens, signal
     stream: true,
     stream_options: {include_usage: true},
   };
-  if (resolution) body.resolution = resolution;
+  if (resolution) body.resolution = Number(resolution);
   const response = await request('v1/chat/completions', {
     method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body), signal});
   const result = {usage: null, timings: null, finish: null};

@@ -82,10 +82,12 @@ async function ask({byLive = false, retries = RETRIES} = {}) {
     if (running !== controller) return;
     text = text.trim();
     const tokensOut = result.usage?.completion_tokens ?? 0;
+    // The first token is the prompt's work, the others the decoder's. Tokens do not arrive faster than they
+    // are made: when they come bundled, the server's own figure is the true one.
+    const arrived = tokensOut > 1 && last > first ? (tokensOut - 1) / (last - first) * 1000 : Infinity;
     const figures = {
       ttft: first ? first - begin : NaN,
-      // The first token is the prompt's work, and the end-of-answer token may be one more than is seen.
-      speed: tokensOut > 1 && last > first ? (tokensOut - 1) / (last - first) * 1000 : result.timings?.decode_tokens_per_s,
+      speed: Math.min(arrived, result.timings?.decode_tokens_per_s ?? Infinity),
       tokensIn: result.usage?.prompt_tokens ?? 0,
       tokensOut,
       timings: result.timings,
@@ -117,7 +119,14 @@ function failed(error, {byLive, retries}) {
     }
   } else if (['gone', 'loading', 'key'].includes(error.kind)) {
     owed = !byLive;
-    connection.check();
+    notBefore = performance.now() + 1000;
+    connection.check().then(() => {
+      // It is there all the same: what broke was this one connection.
+      if (!owed || connection.state !== 'ready') return;
+      owed = false;
+      if (retries === 0) notice(error.message);
+      else setTimeout(() => !running && ask({retries: retries - 1}), 500);
+    });
   } else {
     if (live) setLive(false);
     notice(error.message);
@@ -138,6 +147,7 @@ const STATES = {
   connecting: ['Connecting', ''],
   loading: ['Loading the model', 'The model is being loaded; the question can be asked in a moment.'],
   key: ['Key needed', ''],
+  refused: ['Refused', null],
   gone: ['No server', 'The server does not answer. Looking for it again.'],
 };
 
@@ -148,14 +158,15 @@ connection.addEventListener('change', ({detail: {before}}) => {
   if ($('status-text').textContent !== label) $('status-text').textContent = label;
   $('key-form').hidden = state !== 'key';
   if (state === before) return;
-  notice(words);
+  notice(words ?? connection.message);
   if (state === 'key') $('key').focus();
   if (state === 'ready') {
     setUpChoices(model);
-    if (!$('prompt').value.trim()) $('prompt').value = presets(model)[0].text;
+    // The first question stood there before the model was known.
+    if ($('prompt').value === presets(null)[0].text) $('prompt').value = presets(model)[0].text;
     showQuestions();
     gate.reset();
-    if (owed) ask();
+    if (owed && !running) ask();
   }
 });
 
@@ -254,12 +265,13 @@ addEventListener('dragleave', () => {
   dragDepth = Math.max(0, dragDepth - 1);
   document.body.classList.toggle('dragging', dragDepth > 0);
 });
-addEventListener('dragover', (event) => event.preventDefault());
+addEventListener('dragover', (event) => event.dataTransfer?.types.includes('Files') && event.preventDefault());
 addEventListener('drop', (event) => {
+  if (!event.dataTransfer?.files.length) return;  // words into the question
   event.preventDefault();
   dragDepth = 0;
   document.body.classList.remove('dragging');
-  if (event.dataTransfer?.files.length) takeFirst(event.dataTransfer.files, 'The dropped picture');
+  takeFirst(event.dataTransfer.files, 'The dropped picture');
 });
 
 $('samples').replaceChildren(...SAMPLES.map((sample) => {
@@ -395,6 +407,7 @@ addEventListener('keydown', (event) => {
 setUpCopy();
 setUpSettings({onOwn: showQuestions, onSensitivity: (threshold) => gate.threshold = threshold});
 setUpChoices(null);
+$('prompt').value = presets(null)[0].text;
 showQuestions();
 if (!window.isSecureContext || !navigator.mediaDevices) stage.say('insecure');
 connection.start();

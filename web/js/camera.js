@@ -70,6 +70,13 @@ export class Camera extends EventTarget {
       this.#device = this.cameras[(at + 1) % this.cameras.length]?.deviceId ?? null;
     }
     await this.start();
+    const {deviceId} = this.#stream.getVideoTracks()[0].getSettings();
+    if (settings.facingMode && deviceId && deviceId === settings.deviceId && this.cameras.length > 1) {
+      // Two cameras that look the same way: take the other by its name.
+      const at = this.cameras.findIndex((camera) => camera.deviceId === deviceId);
+      this.#device = this.cameras[(at + 1) % this.cameras.length].deviceId;
+      await this.start();
+    }
   }
 
   stop() {

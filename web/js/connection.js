@@ -1,4 +1,5 @@
-// Watches whether the server is there: 'connecting', 'ready', 'loading', 'key' or 'gone'.
+// Watches whether the server is there: 'connecting', 'ready', 'loading', 'key', 'refused' or
+// 'gone'.
 import {models} from './api.js';
 
 const READY_MS = 15000;
@@ -7,10 +8,11 @@ const GONE_MS = [1000, 2000, 4000, 8000];
 
 export class Connection extends EventTarget {
   state = 'connecting';
-  model = null;  // the entry of /v1/models
+  model = null;   // the entry of /v1/models
+  message = '';   // the server's words when it refused
   #timer = 0;
   #failures = 0;
-  #checking = false;
+  #checking = null;  // the look that is under way
 
   start() {
     addEventListener('online', () => this.check());
@@ -19,19 +21,22 @@ export class Connection extends EventTarget {
   }
 
   // Also for a request elsewhere that failed in a way that tells about the server.
-  async check() {
-    if (this.#checking) return;
-    this.#checking = true;
+  check() {
+    this.#checking ??= this.#look().finally(() => this.#checking = null);
+    return this.#checking;
+  }
+
+  async #look() {
     clearTimeout(this.#timer);
     try {
       const served = await models();
       this.model = served[0] ?? null;
       this.#become('ready');
     } catch (error) {
-      this.#become(error.kind === 'key' || error.kind === 'loading' ? error.kind : 'gone');
+      this.message = error.message;
+      this.#become(['key', 'loading', 'refused'].includes(error.kind) ? error.kind : 'gone');
     }
-    this.#checking = false;
-    this.#failures = this.state === 'gone' ? this.#failures + 1 : 0;
+    this.#failures = ['gone', 'refused'].includes(this.state) ? this.#failures + 1 : 0;
     // A hidden page asks nothing; it looks again when it is shown.
     if (!document.hidden && this.state !== 'key') this.#timer = setTimeout(() => this.check(), this.#pause());
   }

@@ -26,7 +26,8 @@ function setTheme(theme) {
 
 // The sizes the picture is brought to. '' leaves it to the server.
 export function setUpChoices(model) {
-  const sizes = isNano(model) ? [192, 256, 320] : [256, 384, 512, 768, 1024];
+  const unit = model?.pixels_per_token ?? 64;
+  const sizes = (isNano(model) ? [192, 256, 320] : [256, 384, 512, 768, 1024]).filter((size) => size % unit === 0);
   const entries = [['', 'automatic'], ...sizes.map((size) => [size, `${size} × ${size}`])];
   options($('resolution'), entries, device.get('resolution', ''));
   options($('length'), LENGTHS, device.get('length', 160));
