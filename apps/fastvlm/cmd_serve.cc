@@ -207,6 +207,7 @@ void AddLimitFlags(CLI::App& app, ServeFlags& flags) {
 
 CommandFn AddServe(CLI::App& app) {
   auto flags = std::make_shared<ServeFlags>();
+  flags->model.options.precision = DefaultPrecision();
   app.footer(
       "Examples:\n"
       "  fastvlm serve\n"
@@ -225,6 +226,7 @@ CommandFn AddServe(CLI::App& app) {
   app.add_option("--name", flags->server.model_name,
                  "Model name that clients see (default: its directory's)");
   AddModelFlags(app, flags->model);
+  AddCacheFlag(app, flags->engine.cache);
   AddAccessFlags(app, *flags);
   AddLimitFlags(app, *flags);
   app.add_flag("-q,--quiet", flags->quiet, "No line for each request on standard error");
