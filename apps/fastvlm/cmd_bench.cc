@@ -48,6 +48,8 @@ const char* KindName(BenchmarkKind kind) {
       return "prefill";
     case BenchmarkKind::kDecode:
       return "decode";
+    case BenchmarkKind::kBatch:
+      return "batch";
     case BenchmarkKind::kFirstToken:
       return "first token";
   }
@@ -66,6 +68,17 @@ double Gops(double f32_operations, double int8_operations, double ms) {
   return ms > 0 ? (f32_operations + int8_operations) / ms * 1e-6 : 0;
 }
 
+// Times are then of one step.
+bool IsDecoding(const BenchmarkCase& result) {
+  return result.kind == BenchmarkKind::kDecode || result.kind == BenchmarkKind::kBatch;
+}
+
+double TokensPerPass(const BenchmarkCase& result) {
+  if (result.kind == BenchmarkKind::kDecode) return 1;
+  if (result.kind == BenchmarkKind::kBatch) return result.size;
+  return static_cast<double>(result.tokens);
+}
+
 std::string SizeText(const BenchmarkCase& result) {
   switch (result.kind) {
     case BenchmarkKind::kEncode:
@@ -75,6 +88,8 @@ std::string SizeText(const BenchmarkCase& result) {
       return fmt::format("{} tokens", result.size);
     case BenchmarkKind::kDecode:
       return fmt::format("after {} tokens", result.size);
+    case BenchmarkKind::kBatch:
+      return fmt::format("{} sequence{}", result.size, result.size == 1 ? "" : "s");
   }
   return "";
 }
@@ -104,8 +119,8 @@ void PrintMeasured(const Measured& measured, const MachinePeak& peak) {
              "tokens/s", "GOP/s", "of peak");
   for (const BenchmarkCase& result : measured.cases) {
     const double ms = result.median_ms;
-    const bool decode = result.kind == BenchmarkKind::kDecode;
-    const double tokens = decode ? 1 : static_cast<double>(result.tokens);
+    const bool decode = IsDecoding(result);
+    const double tokens = TokensPerPass(result);
     const std::string rate =
         result.kind == BenchmarkKind::kFirstToken ? "" : fmt::format("{:.1f}", tokens * 1000 / ms);
     fmt::print("  {:<13}{:<20}{:>12.2f}{:>12.2f}{:>11}{:>10.1f}{:>7.1f} %", KindName(result.kind),
@@ -138,7 +153,8 @@ Json CaseJson(const BenchmarkCase& result, const MachinePeak& peak) {
                {"gops", Gops(result.f32_operations, result.int8_operations, result.median_ms)},
                {"share_of_peak", ShareOfPeak(result.f32_operations, result.int8_operations,
                                              result.median_ms, peak)}};
-  if (result.kind == BenchmarkKind::kDecode) {
+  if (IsDecoding(result)) {
+    json["tokens_per_s"] = TokensPerPass(result) * 1000 / result.median_ms;
     json["weights_gbps"] = result.weight_bytes / result.median_ms * 1e-6;
   }
   for (const BenchmarkOperation& operation : result.operations) {
@@ -251,7 +267,8 @@ CommandFn AddBench(CLI::App& app) {
       "Examples:\n"
       "  fastvlm bench\n"
       "  fastvlm bench --model FastVLM-0.5B --precision f32,q8 --profile\n"
-      "  fastvlm bench --model FastVLM-0.5B --encoder 1024 --prefill 280 --decode 300 --json");
+      "  fastvlm bench --model FastVLM-0.5B --encoder 1024 --prefill 280 --decode 300 --json\n"
+      "  fastvlm bench --model FastVLM-0.5B --precision q8 --batch 1,2,4,8,16");
   AddModelFlags(app, flags->model);
   app.remove_option(app.get_option("--precision"));
   app.add_option_function<std::vector<std::string>>(
@@ -269,6 +286,8 @@ CommandFn AddBench(CLI::App& app) {
   AddList(app, "--encoder", options.encoder_sizes, "Sides of the square pictures, in pixels");
   AddList(app, "--prefill", options.prefill_tokens, "Lengths of the prompts, in tokens");
   AddList(app, "--decode", options.decode_depths, "Tokens before the one that is decoded");
+  AddList(app, "--batch", options.batches,
+          "Sequences, 256 tokens deep, that are decoded together as the server does it");
   app.add_flag("!--no-first-token", options.first_token,
                "Leave out the way from a picture to the first token");
   app.add_option("--decode-tokens", options.decode_tokens, "Tokens decoded in each repetition")

@@ -20,6 +20,7 @@ namespace {
 struct DescribeFlags {
   ModelFlags model;
   ImageFlags image;
+  SessionOptions session;
   GenerateOptions generate;
   std::string prompt = "Describe the image.";
   bool json = false;
@@ -79,7 +80,7 @@ class Describer {
     if (!model.ok()) return model.status();
     model_ = std::move(model).value();
     load_ms_ = stopwatch.Milliseconds();
-    Result<Session> session = Session::Create(model_);
+    Result<Session> session = Session::Create(model_, flags_.session);
     if (!session.ok()) return session.status();
     session_.emplace(std::move(session).value());
     return {};
@@ -201,6 +202,7 @@ int Run(const DescribeFlags& flags) {
 
 CommandFn AddDescribe(CLI::App& app) {
   auto flags = std::make_shared<DescribeFlags>();
+  flags->model.options.precision = DefaultPrecision();
   app.footer(
       "Examples:\n"
       "  fastvlm describe picture.png\n"
@@ -218,6 +220,7 @@ CommandFn AddDescribe(CLI::App& app) {
   app.add_option("-p,--prompt", flags->prompt, "Question or instruction")->capture_default_str();
   AddModelFlags(app, flags->model);
   AddImageFlags(app, flags->image);
+  AddCacheFlag(app, flags->session.cache);
   AddFieldFlags(app, flags->generate);
   app.add_flag("--together", flags->together,
                "Ask once about all images (FastVLM was trained on one)");

@@ -60,11 +60,21 @@ void AddModelFlags(CLI::App& app, ModelFlags& flags) {
          "How weights and activations are held: f32, which reproduces the reference, or\n"
          "bf16, q8, q4, which are smaller and faster and lose a little")
       ->type_name("TYPE")
-      ->default_str("f32");
+      ->default_str(PrecisionName(flags.options.precision));
   app.add_option("-t,--threads", flags.options.threads,
                  "Threads; 0 means one for each physical core")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
+}
+
+void AddCacheFlag(CLI::App& app, CacheType& cache) {
+  static const std::map<std::string, CacheType> kTypes = {
+      {"f32", CacheType::kF32}, {"f16", CacheType::kF16}, {"q8", CacheType::kQ8}};
+  app.add_option("--kv-cache", cache,
+                 "How the keys and values of the conversation are held: f32, f16 or q8\n"
+                 "(default: f32 with --precision f32, else f16)")
+      ->transform(CLI::CheckedTransformer(kTypes).description(""))
+      ->type_name("TYPE");
 }
 
 void AddImageFlags(CLI::App& app, ImageFlags& flags) {

@@ -14,7 +14,7 @@ namespace fastvlm {
 Precision ParsePrecision(const std::string& name);
 const char* PrecisionName(Precision precision);
 
-// --model, --precision, --threads
+// --model, --precision, --threads; what is in flags is the default.
 struct ModelFlags {
   std::string directory;
   ModelOptions options;
@@ -27,6 +27,9 @@ struct ImageFlags {
   ImageOptions image;
 };
 void AddImageFlags(CLI::App& app, ImageFlags& flags);
+
+// --kv-cache
+void AddCacheFlag(CLI::App& app, CacheType& cache);
 
 // One flag for each field an options struct lists in its VisitFields.
 template <typename Options>

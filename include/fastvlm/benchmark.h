@@ -25,13 +25,15 @@ struct BenchmarkOptions {
   std::vector<int> encoder_sizes = {256, 512, 768, 1024, 1536};  // side of the square, pixels
   std::vector<int> prefill_tokens = {64, 128, 256, 512, 1024, 2048};
   std::vector<int> decode_depths = {0, 256, 1024};  // tokens that are in the cache already
-  int decode_tokens = 16;                           // per repetition, >= 1
-  bool first_token = true;                          // the whole way from pixels to the first token
-  int repetitions = 5;                              // >= 1; one more comes before, uncounted
-  bool profile = false;                             // one more comes after, watched
+  // Sequences that are decoded together, each 256 tokens deep, in one pass over the weights.
+  std::vector<int> batches = {};
+  int decode_tokens = 16;   // of each sequence, per repetition, >= 1
+  bool first_token = true;  // the whole way from pixels to the first token
+  int repetitions = 5;      // >= 1; one more comes before, uncounted
+  bool profile = false;     // one more comes after, watched
 };
 
-enum class BenchmarkKind { kEncode, kPrefill, kDecode, kFirstToken };
+enum class BenchmarkKind { kEncode, kPrefill, kDecode, kBatch, kFirstToken };
 
 // What one kind of operation did in one pass. Seconds of the watched pass.
 struct BenchmarkOperation {
@@ -45,10 +47,10 @@ struct BenchmarkOperation {
 
 struct BenchmarkCase {
   BenchmarkKind kind = BenchmarkKind::kEncode;
-  int size = 0;                          // pixels, tokens or depth, as the kind has it
+  int size = 0;                          // pixels, tokens, depth or sequences, as the kind has it
   int64_t tokens = 0;                    // produced by one pass: visual, prompt or decoded
-  double median_ms = 0, fastest_ms = 0;  // of a pass; of a token when decoding
-  double f32_operations = 0;             // of such a pass or token
+  double median_ms = 0, fastest_ms = 0;  // of a pass; of a step when decoding
+  double f32_operations = 0;             // of such a pass or step
   double int8_operations = 0;
   double weight_bytes = 0;                     // read by it
   std::vector<BenchmarkOperation> operations;  // with `profile`

@@ -19,9 +19,9 @@
 namespace fastvlm {
 
 struct EngineOptions {
-  int max_active = 32;         // requests that are decoded together, 1..256
-  int max_queued = 64;         // requests that wait for one of them to end, >= 0
-  int64_t context_tokens = 0;  // of each request; 0: what the model was trained for
+  int max_active = 32;                 // requests that are decoded together, 1..256
+  int max_queued = 64;                 // requests that wait for one of them to end, >= 0
+  int64_t context_tokens = 0;          // of each request; 0: what the model was trained for
   CacheType cache = CacheType::kAuto;  // of keys and values
   int64_t image_cache_bytes = int64_t{256} << 20;   // of visual tokens; 0: none are kept
   int64_t prefix_cache_bytes = int64_t{512} << 20;  // of keys and values; 0: none are kept
@@ -30,8 +30,8 @@ struct EngineOptions {
 enum class Role { kSystem, kUser, kAssistant };
 
 // Text, or a picture where it stands in the message. Pictures that only come after all the text of
-// their message are put before it, as the models were trained. Texts may place the pictures instead,
-// with one "<image>" for each.
+// their message are put before it, as the models were trained. Texts may place the pictures
+// instead, with one "<image>" for each.
 struct ContentPart {
   std::string text;
   std::shared_ptr<const Image> image;
@@ -49,7 +49,8 @@ struct EngineRequest {
   GenerateOptions generate;
   std::vector<std::string> stop;  // the answer ends before the first of these
   int top_logprobs = -1;          // -1: no log probabilities; else so many alternatives, 0..20
-  // The answer is a JSON text: of any shape with "{}", else one that the JSON schema allows.
+  // The answer is a JSON text: of any shape with "{}", else one that the JSON schema allows
+  // (docs/STRUCTURED_OUTPUT.md). Only max_tokens and the context can cut it short.
   std::optional<std::string> json_schema;
   double timeout_ms = 0;  // from Submit on, queueing included; 0: none
 };
@@ -83,7 +84,8 @@ struct EngineStats {
 };
 
 // Thread-safe. Requests are prefilled in chunks between steps that decode all active ones in one
-// pass over the weights. Each answer is the one the request would have had alone.
+// pass over the weights. Each answer is the one the request would have had alone. A session on the
+// same model takes turns with the engine and may have to wait.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Model> model,
@@ -92,7 +94,7 @@ class Engine {
 
   // The callback gets every event, the end included, unless Submit itself fails: with
   // kInvalidArgument (also if the prompt is too long for the context), kResourceExhausted when the
-  // queue is full, kCancelled after Drain, kUnsupported. Tokenizes the prompt and hashes its
+  // queue is full, kCancelled after Drain. Tokenizes the prompt and hashes its
   // pictures on the caller's thread.
   Result<int64_t> Submit(EngineRequest request, EngineCallback callback);
   void Cancel(int64_t id);  // of a request that has ended: nothing

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "fastvlm/options.h"
 #include "fastvlm/status.h"
 
 namespace fastvlm {
@@ -28,6 +29,10 @@ struct SystemInfo {
 
 // An error if the environment variable FASTVLM_ISA has a value that cannot be honoured.
 Result<SystemInfo> GetSystemInfo();
+
+// The fastest precision that costs no accuracy worth speaking of (docs/ACCURACY.md): q8 where there
+// are kernels for it, else f32.
+Precision DefaultPrecision();
 
 // The most memory this process has held at once, bytes.
 int64_t PeakMemoryBytes();

@@ -13,8 +13,8 @@
 namespace fastvlm {
 
 DecoderWorkspace::DecoderWorkspace(const Decoder& decoder, int64_t max_tokens_in, int64_t capacity,
-                                   int threads)
-    : max_tokens(max_tokens_in) {
+                                   int threads, int64_t max_segments_in)
+    : max_tokens(max_tokens_in), max_segments(max_segments_in) {
   const DecoderConfig& config = decoder.config();
   const auto rows = [&](int64_t width) {
     return Buffer<float>(static_cast<size_t>(max_tokens * width));
@@ -23,9 +23,9 @@ DecoderWorkspace::DecoderWorkspace(const Decoder& decoder, int64_t max_tokens_in
   qkv = rows((config.heads + 2 * config.kv_heads) * config.head_dim);
   attention = rows(config.heads * config.head_dim);
   gate_up = rows(2 * config.intermediate);
-  scratch = Buffer<float>(std::max(
-      CausalAttentionScratchFloats(max_tokens, config.heads, config.head_dim, capacity, threads),
-      CausalAttentionScratchFloats(1, config.heads, config.head_dim, capacity, threads)));
+  scratch = Buffer<float>(CausalAttentionScratchFloats(max_tokens, max_segments, config.heads,
+                                                       config.head_dim, capacity, threads));
+  segments.reserve(static_cast<size_t>(max_segments));
   linear_scratch = Buffer<uint8_t>(decoder.LinearScratchBytes(max_tokens));
 }
 
@@ -94,17 +94,19 @@ void Decoder::AddAttention(size_t index, float* x, int64_t tokens,
           pool);
   Linear(layer.qkv, workspace.normed.data(), tokens, hidden, q, stride, {},
          workspace.linear_scratch.data(), pool);
-  int64_t row = 0;
+  int64_t at = 0;
+  workspace.segments.clear();
   for (const auto& [cache, count] : segments) {
-    const int64_t start = cache->length(), at = row * stride;
+    const int64_t start = cache->length();
     KvLayer& kv = cache->layer(index);
     // Queries and keys lie side by side: one rotation covers both.
     ApplyRope(rope_, q + at, count, stride, config_.heads + config_.kv_heads, start, pool);
     kv.Store(k + at, stride, v + at, stride, count, start);
-    CausalAttention(q + at, stride, count, start, config_.heads, kv, attention + row * q_size,
-                    q_size, workspace.scratch.data(), pool);
-    row += count;
+    workspace.segments.push_back({count, start, &kv});
+    at += count * stride;
   }
+  CausalAttention(q, stride, workspace.segments, config_.heads, attention, q_size,
+                  workspace.scratch.data(), pool);
   Epilogue add;
   add.residual = x;
   add.residual_stride = hidden;
@@ -142,6 +144,7 @@ void Decoder::Forward(float* x, std::span<const DecoderSegment> segments,
     tokens += count;
   }
   FASTVLM_CHECK(tokens >= 1 && tokens <= workspace.max_tokens);
+  FASTVLM_CHECK(static_cast<int64_t>(segments.size()) <= workspace.max_segments);
   for (size_t i = 0; i < layers_.size(); ++i) {
     AddAttention(i, x, tokens, segments, workspace, pool);
     AddMlp(layers_[i], x, tokens, workspace, pool);

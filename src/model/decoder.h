@@ -15,6 +15,7 @@
 #include "model/kv_cache.h"
 #include "model/precision.h"
 #include "model/tap.h"
+#include "ops/attention.h"
 #include "ops/packed_linear.h"
 #include "ops/rope.h"
 
@@ -30,15 +31,19 @@ struct DecoderSegment {
 
 // The decoder's activations for at most `max_tokens` tokens at a time.
 struct DecoderWorkspace {
-  DecoderWorkspace(const Decoder& decoder, int64_t max_tokens, int64_t capacity, int threads);
+  // capacity: of the caches it is used with, or more.
+  DecoderWorkspace(const Decoder& decoder, int64_t max_tokens, int64_t capacity, int threads,
+                   int64_t max_segments = 1);
 
   int64_t max_tokens;
+  int64_t max_segments;
   Buffer<float> normed;     // [max_tokens, hidden]
   Buffer<float> qkv;        // [max_tokens, (heads + 2 kv_heads) * head_dim]
   Buffer<float> attention;  // [max_tokens, heads * head_dim]
   Buffer<float> gate_up;    // [max_tokens, 2 * intermediate]
   Buffer<float> scratch;    // of attention
   Buffer<uint8_t> linear_scratch;
+  std::vector<CausalSegment> segments;  // of the layer under way
 };
 
 // Immutable; Forward may run on several caches and workspaces, one at a time on one pool.
@@ -63,8 +68,8 @@ class Decoder {
   void Forward(float* x, int64_t tokens, KvCache& cache, DecoderWorkspace& workspace,
                ThreadPool& pool, const TapFn& tap = {}) const;
   // The same for several sequences, each with a cache of its own, in one pass over the weights: x
-  // has the rows of the first segment, then those of the second ... A row does not depend on what
-  // is computed with it, to the last bit.
+  // has the rows of the first segment, then those of the second ... At most
+  // workspace.max_segments. A row does not depend on what is computed with it, to the last bit.
   void Forward(float* x, std::span<const DecoderSegment> segments, DecoderWorkspace& workspace,
                ThreadPool& pool, const TapFn& tap = {}) const;
 

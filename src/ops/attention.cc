@@ -10,32 +10,41 @@
 namespace fastvlm {
 namespace {
 
-// Keys split into ranges only while there are fewer tasks than this, and into ranges of no fewer
-// blocks than that. Both depend on lengths alone, never on the number of threads.
-constexpr int64_t kWantedTasks = 64;
-constexpr int64_t kMinRangeBlocks = 4;
+// Keys are summed in ranges, counted from position 0, and the sums of the ranges are joined in
+// their order: what a row gets depends on its own position only, never on what it is computed with.
+constexpr int64_t kRangeKeys = 4 * kAttentionBlock;
+// The ranges become tasks of their own while a segment has fewer row blocks than this.
+constexpr int64_t kFewTasks = 16;
+// Segments that are computed in one parallel loop.
+constexpr int64_t kMaxCalls = 64;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Sums over some keys of a number of rows: max and sum [rows],
+// acc [rows, AttentionValueDim(head_dim)].
+struct KeySums {
+  float* max;
+  float* sum;
+  float* acc;
+
+  KeySums(float* memory, int64_t rows) : max(memory), sum(max + rows), acc(sum + rows) {}
+};
 
 // What one thread needs for one block of query rows.
 struct RowBlockScratch {
   float* q;
-  float* max;
-  float* sum;
-  float* acc;
-  float* widened = nullptr;  // keys and values of a cache that is not f32
+  KeySums sums;
+  float* widened = nullptr;  // a range of keys and values of a cache that is not f32
 
   static int64_t Floats(int64_t head_dim) {
-    const int64_t floats = PackedQueryFloats(kAttentionRows, head_dim) + 2 * kAttentionRows +
-                           kAttentionRows * AttentionValueDim(head_dim);
+    const int64_t floats = PackedQueryFloats(kAttentionRows, head_dim) + SumFloats(head_dim);
     return CeilDiv(floats, 16) * 16;
   }
-  RowBlockScratch(float* scratch, int thread, int64_t head_dim) {
-    q = scratch + thread * Floats(head_dim);
-    max = q + PackedQueryFloats(kAttentionRows, head_dim);
-    sum = max + kAttentionRows;
-    acc = sum + kAttentionRows;
+  static int64_t SumFloats(int64_t head_dim) {
+    return kAttentionRows * (2 + AttentionValueDim(head_dim));
   }
+  RowBlockScratch(float* memory, int64_t head_dim)
+      : q(memory), sums(memory + PackedQueryFloats(kAttentionRows, head_dim), kAttentionRows) {}
 };
 
 float QueryScale(int64_t head_dim) { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
@@ -83,7 +92,8 @@ void SelfAttention(const float* qkv, int64_t tokens, int64_t heads, int64_t head
     const int64_t first = task % row_blocks * kAttentionRows;
     const int64_t rows = std::min(kAttentionRows, tokens - first);
     const int64_t tile_rows = EvenTileRows(rows, kernel.tile_rows);
-    const RowBlockScratch local(row_blocks_scratch, thread, head_dim);
+    const RowBlockScratch local(row_blocks_scratch + thread * RowBlockScratch::Floats(head_dim),
+                                head_dim);
     for (int64_t r = 0; r < rows; ++r) {
       PackQuery(qkv + (first + r) * stride + head * head_dim, scale, r, tile_rows, head_dim,
                 local.q);
@@ -95,11 +105,11 @@ void SelfAttention(const float* qkv, int64_t tokens, int64_t heads, int64_t head
                .blocks = packed + head * blocks * block_floats,
                .block_stride = block_floats,
                .head_dim = head_dim,
-               .max = local.max,
-               .sum = local.sum,
-               .acc = local.acc});
+               .max = local.sums.max,
+               .sum = local.sums.sum,
+               .acc = local.sums.acc});
     for (int64_t r = 0; r < rows; ++r) {
-      Normalise(local.acc + r * AttentionValueDim(head_dim), local.sum[r], head_dim,
+      Normalise(local.sums.acc + r * AttentionValueDim(head_dim), local.sums.sum[r], head_dim,
                 out + (first + r) * width + head * head_dim);
     }
   });
@@ -107,192 +117,238 @@ void SelfAttention(const float* qkv, int64_t tokens, int64_t heads, int64_t head
 
 namespace {
 
-// How the query rows of one call and the keys they see are cut into tasks. The rows of one
-// key/value head are its query heads of each token: row i is token i / group, head i % group.
-struct CausalPlan {
-  int64_t kv_heads;
-  int64_t group;         // query heads per key/value head
-  int64_t rows;          // per key/value head
-  int64_t row_blocks;    // per key/value head
-  int64_t ranges;        // of keys; more than one only if there are few row blocks
-  int64_t range_blocks;  // key blocks per range, the last may be shorter
-
-  CausalPlan(int64_t tokens, int64_t start, int64_t heads, int64_t kv_heads_in)
-      : kv_heads(kv_heads_in), group(heads / kv_heads), rows(tokens * group) {
-    row_blocks = CeilDiv(rows, kAttentionRows);
-    const int64_t key_blocks = CeilDiv(start + tokens, kAttentionBlock);
-    const int64_t wanted = CeilDiv(kWantedTasks, kv_heads * row_blocks);
-    range_blocks = std::max(kMinRangeBlocks, CeilDiv(key_blocks, wanted));
-    ranges = CeilDiv(key_blocks, range_blocks);
-  }
-  int64_t tasks() const { return kv_heads * row_blocks * ranges; }
-  int64_t range_keys() const { return range_blocks * kAttentionBlock; }
-};
-
-// Sums of the ranges, [ranges][kv_heads][rows] each; used if there are several ranges.
-struct RangeSums {
-  float* max;
-  float* sum;
-  float* acc;
-
-  RangeSums(float* scratch, const CausalPlan& plan) {
-    const int64_t slots = plan.ranges * plan.kv_heads * plan.rows;
-    max = scratch;
-    sum = max + slots;
-    acc = sum + slots;
-  }
-};
-
-// One row of the output, at `position`, from its sums over the ranges it sees, in their order.
-void CombineRanges(const RangeSums& sums, const CausalPlan& plan, int64_t slot, int64_t position,
-                   int64_t head_dim, float* out) {
-  const int64_t step = plan.kv_heads * plan.rows;
-  const int64_t value_dim = AttentionValueDim(head_dim);
-  const int64_t ranges = position / plan.range_keys() + 1;
-  float max = sums.max[slot];
-  for (int64_t i = 1; i < ranges; ++i) max = std::max(max, sums.max[slot + i * step]);
-  float sum = 0;
-  std::fill(out, out + head_dim, 0.0f);
-  for (int64_t i = 0; i < ranges; ++i) {
-    const int64_t at = slot + i * step;
-    const float factor = std::exp(sums.max[at] - max);
-    sum += factor * sums.sum[at];
-    const float* acc = sums.acc + at * value_dim;
-    for (int64_t d = 0; d < head_dim; ++d) out[d] += factor * acc[d];
-  }
-  Normalise(out, sum, head_dim, out);
+// total += part, of one row over further keys.
+void Join(float part_max, float part_sum, const float* part, int64_t head_dim, float& max,
+          float& sum, float* total) {
+  const float larger = std::max(max, part_max);
+  const float factor = std::exp(max - larger), part_factor = std::exp(part_max - larger);
+  max = larger;
+  sum = factor * sum + part_factor * part_sum;
+  for (int64_t d = 0; d < head_dim; ++d) total[d] = factor * total[d] + part_factor * part[d];
 }
 
-// One call of CausalAttention.
+// One segment at work. The rows of one key/value head are its query heads of each token: row i is
+// token i / group, head i % group.
 struct CausalCall {
-  const float* q;
-  int64_t q_stride;
-  int64_t start;
-  const KvLayer& kv;
-  float* out;
-  int64_t out_stride;
-  CausalPlan plan;
-  const AttentionF32Variant& kernel;
+  const float* q = nullptr;
+  int64_t q_stride = 0;
+  int64_t start = 0;
+  const KvLayer* kv = nullptr;
+  float* out = nullptr;
+  int64_t out_stride = 0;
+  int64_t group = 0;       // query heads per key/value head
+  int64_t rows = 0;        // per key/value head
+  int64_t row_blocks = 0;  // per key/value head
+  int64_t ranges = 0;      // that are tasks of their own
+  int64_t first_task = 0;
+  float* range_sums = nullptr;  // [ranges] KeySums of [kv_heads * rows], if there are several
 
-  int64_t Position(int64_t row) const { return start + row / plan.group; }
+  CausalCall() = default;
+  CausalCall(const CausalSegment& segment, int64_t heads)
+      : start(segment.start), kv(segment.kv), group(heads / kv->kv_heads()) {
+    rows = segment.tokens * group;
+    row_blocks = CeilDiv(rows, kAttentionRows);
+    const bool few = kv->kv_heads() * row_blocks < kFewTasks;
+    ranges = few ? CeilDiv(start + segment.tokens, kRangeKeys) : 1;
+  }
+
+  int64_t tasks() const { return kv->kv_heads() * row_blocks * ranges; }
+  int64_t slots() const { return kv->kv_heads() * rows; }
+  // Of range_sums.
+  int64_t range_floats() const { return slots() * (2 + AttentionValueDim(kv->head_dim())); }
+  int64_t sums_floats() const { return ranges > 1 ? ranges * range_floats() : 0; }
+  KeySums RangeSums(int64_t range) const { return {range_sums + range * range_floats(), slots()}; }
+
+  int64_t Position(int64_t row) const { return start + row / group; }
   float* Out(int64_t kv_head, int64_t row) const {
-    return out + row / plan.group * out_stride +
-           (kv_head * plan.group + row % plan.group) * kv.head_dim();
+    return out + row / group * out_stride + (kv_head * group + row % group) * kv->head_dim();
   }
   const float* Query(int64_t kv_head, int64_t row) const {
-    return q + row / plan.group * q_stride +
-           (kv_head * plan.group + row % plan.group) * kv.head_dim();
+    return q + row / group * q_stride + (kv_head * group + row % group) * kv->head_dim();
   }
 
-  // Rows first..first + rows - 1 of a head over the keys from first_key up to end_key, which each
-  // of these rows sees at least one of.
-  void RunRows(int64_t kv_head, int64_t first, int64_t rows, int64_t first_key, int64_t end_key,
-               const RowBlockScratch& local) const {
-    const int64_t head_dim = kv.head_dim();
-    const int64_t tile_rows = EvenTileRows(rows, kernel.tile_rows);
+  // Of rows first .. first + rows - 1, how many stand before a range and see nothing of it.
+  int64_t Blind(int64_t first, int64_t count, int64_t range) const {
+    int64_t blind = 0;
+    while (blind < count && Position(first + blind) < range * kRangeKeys) ++blind;
+    return blind;
+  }
+
+  // Sums of `count` rows of a head over a range that each of them sees a part of.
+  void RunRows(int64_t kv_head, int64_t first, int64_t count, int64_t range,
+               const RowBlockScratch& local, const KeySums& sums) const {
+    const AttentionF32Variant& kernel = BestAttentionF32();
+    const int64_t head_dim = kv->head_dim();
+    const int64_t tile_rows = EvenTileRows(count, kernel.tile_rows);
     const float scale = QueryScale(head_dim);
+    const int64_t first_key = range * kRangeKeys;
     int64_t visible[kAttentionRows];
-    for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t r = 0; r < count; ++r) {
       PackQuery(Query(kv_head, first + r), scale, r, tile_rows, head_dim, local.q);
-      visible[r] = std::min(Position(first + r) + 1, end_key) - first_key;
+      visible[r] = std::min(Position(first + r) + 1 - first_key, kRangeKeys);
     }
     const KvBlocks blocks =
-        kv.Blocks(kv_head, first_key / kAttentionBlock, visible[rows - 1], local.widened);
+        kv->Blocks(kv_head, first_key / kAttentionBlock, visible[count - 1], local.widened);
     kernel.fn({.q = local.q,
                .tile_rows = tile_rows,
-               .rows = rows,
+               .rows = count,
                .visible = visible,
                .blocks = blocks.data,
                .block_stride = blocks.stride,
                .head_dim = head_dim,
-               .max = local.max,
-               .sum = local.sum,
-               .acc = local.acc});
+               .max = sums.max,
+               .sum = sums.sum,
+               .acc = sums.acc});
   }
 
-  // Task of a plan with one range: straight to the output.
-  void RunWhole(int64_t kv_head, int64_t first, int64_t rows, const RowBlockScratch& local) const {
-    RunRows(kv_head, first, rows, 0, Position(plan.rows - 1) + 1, local);
-    const int64_t value_dim = AttentionValueDim(kv.head_dim());
-    for (int64_t r = 0; r < rows; ++r) {
-      Normalise(local.acc + r * value_dim, local.sum[r], kv.head_dim(), Out(kv_head, first + r));
+  // A block of rows over all that they see, straight to the output. `total` is scratch.
+  void RunWhole(int64_t kv_head, int64_t first, int64_t count, const RowBlockScratch& local,
+                const KeySums& total) const {
+    const int64_t head_dim = kv->head_dim(), value_dim = AttentionValueDim(head_dim);
+    const int64_t seen_ranges = Position(first + count - 1) / kRangeKeys + 1;
+    RunRows(kv_head, first, count, 0, local, total);
+    for (int64_t range = 1; range < seen_ranges; ++range) {
+      const int64_t blind = Blind(first, count, range);
+      const KeySums& part = local.sums;
+      RunRows(kv_head, first + blind, count - blind, range, local, part);
+      for (int64_t r = blind; r < count; ++r) {
+        Join(part.max[r - blind], part.sum[r - blind], part.acc + (r - blind) * value_dim, head_dim,
+             total.max[r], total.sum[r], total.acc + r * value_dim);
+      }
+    }
+    for (int64_t r = 0; r < count; ++r) {
+      Normalise(total.acc + r * value_dim, total.sum[r], head_dim, Out(kv_head, first + r));
     }
   }
 
-  // Task of a plan with several: to the sums of this range.
-  void RunRange(int64_t kv_head, int64_t first, int64_t rows, int64_t range, RowBlockScratch local,
-                const RangeSums& sums) const {
-    const int64_t first_key = range * plan.range_keys();
-    int64_t blind = 0;  // rows before this range
-    while (blind < rows && Position(first + blind) < first_key) ++blind;
-    if (blind == rows) return;
-    first += blind;
-    const int64_t slot = (range * plan.kv_heads + kv_head) * plan.rows + first;
-    local.max = sums.max + slot;
-    local.sum = sums.sum + slot;
-    local.acc = sums.acc + slot * AttentionValueDim(kv.head_dim());
-    RunRows(kv_head, first, rows - blind, first_key, first_key + plan.range_keys(), local);
+  // A block of rows over one of several ranges, to range_sums.
+  void RunRange(int64_t kv_head, int64_t first, int64_t count, int64_t range,
+                const RowBlockScratch& local) const {
+    const int64_t blind = Blind(first, count, range);
+    if (blind == count) return;
+    const int64_t slot = kv_head * rows + first + blind;
+    KeySums sums = RangeSums(range);
+    sums.max += slot;
+    sums.sum += slot;
+    sums.acc += slot * AttentionValueDim(kv->head_dim());
+    RunRows(kv_head, first + blind, count - blind, range, local, sums);
+  }
+
+  void RunTask(int64_t task, const RowBlockScratch& local, const KeySums& total) const {
+    const int64_t range = task % ranges;
+    const int64_t kv_head = task / ranges % kv->kv_heads();
+    // The rows that see most go first, so that the threads finish together.
+    const int64_t row_block = row_blocks - 1 - task / ranges / kv->kv_heads();
+    const int64_t first = row_block * kAttentionRows;
+    const int64_t count = std::min(kAttentionRows, rows - first);
+    if (ranges == 1) {
+      RunWhole(kv_head, first, count, local, total);
+    } else {
+      RunRange(kv_head, first, count, range, local);
+    }
+  }
+
+  // The output of a head's rows, from the sums of the ranges that each of them sees.
+  void JoinRanges(int64_t kv_head) const {
+    const int64_t head_dim = kv->head_dim(), value_dim = AttentionValueDim(head_dim);
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t slot = kv_head * rows + row;
+      float* total = Out(kv_head, row);
+      const KeySums nearest = RangeSums(0);
+      float max = nearest.max[slot], sum = nearest.sum[slot];
+      std::copy_n(nearest.acc + slot * value_dim, head_dim, total);
+      for (int64_t range = 1; range <= Position(row) / kRangeKeys; ++range) {
+        const KeySums part = RangeSums(range);
+        Join(part.max[slot], part.sum[slot], part.acc + slot * value_dim, head_dim, max, sum,
+             total);
+      }
+      Normalise(total, sum, head_dim, total);
+    }
   }
 };
 
-}  // namespace
-
-size_t CausalAttentionScratchFloats(int64_t tokens, int64_t heads, int64_t head_dim,
-                                    int64_t capacity, int threads) {
-  // Ranges multiply the rows only while there are fewer than kWantedTasks row blocks.
-  const int64_t ranges =
-      std::min(kWantedTasks, CeilDiv(CeilDiv(capacity, kAttentionBlock), kMinRangeBlocks));
-  const int64_t slots = std::min(tokens * heads * ranges, 2 * kWantedTasks * kAttentionRows);
-  return static_cast<size_t>(
-      threads * (RowBlockScratch::Floats(head_dim) + KvLayer::WidenedFloats(head_dim, capacity)) +
-      CeilDiv(slots * (AttentionValueDim(head_dim) + 2), 16) * 16);
+// Scratch of a thread: a block of rows, its sums over all ranges, and a range of keys and values.
+int64_t ThreadFloats(int64_t head_dim) {
+  return RowBlockScratch::Floats(head_dim) +
+         CeilDiv(RowBlockScratch::SumFloats(head_dim), 16) * 16 +
+         KvLayer::WidenedFloats(head_dim, kRangeKeys);
 }
 
-void CausalAttention(const float* q, int64_t q_stride, int64_t tokens, int64_t start, int64_t heads,
-                     const KvLayer& kv, float* out, int64_t out_stride, float* scratch,
-                     ThreadPool& pool) {
-  FASTVLM_CHECK(tokens >= 1 && start >= 0 && start + tokens <= kv.capacity());
-  FASTVLM_CHECK(heads >= 1 && heads % kv.kv_heads() == 0);
+Work AttentionWork(std::span<const CausalSegment> segments, int64_t heads) {
   // Each query meets the keys up to its own; keys and values are read once.
-  const double width = static_cast<double>(heads * kv.head_dim());
-  const double pairs =
-      static_cast<double>(tokens) * static_cast<double>(2 * start + tokens + 1) / 2;
-  const auto kv_bytes = static_cast<double>(kv.ResidentBytes(start + tokens));
-  const ProfileScope scope(
-      pool.profile(), tokens == 1 ? "attention, 1 token" : "attention",
-      {4 * width * pairs, 0, 8 * width * static_cast<double>(tokens) + kv_bytes});
-  const CausalCall call = {q,
-                           q_stride,
-                           start,
-                           kv,
-                           out,
-                           out_stride,
-                           CausalPlan(tokens, start, heads, kv.kv_heads()),
-                           BestAttentionF32()};
-  const CausalPlan& plan = call.plan;
-  float* const widened = scratch + pool.threads() * RowBlockScratch::Floats(kv.head_dim());
-  const int64_t widened_floats = KvLayer::WidenedFloats(kv.head_dim(), start + tokens);
-  const RangeSums sums(widened + pool.threads() * widened_floats, plan);
-  pool.ParallelFor(plan.tasks(), [&](int64_t task, int thread) {
-    const int64_t range = task % plan.ranges;
-    const int64_t kv_head = task / plan.ranges % plan.kv_heads;
-    // The rows that see most go first, so that the threads finish together.
-    const int64_t row_block = plan.row_blocks - 1 - task / plan.ranges / plan.kv_heads;
-    const int64_t first = row_block * kAttentionRows;
-    const int64_t rows = std::min(kAttentionRows, plan.rows - first);
-    RowBlockScratch local(scratch, thread, kv.head_dim());
-    local.widened = widened + thread * widened_floats;
-    if (plan.ranges == 1) {
-      call.RunWhole(kv_head, first, rows, local);
-    } else {
-      call.RunRange(kv_head, first, rows, range, local, sums);
-    }
+  double operations = 0, bytes = 0;
+  for (const CausalSegment& segment : segments) {
+    const double width = static_cast<double>(heads * segment.kv->head_dim());
+    const double tokens = static_cast<double>(segment.tokens);
+    const double pairs = tokens * static_cast<double>(2 * segment.start + segment.tokens + 1) / 2;
+    operations += 4 * width * pairs;
+    bytes += 8 * width * tokens +
+             static_cast<double>(segment.kv->ResidentBytes(segment.start + segment.tokens));
+  }
+  return {operations, 0, bytes};
+}
+
+}  // namespace
+
+size_t CausalAttentionScratchFloats(int64_t tokens, int64_t segments, int64_t heads,
+                                    int64_t head_dim, int64_t capacity, int threads) {
+  const int64_t slots = std::min(tokens * heads, segments * kFewTasks * kAttentionRows);
+  const int64_t sums = slots * CeilDiv(capacity, kRangeKeys) * (AttentionValueDim(head_dim) + 2);
+  return static_cast<size_t>(threads * ThreadFloats(head_dim) + sums);
+}
+
+void CausalAttention(const float* q, int64_t q_stride, std::span<const CausalSegment> segments,
+                     int64_t heads, float* out, int64_t out_stride, float* scratch,
+                     ThreadPool& pool) {
+  if (segments.empty()) return;
+  if (segments.size() > kMaxCalls) {
+    int64_t tokens = 0;
+    for (const CausalSegment& segment : segments.first(kMaxCalls)) tokens += segment.tokens;
+    CausalAttention(q, q_stride, segments.first(kMaxCalls), heads, out, out_stride, scratch, pool);
+    return CausalAttention(q + tokens * q_stride, q_stride, segments.subspan(kMaxCalls), heads,
+                           out + tokens * out_stride, out_stride, scratch, pool);
+  }
+  const int64_t head_dim = segments[0].kv->head_dim();
+  CausalCall calls[kMaxCalls];
+  float* sums = scratch + pool.threads() * ThreadFloats(head_dim);
+  int64_t tasks = 0, tokens = 0;
+  bool to_join = false;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const CausalSegment& segment = segments[i];
+    FASTVLM_CHECK(segment.tokens >= 1 && segment.start >= 0);
+    FASTVLM_CHECK(segment.start + segment.tokens <= segment.kv->capacity());
+    FASTVLM_CHECK(heads >= 1 && heads % segment.kv->kv_heads() == 0);
+    CausalCall& call = calls[i] = CausalCall(segment, heads);
+    call.q = q + tokens * q_stride;
+    call.q_stride = q_stride;
+    call.out = out + tokens * out_stride;
+    call.out_stride = out_stride;
+    call.first_task = tasks;
+    call.range_sums = sums;
+    sums += call.sums_floats();
+    tasks += call.tasks();
+    tokens += segment.tokens;
+    to_join = to_join || call.ranges > 1;
+  }
+  const auto count = static_cast<int64_t>(segments.size());
+  const ProfileScope scope(pool.profile(), tokens == count ? "attention, 1 token" : "attention",
+                           AttentionWork(segments, heads));
+  pool.ParallelFor(tasks, [&](int64_t task, int thread) {
+    const CausalCall* after = std::upper_bound(
+        calls, calls + count, task,
+        [](int64_t wanted, const CausalCall& call) { return wanted < call.first_task; });
+    float* const mine = scratch + thread * ThreadFloats(head_dim);
+    RowBlockScratch local(mine, head_dim);
+    local.widened = mine + ThreadFloats(head_dim) - KvLayer::WidenedFloats(head_dim, kRangeKeys);
+    const KeySums total(mine + RowBlockScratch::Floats(head_dim), kAttentionRows);
+    const CausalCall& call = after[-1];
+    call.RunTask(task - call.first_task, local, total);
   });
-  if (plan.ranges == 1) return;
-  pool.ParallelFor(plan.kv_heads * plan.rows, [&](int64_t slot, int) {
-    const int64_t row = slot % plan.rows;
-    CombineRanges(sums, plan, slot, call.Position(row), kv.head_dim(),
-                  call.Out(slot / plan.rows, row));
+  if (!to_join) return;
+  const int64_t kv_heads = segments[0].kv->kv_heads();
+  pool.ParallelFor(count * kv_heads, [&](int64_t task, int) {
+    const CausalCall& call = calls[task / kv_heads];
+    if (call.ranges > 1) call.JoinRanges(task % kv_heads);
   });
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/thread_pool.h"
 #include "ops/kv_layer.h"
@@ -21,19 +22,27 @@ size_t SelfAttentionScratchFloats(int64_t tokens, int64_t heads, int64_t head_di
 void SelfAttention(const float* qkv, int64_t tokens, int64_t heads, int64_t head_dim, float* out,
                    float* scratch, ThreadPool& pool);
 
-// Causal attention of queries at positions start..start + tokens - 1, each over the cache positions
-// 0..its own, which must have been stored before.
+// The next tokens of one sequence: positions start..start + tokens - 1, whose keys and values have
+// been stored.
+struct CausalSegment {
+  int64_t tokens = 0;  // >= 1
+  int64_t start = 0;
+  const KvLayer* kv = nullptr;
+};
+
+// Causal attention of the queries of each segment over its cache, from position 0 to their own.
 // Source: Qwen2Attention of transformers (modeling_qwen2.py), between its rotary embedding and
 // o_proj. Query head j uses key/value head j / (heads / kv.kv_heads()).
-// q: [tokens, heads * head_dim], rotated but not scaled, rows q_stride floats apart; out: the same
-// shape, rows out_stride floats apart; out may be q if the strides are equal. heads is a multiple
-// of kv.kv_heads(). scratch: at least CausalAttentionScratchFloats floats for as many tokens or
-// more, for the cache's capacity or more and for pool.threads() or more; it becomes resident only
-// as far as it is used.
-size_t CausalAttentionScratchFloats(int64_t tokens, int64_t heads, int64_t head_dim,
-                                    int64_t capacity, int threads);
-void CausalAttention(const float* q, int64_t q_stride, int64_t tokens, int64_t start, int64_t heads,
-                     const KvLayer& kv, float* out, int64_t out_stride, float* scratch,
+// q: [tokens of all segments, heads * head_dim], rotated but not scaled, rows q_stride floats
+// apart; out: the same shape, rows out_stride floats apart, apart from q. heads is a multiple of
+// kv.kv_heads(). scratch: at least CausalAttentionScratchFloats floats for as many tokens and
+// segments or more, for the caches' capacity or more and for pool.threads() or more; it becomes
+// resident only as far as it is used. A row depends on its position and on what its cache holds
+// before it, on nothing else, to the last bit.
+size_t CausalAttentionScratchFloats(int64_t tokens, int64_t segments, int64_t heads,
+                                    int64_t head_dim, int64_t capacity, int threads);
+void CausalAttention(const float* q, int64_t q_stride, std::span<const CausalSegment> segments,
+                     int64_t heads, float* out, int64_t out_stride, float* scratch,
                      ThreadPool& pool);
 
 }  // namespace fastvlm

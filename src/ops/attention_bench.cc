@@ -126,11 +126,12 @@ void BM_CausalAttention(benchmark::State& state) {
   const std::vector<float> q = Values(tokens * heads * head_dim);
   std::vector<float> out(q.size());
   Buffer<float> scratch(
-      CausalAttentionScratchFloats(tokens, heads, head_dim, depth, pool.threads()));
+      CausalAttentionScratchFloats(tokens, 1, heads, head_dim, depth, pool.threads()));
   size_t layer = 0;
   for (auto _ : state) {
-    CausalAttention(q.data(), heads * head_dim, tokens, start, heads, kv[layer], out.data(),
-                    heads * head_dim, scratch.data(), pool);
+    const CausalSegment segment{tokens, start, &kv[layer]};
+    CausalAttention(q.data(), heads * head_dim, {&segment, 1}, heads, out.data(), heads * head_dim,
+                    scratch.data(), pool);
     layer = (layer + 1) % kv.size();
     benchmark::ClobberMemory();
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -111,15 +112,16 @@ class Sequence {
     KvLayer kv(kv_heads_, head_dim_, tokens_);
     std::vector<float> result;
     GuardedBuffer<float> scratch(
-        CausalAttentionScratchFloats(chunk, heads_, head_dim_, tokens_, threads));
+        CausalAttentionScratchFloats(chunk, 1, heads_, head_dim_, tokens_, threads));
     for (int64_t start = 0; start < tokens_; start += chunk) {
       const int64_t count = std::min(chunk, tokens_ - start);
       kv.Store(k_.data() + start * KvStride(), KvStride(), v_.data() + start * KvStride(),
                KvStride(), count, start);
       const int64_t out_stride = heads_ * head_dim_ + 2;
       GuardedBuffer<float> out(static_cast<size_t>(count * out_stride - 2));
-      CausalAttention(q_.data() + start * QStride(), QStride(), count, start, heads_, kv,
-                      out.data(), out_stride, scratch.data(), pool);
+      const CausalSegment segment{count, start, &kv};
+      CausalAttention(q_.data() + start * QStride(), QStride(), {&segment, 1}, heads_, out.data(),
+                      out_stride, scratch.data(), pool);
       for (int64_t t = 0; t < count; ++t) {
         const float* row = out.data() + t * out_stride;
         result.insert(result.end(), row, row + heads_ * head_dim_);
@@ -129,6 +131,26 @@ class Sequence {
       }
     }
     return result;
+  }
+
+  // The tokens cut into segments of random sizes that all are computed at once.
+  std::vector<float> RunAtOnce(int threads, TestRandom& random) const {
+    ThreadPool pool(threads);
+    KvLayer kv(kv_heads_, head_dim_, tokens_);
+    kv.Store(k_.data(), KvStride(), v_.data(), KvStride(), tokens_, 0);
+    std::vector<CausalSegment> segments;
+    for (int64_t start = 0; start < tokens_;) {
+      const int most = random.Integer(0, 9) < 8 ? 3 : 100;
+      const int64_t count = std::min<int64_t>(random.Integer(1, most), tokens_ - start);
+      segments.push_back({count, start, &kv});
+      start += count;
+    }
+    std::vector<float> out(static_cast<size_t>(tokens_ * heads_ * head_dim_));
+    GuardedBuffer<float> scratch(CausalAttentionScratchFloats(
+        tokens_, static_cast<int64_t>(segments.size()), heads_, head_dim_, tokens_, threads));
+    CausalAttention(q_.data(), QStride(), segments, heads_, out.data(), heads_ * head_dim_,
+                    scratch.data(), pool);
+    return out;
   }
 
   void ExpectMatchesDouble(const std::vector<float>& out) const {
@@ -169,14 +191,19 @@ TEST(CausalAttention, MatchesDouble) {
   }
 }
 
-// One piece, chunks and single tokens may round differently, since they cut the keys into different
-// ranges, but each stays within the same tolerance of the exact result.
-TEST(CausalAttention, PiecesAgree) {
+// One piece, chunks and single tokens give the same bits: answers must not depend on who else runs
+// or on what a cache knew before.
+TEST(CausalAttention, ARowDependsOnItsPositionOnly) {
   TestRandom random;
-  const Sequence sequence(700, 14, 2, 16, random);
-  for (int64_t chunk : {700, 256, 100, 1}) {
-    sequence.ExpectMatchesDouble(sequence.Run(chunk, 2));
+  for (auto [heads, kv_heads, head_dim] : {std::array{14, 2, 16}, {3, 1, 64}, {2, 2, 80}}) {
+    const Sequence sequence(700, heads, kv_heads, head_dim, random);
+    const std::vector<float> expected = sequence.Run(1, 1);
+    sequence.ExpectMatchesDouble(expected);
     if (HasFatalFailure()) return;
+    for (int64_t chunk : {700, 256, 100, 33, 7}) {
+      EXPECT_EQ(sequence.Run(chunk, 1), expected) << "chunks of " << chunk;
+    }
+    for (int threads : {1, 2}) EXPECT_EQ(sequence.RunAtOnce(threads, random), expected);
   }
 }
 
@@ -203,8 +230,8 @@ TEST(CausalAttention, DoesNotDependOnThreads) {
 
 TEST(CausalAttention, ScratchForMoreServesLess) {
   for (int64_t tokens = 1; tokens < 300; ++tokens) {
-    EXPECT_LE(CausalAttentionScratchFloats(tokens, 14, 64, 5000, 2),
-              CausalAttentionScratchFloats(tokens + 1, 14, 64, 5001, 2));
+    EXPECT_LE(CausalAttentionScratchFloats(tokens, 3, 14, 64, 5000, 2),
+              CausalAttentionScratchFloats(tokens + 1, 4, 14, 64, 5001, 2));
   }
 }
 

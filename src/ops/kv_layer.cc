@@ -119,16 +119,15 @@ void KvLayer::PackInt8(const float* k, int64_t k_stride, const float* v, int64_t
       return Quantize(x, scales[d / kScaleBlock * kAttentionBlock + t]);
     };
   };
-  PackKeyValue(k, k_stride, v, v_stride, first, tokens, head_dim_,
-               reinterpret_cast<int8_t*>(block), quantizer(key_scales), quantizer(value_scales));
+  PackKeyValue(k, k_stride, v, v_stride, first, tokens, head_dim_, reinterpret_cast<int8_t*>(block),
+               quantizer(key_scales), quantizer(value_scales));
 }
 
 int64_t KvLayer::WidenedFloats(int64_t head_dim, int64_t keys) {
   return CeilDiv(keys, kAttentionBlock) * AttentionBlockFloats(head_dim);
 }
 
-KvBlocks KvLayer::Blocks(int64_t kv_head, int64_t first_block, int64_t keys,
-                         float* widened) const {
+KvBlocks KvLayer::Blocks(int64_t kv_head, int64_t first_block, int64_t keys, float* widened) const {
   if (type_ == KvType::kF32) {
     return {reinterpret_cast<const float*>(HeadBlock(first_block, kv_head)),
             kv_heads_ * AttentionBlockFloats(head_dim_)};

@@ -68,10 +68,11 @@ std::vector<float> Attend(KvType type, const std::vector<float>& q, const std::v
              std::min<int64_t>(21, tokens - start), start);
   }
   GuardedBuffer<float> scratch(
-      CausalAttentionScratchFloats(queries, heads, head_dim, tokens, pool.threads()));
+      CausalAttentionScratchFloats(queries, 1, heads, head_dim, tokens, pool.threads()));
   std::vector<float> out(static_cast<size_t>(queries * heads * head_dim));
-  CausalAttention(q.data(), heads * head_dim, queries, tokens - queries, heads, kv, out.data(),
-                  heads * head_dim, scratch.data(), pool);
+  const CausalSegment segment{queries, tokens - queries, &kv};
+  CausalAttention(q.data(), heads * head_dim, {&segment, 1}, heads, out.data(), heads * head_dim,
+                  scratch.data(), pool);
   return out;
 }
 
@@ -115,10 +116,11 @@ TEST(KvLayer, LaterTokensReplaceEarlierOnes) {
     KvLayer kv(1, 8, 40);
     if (overwrite) kv.Store(wrong.data(), 8, wrong.data(), 8, 40, 0);
     kv.Store(right.data(), 8, right.data(), 8, 40, 0);
-    std::vector<float> scratch(CausalAttentionScratchFloats(1, 2, 8, 40, 1));
+    std::vector<float> scratch(CausalAttentionScratchFloats(1, 1, 2, 8, 40, 1));
     results[overwrite].resize(16);
-    CausalAttention(wrong.data(), 16, 1, 29, 2, kv, results[overwrite].data(), 16, scratch.data(),
-                    pool);
+    const CausalSegment segment{1, 29, &kv};
+    CausalAttention(wrong.data(), 16, {&segment, 1}, 2, results[overwrite].data(), 16,
+                    scratch.data(), pool);
   }
   EXPECT_EQ(results[0], results[1]);
 }

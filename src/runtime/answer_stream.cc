@@ -17,14 +17,26 @@ size_t Overlap(std::string_view text, std::string_view stop) {
 
 }  // namespace
 
-std::string_view AnswerStream::Take(std::string piece) {
+void AnswerStream::Reserve(size_t tokens) {
+  constexpr size_t kBytesPerToken = 16;
+  text_.reserve(tokens * kBytesPerToken);
+  piece_.reserve(size_t{1} << 10);
+}
+
+std::string_view AnswerStream::Add(int32_t token) {
+  piece_.clear();
+  decoder_.Push(token, &piece_);
+  return Take();
+}
+
+std::string_view AnswerStream::Take() {
   if (stopped_) return {};
   if (trim_ && text_.empty()) {
-    const size_t first = piece.find_first_not_of(kSpaces);
+    const size_t first = piece_.find_first_not_of(kSpaces);
     if (first == std::string::npos) return {};
-    piece.erase(0, first);
+    piece_.erase(0, first);
   }
-  text_ += piece;
+  text_ += piece_;
   size_t end = text_.size();
   for (const std::string& stop : stop_) {
     const size_t at = text_.find(stop, given_);
@@ -50,7 +62,8 @@ std::string_view AnswerStream::Give(size_t end) {
 
 std::string_view AnswerStream::Finish() {
   const size_t before = given_;
-  Take(decoder_.Finish());
+  piece_ = decoder_.Finish();
+  Take();
   given_ = text_.size();
   return std::string_view(text_).substr(before);
 }

@@ -22,22 +22,26 @@ class AnswerStream {
       : decoder_(tokenizer), trim_(trim), stop_(std::move(stop)) {}
 
   // What the token adds; valid until the next call, often empty.
-  std::string_view Add(int32_t token) { return Take(decoder_.Push(token)); }
+  std::string_view Add(int32_t token);
   // What was held back. After that only text() may be called.
   std::string_view Finish();
+
+  // Room for an answer of so many tokens, so that adding them allocates nothing.
+  void Reserve(size_t tokens);
 
   bool stopped() const { return stopped_; }  // at a stop text; nothing may follow
   // All that was given out.
   std::string_view text() const;
 
  private:
-  std::string_view Take(std::string piece);
+  std::string_view Take();
   std::string_view Give(size_t end);
 
   StreamDecoder decoder_;
   bool trim_;
   std::vector<std::string> stop_;
   bool stopped_ = false;
+  std::string piece_;  // that is new
   std::string text_;
   size_t given_ = 0;  // of text_
 };

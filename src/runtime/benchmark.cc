@@ -14,6 +14,8 @@ namespace fastvlm {
 namespace {
 
 constexpr int64_t kPrefillChunk = 256;  // as a session has it
+constexpr int kBatchDepth = 256;        // about a picture and a question
+constexpr int kMaxBatch = 256;          // as an engine has it
 
 // Values in [-1, 1], the same every time.
 Buffer<float> Noise(int64_t size) {
@@ -56,7 +58,7 @@ class Benchmark {
   void Measure(BenchmarkKind kind, int size, int64_t tokens, const Pass& pass);
   void Encode(int side);
   void Prefill(int tokens);
-  void Decode(int depth);
+  void Decode(BenchmarkKind kind, int sequences, int depth);
   Status FirstToken();
 
   const std::shared_ptr<const Model>& model_;
@@ -72,7 +74,8 @@ void Benchmark::Measure(BenchmarkKind kind, int size, int64_t tokens, const Pass
   result.kind = kind;
   result.size = size;
   result.tokens = tokens;
-  const double share = kind == BenchmarkKind::kDecode ? static_cast<double>(tokens) : 1;
+  const bool decoding = kind == BenchmarkKind::kDecode || kind == BenchmarkKind::kBatch;
+  const double share = decoding ? options_.decode_tokens : 1;
 
   // The pass that warms up also counts the work, which is the same each time.
   Profile counts;
@@ -87,7 +90,7 @@ void Benchmark::Measure(BenchmarkKind kind, int size, int64_t tokens, const Pass
   for (int i = 0; i < options_.repetitions; ++i) times.push_back(Milliseconds(pass) / share);
   result.median_ms = Median(times);
   result.fastest_ms = *std::min_element(times.begin(), times.end());
-  if (kind == BenchmarkKind::kDecode) {
+  if (decoding) {
     result.weight_bytes = static_cast<double>(impl_.model.decoder().bytes());
   }
   if (options_.profile) {
@@ -123,7 +126,7 @@ void Benchmark::Encode(int side) {
 void Benchmark::Prefill(int tokens) {
   const Decoder& decoder = impl_.model.decoder();
   const int64_t hidden = decoder.config().hidden;
-  KvCache cache(decoder.config(), tokens);
+  KvCache cache(decoder.config(), tokens, CacheTypeOf(CacheType::kAuto, impl_.info.precision));
   DecoderWorkspace workspace(decoder, std::min<int64_t>(kPrefillChunk, tokens), tokens,
                              impl_.pool.threads());
   const Buffer<float> prompt = Noise(tokens * hidden);
@@ -140,30 +143,46 @@ void Benchmark::Prefill(int tokens) {
   });
 }
 
-void Benchmark::Decode(int depth) {
+void Benchmark::Decode(BenchmarkKind kind, int sequences, int depth) {
   const Decoder& decoder = impl_.model.decoder();
   const DecoderConfig& config = decoder.config();
   const int64_t capacity = depth + options_.decode_tokens;
-  KvCache cache(config, capacity);
-  DecoderWorkspace workspace(decoder, 1, capacity, impl_.pool.threads());
   const int64_t kv_size = config.kv_heads * config.head_dim;
   const Buffer<float> past = Noise(std::max<int64_t>(1, depth) * kv_size);
-  for (int64_t i = 0; i < config.layers; ++i) {
-    cache.layer(static_cast<size_t>(i)).Store(past.data(), kv_size, past.data(), kv_size, depth, 0);
-  }
-  cache.Extend(depth);
-  Buffer<float> x(static_cast<size_t>(config.hidden));
-  Buffer<float> logits(static_cast<size_t>(decoder.vocabulary()));
-  Measure(BenchmarkKind::kDecode, depth, options_.decode_tokens, [&] {
-    cache.Truncate(depth);
-    int32_t token = 0;
-    for (int i = 0; i < options_.decode_tokens; ++i) {
-      decoder.Embed(&token, 1, x.data());
-      decoder.Forward(x.data(), 1, cache, workspace, impl_.pool);
-      decoder.Logits(x.data(), logits.data(), workspace, impl_.pool);
-      token = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  std::vector<KvCache> caches;
+  std::vector<DecoderSegment> segments;
+  caches.reserve(static_cast<size_t>(sequences));
+  for (int i = 0; i < sequences; ++i) {
+    caches.emplace_back(config, capacity, CacheTypeOf(CacheType::kAuto, impl_.info.precision));
+    for (int64_t layer = 0; layer < config.layers; ++layer) {
+      caches.back()
+          .layer(static_cast<size_t>(layer))
+          .Store(past.data(), kv_size, past.data(), kv_size, depth, 0);
     }
-  });
+    segments.push_back({&caches.back(), 1});
+  }
+  DecoderWorkspace workspace(decoder, sequences, capacity, impl_.pool.threads(), sequences);
+  Buffer<float> x(static_cast<size_t>(sequences * config.hidden));
+  const int64_t vocabulary = decoder.vocabulary();
+  Buffer<float> logits(static_cast<size_t>(sequences * vocabulary));
+  std::vector<int32_t> tokens(static_cast<size_t>(sequences));
+  Measure(kind, kind == BenchmarkKind::kDecode ? depth : sequences,
+          int64_t{options_.decode_tokens} * sequences, [&] {
+            for (KvCache& cache : caches) cache.Truncate(depth);
+            for (int i = 0; i < sequences; ++i) {
+              tokens[static_cast<size_t>(i)] = i % static_cast<int32_t>(vocabulary);
+            }
+            for (int step = 0; step < options_.decode_tokens; ++step) {
+              decoder.Embed(tokens.data(), sequences, x.data());
+              decoder.Forward(x.data(), segments, workspace, impl_.pool);
+              decoder.Logits(x.data(), sequences, logits.data(), workspace, impl_.pool);
+              impl_.pool.ParallelFor(sequences, [&](int64_t i, int) {
+                const float* row = logits.data() + i * vocabulary;
+                tokens[static_cast<size_t>(i)] =
+                    static_cast<int32_t>(std::max_element(row, row + vocabulary) - row);
+              });
+            }
+          });
 }
 
 // Through the public API, as a user has it; the picture is decoded before the clock starts.
@@ -203,7 +222,17 @@ Result<std::vector<BenchmarkCase>> Benchmark::Run() {
   }
   for (int depth : options_.decode_depths) {
     if (depth >= 0 && depth + options_.decode_tokens <= positions) {
-      passes.push_back([this, depth] { Decode(depth); });
+      passes.push_back([this, depth] { Decode(BenchmarkKind::kDecode, 1, depth); });
+    }
+  }
+  for (int sequences : options_.batches) {
+    if (sequences > kMaxBatch) {
+      return Error(StatusCode::kInvalidArgument, "a batch of {} sequences, expected {} at most",
+                   sequences, kMaxBatch);
+    }
+    if (sequences > 0 && kBatchDepth + options_.decode_tokens <= positions) {
+      passes.push_back(
+          [this, sequences] { Decode(BenchmarkKind::kBatch, sequences, kBatchDepth); });
     }
   }
   planned_ = passes.size() + (options_.first_token ? 1 : 0);

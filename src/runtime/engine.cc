@@ -43,9 +43,6 @@ Status CheckRequest(const EngineRequest& request) {
     return Error(StatusCode::kInvalidArgument, "timeout_ms is {}, expected 0 (none) or more",
                  request.timeout_ms);
   }
-  if (request.json_schema) {
-    return Error(StatusCode::kUnsupported, "this build cannot follow a JSON schema");
-  }
   return {};
 }
 
@@ -127,6 +124,11 @@ Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) c
   auto sequence = std::make_unique<Sequence>(shared.tokenizer, /*trim=*/!request.prompt,
                                              std::move(request.stop));
   FASTVLM_RETURN_IF_ERROR(SetPrompt(request, *sequence));
+  if (request.json_schema) {
+    FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const JsonGrammar> grammar,
+                             grammars.Get(*request.json_schema));
+    sequence->constraint = NewConstraint(std::move(grammar));
+  }
   sequence->generate = request.generate;
   sequence->top_logprobs = request.top_logprobs;
   return sequence;

@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "fastvlm/engine.h"
 #include "runtime/image_cache.h"
+#include "runtime/json_grammar.h"
 #include "runtime/model_impl.h"
 #include "runtime/prefix_cache.h"
 #include "runtime/sequence.h"
@@ -52,6 +53,9 @@ struct Engine::Impl {
   const Decoder& decoder;
   const EngineOptions options;
   const int64_t context;
+  const KvType kv_type;
+
+  mutable GrammarCache grammars;
 
   mutable std::mutex mutex;  // guards from here ...
   std::condition_variable news;

@@ -23,9 +23,12 @@ Engine::Impl::Impl(std::shared_ptr<const Model> model_in, const EngineOptions& o
       decoder(shared.model.decoder()),
       options(options_in),
       context(context_in),
+      kv_type(CacheTypeOf(options.cache, model->info().precision)),
+      grammars(shared.tokenizer, shared.eos_ids),
       image_cache(options.image_cache_bytes),
-      prefix_cache(decoder.config(), options.prefix_cache_bytes),
-      workspace(decoder, options.max_active + kMaxPrefillRows, context, model->threads()),
+      prefix_cache(decoder.config(), kv_type, options.prefix_cache_bytes),
+      workspace(decoder, options.max_active + kMaxPrefillRows, context, model->threads(),
+                options.max_active + 1),
       x(static_cast<size_t>(workspace.max_tokens * decoder.config().hidden)),
       logits(static_cast<size_t>(options.max_active * decoder.vocabulary())) {}
 

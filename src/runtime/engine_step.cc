@@ -20,7 +20,12 @@ void Engine::Impl::Start(Sequence& sequence) {
   // The last token of an answer needs no place.
   const int64_t capacity =
       std::min(context, sequence.prompt_tokens + sequence.generate.max_tokens - 1);
-  sequence.cache = std::make_unique<KvCache>(decoder.config(), capacity);
+  sequence.cache = std::make_unique<KvCache>(decoder.config(), capacity, kv_type);
+  // Room for the whole answer at once, so that tokens allocate nothing.
+  const auto most = static_cast<size_t>(capacity - sequence.prompt_tokens + 1);
+  sequence.answer.token_ids.reserve(most);
+  sequence.tokens.ids.reserve(sequence.tokens.ids.size() + most);
+  sequence.stream.Reserve(most);
   const int64_t known = ReusePrefix(sequence);
   if (!EncodePictures(sequence, known)) return;
   sequence.state = SequenceState::kPrefill;

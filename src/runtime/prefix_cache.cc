@@ -39,7 +39,7 @@ void PrefixCache::Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache) {
     }
   }
   // It was made for the longest answer; what it did not need goes back.
-  auto tight = std::make_unique<KvCache>(config_, length);
+  auto tight = std::make_unique<KvCache>(config_, length, type_);
   if (tight->bytes() > max_bytes_) return;
   if (tight->bytes() < cache->bytes()) {
     tight->CopyFrom(*cache, length);

@@ -14,8 +14,9 @@ namespace fastvlm {
 // Keeps at most max_bytes, those that were used last. Not thread-safe.
 class PrefixCache {
  public:
-  PrefixCache(const DecoderConfig& config, int64_t max_bytes)
-      : config_(config), max_bytes_(max_bytes) {}
+  // config must outlive it.
+  PrefixCache(const DecoderConfig& config, KvType type, int64_t max_bytes)
+      : config_(config), type_(type), max_bytes_(max_bytes) {}
 
   // The kept cache that has most positions in common with the prompt, and how many; null and 0 if
   // there is none. Valid until the next call of Keep.
@@ -36,6 +37,7 @@ class PrefixCache {
   };
 
   const DecoderConfig& config_;
+  KvType type_;  // of all caches that are kept
   int64_t max_bytes_;
   int64_t bytes_ = 0;
   std::list<Entry> entries_;  // the last used first

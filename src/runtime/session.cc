@@ -217,6 +217,11 @@ Status Session::Impl::Generate(const GenerateOptions& options, const StreamFn& s
   const Model::Impl& impl = shared();
   Sampler sampler(options.sampling, decoder.vocabulary());
   AnswerStream output(impl.tokenizer, /*trim=*/true);
+  // Room for all of it at once, so that tokens allocate nothing.
+  const auto most = static_cast<size_t>(
+      std::min<int64_t>(options.max_tokens, cache.capacity() - cache.length() + 1));
+  answer.token_ids.reserve(most);
+  output.Reserve(most);
   const auto show = [&](std::string_view piece) {
     return piece.empty() || !stream || stream(piece);
   };

@@ -25,6 +25,8 @@ Result<SystemInfo> GetSystemInfo() {
   return info;
 }
 
+Precision DefaultPrecision() { return MaxIsa() == Isa::kScalar ? Precision::kF32 : Precision::kQ8; }
+
 int64_t PeakMemoryBytes() {
   struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);

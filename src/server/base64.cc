@@ -49,7 +49,7 @@ std::optional<std::vector<uint8_t>> DecodeBase64(std::string_view text) {
     bits = 0;
     digits = 0;
   }
-  if (digits == 1 || (pads > 0 && digits + pads != 4)) return std::nullopt;
+  if (digits == 1 || (pads > 0 && (digits < 2 || digits + pads != 4))) return std::nullopt;
   if (digits >= 2) bytes.push_back(static_cast<uint8_t>(bits >> (digits == 2 ? 4 : 10)));
   if (digits == 3) bytes.push_back(static_cast<uint8_t>(bits >> 2));
   return bytes;

@@ -4,9 +4,13 @@ namespace fastvlm {
 
 std::string StreamDecoder::Push(int32_t id) {
   std::string text;
-  if (skip_special_ && tokenizer_.IsSpecial(id)) return text;
-  assembler_.Append(tokenizer_.TokenBytes(id), &text);
+  Push(id, &text);
   return text;
+}
+
+void StreamDecoder::Push(int32_t id, std::string* text) {
+  if (skip_special_ && tokenizer_.IsSpecial(id)) return;
+  assembler_.Append(tokenizer_.TokenBytes(id), text);
 }
 
 std::string StreamDecoder::Finish() {

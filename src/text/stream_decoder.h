@@ -20,6 +20,8 @@ class StreamDecoder {
 
   // The text that `id` completes, often empty. Ids that are no token add nothing.
   std::string Push(int32_t id);
+  // Adds it to `text` instead.
+  void Push(int32_t id, std::string* text);
 
   // What is left at the end: one U+FFFD if a character is incomplete. Ready for another text.
   std::string Finish();

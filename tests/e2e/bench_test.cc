@@ -22,8 +22,8 @@ std::vector<std::string> With(std::vector<std::string> arguments,
 }
 
 TEST(Bench, JsonHasEveryCaseAtEveryPrecision) {
-  const ProgramResult result =
-      Fastvlm(With(kSmall, {"--no-first-token", "--json", "--profile", "--precision", "f32,q8"}));
+  const ProgramResult result = Fastvlm(With(kSmall, {"--batch", "1,3", "--no-first-token", "--json",
+                                                     "--profile", "--precision", "f32,q8"}));
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json json = Json::parse(result.out);
   for (const char* name : {"f32_gflops", "int8_gops", "read_gbps"}) {
@@ -36,7 +36,10 @@ TEST(Bench, JsonHasEveryCaseAtEveryPrecision) {
             json["precisions"][1]["weight_bytes"].get<double>());
   for (const Json& precision : json["precisions"]) {
     EXPECT_GT(precision["peak_memory_bytes"].get<double>(), 0);
-    ASSERT_EQ(precision["cases"].size(), 5u);
+    ASSERT_EQ(precision["cases"].size(), 7u);
+    EXPECT_EQ(precision["cases"][6]["kind"], "batch");
+    EXPECT_EQ(precision["cases"][6]["tokens"], 3 * 2);
+    EXPECT_GT(precision["cases"][6]["tokens_per_s"].get<double>(), 0);
     for (const Json& result_case : precision["cases"]) {
       EXPECT_GE(result_case["median_ms"].get<double>(), result_case["fastest_ms"].get<double>());
       EXPECT_GT(result_case["gops"].get<double>(), 0);
@@ -48,10 +51,11 @@ TEST(Bench, JsonHasEveryCaseAtEveryPrecision) {
 TEST(Bench, TableAndFirstToken) {
   const ProgramResult result =
       Fastvlm({"bench", "--model", kModel, "--encoder", "64", "--prefill", "8", "--decode", "0",
-               "--decode-tokens", "1", "--repetitions", "1", "--profile"});
+               "--batch", "3", "--decode-tokens", "1", "--repetitions", "1", "--profile"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  for (const char* text : {"GFLOP/s f32", "encode", "64 x 64 pixels", "prefill", "8 tokens",
-                           "decode", "after 0 tokens", "first token", "depthwise", "linear"}) {
+  for (const char* text :
+       {"GFLOP/s f32", "encode", "64 x 64 pixels", "prefill", "8 tokens", "decode",
+        "after 0 tokens", "3 sequences", "first token", "depthwise", "linear"}) {
     EXPECT_THAT(result.out, HasSubstr(text));
   }
   EXPECT_EQ(result.err, "");
@@ -62,6 +66,7 @@ TEST(Bench, WrongUsage) {
        std::vector<std::pair<std::string, std::string>>{{"--precision", "f64"},
                                                         {"--encoder", "big"},
                                                         {"--encoder", "100"},
+                                                        {"--batch", "257"},
                                                         {"--repetitions", "0"}}) {
     const ProgramResult result = Fastvlm({"bench", "--model", kModel, flag, value});
     EXPECT_EQ(result.exit_code, 2) << flag;

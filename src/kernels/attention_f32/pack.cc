@@ -1,6 +1,5 @@
 #include "kernels/attention_f32/pack.h"
 
-
 namespace fastvlm {
 void PackKeyValue(const float* k, int64_t k_stride, const float* v, int64_t v_stride, int64_t first,
                   int64_t tokens, int64_t head_dim, float* block) {

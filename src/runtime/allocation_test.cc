@@ -1,0 +1,111 @@
+// Counts what is allocated while an answer is produced, by operator new and Buffer alike.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <new>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fastvlm/engine.h"
+#include "fastvlm/session.h"
+
+namespace {
+std::atomic<int64_t> allocations{0};
+
+void* Allocate(size_t bytes, size_t alignment) {
+  ++allocations;
+  return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+}
+void* AllocateOrThrow(size_t bytes, size_t alignment) {
+  void* data = Allocate(bytes, alignment);
+  if (data == nullptr) throw std::bad_alloc();
+  return data;
+}
+}  // namespace
+
+void* operator new(size_t bytes) { return AllocateOrThrow(bytes, 16); }
+void* operator new[](size_t bytes) { return AllocateOrThrow(bytes, 16); }
+void* operator new(size_t bytes, std::align_val_t alignment) {
+  return AllocateOrThrow(bytes, static_cast<size_t>(alignment));
+}
+void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return Allocate(bytes, static_cast<size_t>(alignment));
+}
+void operator delete(void* data) noexcept { std::free(data); }
+void operator delete[](void* data) noexcept { std::free(data); }
+void operator delete(void* data, size_t) noexcept { std::free(data); }
+void operator delete[](void* data, size_t) noexcept { std::free(data); }
+void operator delete(void* data, std::align_val_t) noexcept { std::free(data); }
+void operator delete(void* data, size_t, std::align_val_t) noexcept { std::free(data); }
+
+namespace fastvlm {
+namespace {
+
+TEST(Allocation, NonePerDecodedToken) {
+  const std::string directory = std::string(FASTVLM_SOURCE_DIR) + "/tests/golden/data/apple_tied";
+  for (Precision precision : {Precision::kF32, Precision::kQ8, Precision::kQ4}) {
+    ModelOptions options;
+    options.precision = precision;
+    options.threads = 2;
+    const auto model = Model::Load(directory, options).value();
+    Session session = Session::Create(model).value();
+    UserTurn turn;
+    turn.text = "Hello there";
+    GenerateOptions generate;
+    generate.max_tokens = 200;
+    generate.sampling.temperature = 1;
+    generate.sampling.repetition_penalty = 1.1f;
+    std::vector<int64_t> counts;
+    counts.reserve(1000);
+    const int64_t before = allocations;
+    const Answer answer = session
+                              .Ask(turn, generate,
+                                   [&](std::string_view) {
+                                     counts.push_back(allocations);
+                                     return true;
+                                   })
+                              .value();
+    EXPECT_GT(allocations, before);  // that is, they are counted
+    ASSERT_GE(counts.size(), 10u) << answer.text;
+    EXPECT_EQ(counts.back(), counts.front()) << "at precision " << static_cast<int>(precision);
+  }
+}
+
+TEST(Allocation, NonePerTokenOfAnEngine) {
+  ModelOptions one_thread;
+  one_thread.threads = 1;
+  const auto model =
+      Model::Load(std::string(FASTVLM_SOURCE_DIR) + "/tests/golden/data/apple_tied", one_thread)
+          .value();
+  const auto engine = Engine::Create(model).value();
+  EngineRequest request;
+  request.prompt = "Hello there";
+  request.generate.max_tokens = 200;
+  request.generate.sampling.temperature = 1;
+  request.stop = {"never said"};
+  std::vector<int64_t> counts[2];
+  for (std::vector<int64_t>& list : counts) list.reserve(1000);
+  const auto count_second = [&](const EngineEvent& event) {
+    if (event.answer == nullptr) counts[1].push_back(allocations);
+    return true;
+  };
+  const auto count_first = [&](const EngineEvent& event) {
+    // So that both are at work from the first one's second token on.
+    if (counts[0].empty()) {
+      EXPECT_TRUE(engine->Submit(request, count_second).ok());
+    }
+    if (event.answer == nullptr) counts[0].push_back(allocations);
+    return true;
+  };
+  ASSERT_TRUE(engine->Submit(request, count_first).ok());
+  while (engine->stats().requests < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  engine->Drain(600'000);
+  for (const std::vector<int64_t>& list : counts) ASSERT_GE(list.size(), 100u);
+  EXPECT_EQ(counts[0][90], counts[0][10]);
+}
+
+}  // namespace
+}  // namespace fastvlm
