@@ -1,6 +1,8 @@
 """What the page's tests share: Chromium with a fake camera, and pages whose console is watched."""
+import base64
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import unittest
@@ -8,6 +10,7 @@ import unittest
 from playwright.sync_api import expect, sync_playwright
 
 import fake_camera
+from mock_server import Mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "models/nano/samples"
@@ -90,3 +93,27 @@ class PageTest(unittest.TestCase):
         self.assertEqual(self.page.evaluate("window.violations"), [], "the content security policy was violated")
         complaints = [text for text in self.complaints if not any(part in text for part in self.expected)]
         self.assertEqual(complaints, [], "the console has errors")
+
+
+class MockTest(PageTest):
+    def setUp(self):
+        super().setUp()
+        self.mock = Mock().start()
+        self.addCleanup(self.mock.stop)
+
+    def picture(self, index=-1):
+        """The bytes and the type of the picture of a question."""
+        content = self.mock.requests[index]["messages"][-1]["content"]
+        url = next(part["image_url"]["url"] for part in content if part["type"] == "image_url")
+        kind, data = re.fullmatch(r"data:([^;]+);base64,(.*)", url).groups()
+        return base64.b64decode(data), kind
+
+    def prompt(self, index=-1):
+        return next(part["text"] for part in self.mock.requests[index]["messages"][-1]["content"] if part["type"] == "text")
+
+    def wait_for_requests(self, count):
+        for _ in range(100):
+            if len(self.mock.requests) >= count:
+                return
+            self.page.wait_for_timeout(50)
+        self.assertGreaterEqual(len(self.mock.requests), count)

@@ -7,8 +7,9 @@
 # scripts/install-deps.sh --web-tests installs Chromium.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-directory=${1:?usage: tests/web/run.sh DIRECTORY [PROGRAM] [TEST...]}
-export FASTVLM_PROGRAM=${2:-}
+directory=$(realpath -m "${1:?usage: tests/web/run.sh DIRECTORY [PROGRAM] [TEST...]}")
+FASTVLM_PROGRAM=${2:+$(realpath "$2")}
+export FASTVLM_PROGRAM
 shift $(($# < 2 ? $# : 2))
 
 if [ -z "${FASTVLM_CHROMIUM:-}" ] && ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null; then
@@ -32,7 +33,7 @@ fi
 cd "$here"
 tests=("$@")
 if [ ${#tests[@]} -eq 0 ]; then
-  tests=(page_test)
+  tests=(page_test look_test)
   if [ -n "$FASTVLM_PROGRAM" ]; then tests+=(serve_test); fi
 fi
 exec "$python" -B -m unittest "${tests[@]}"
