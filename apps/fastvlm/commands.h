@@ -29,6 +29,7 @@ CommandFn AddDescribe(CLI::App& app);
 CommandFn AddEncode(CLI::App& app);
 CommandFn AddEval(CLI::App& app);
 CommandFn AddInfo(CLI::App& app);
+CommandFn AddQuantize(CLI::App& app);
 
 }  // namespace fastvlm
 

@@ -23,6 +23,7 @@ constexpr Command kCommands[] = {
     {"encode", "Write the visual tokens of an image to a NumPy file", AddEncode},
     {"eval", "Ask the questions of a dataset and count the right answers", AddEval},
     {"info", "Show a model, the CPU and the kernels chosen for it", AddInfo},
+    {"quantize", "Write a model as GGUF files: smaller, and quick to start", AddQuantize},
 };
 
 constexpr const char* kDescription =

@@ -15,10 +15,11 @@ namespace fastvlm {
 
 // How weights and activations are held; docs/ACCURACY.md has what each costs in accuracy.
 enum class Precision {
-  kF32,   // reproduces the reference implementation to rounding
-  kBf16,  // bf16 weights
-  kQ8,    // 8 bits in blocks of 32 that share a scale, weights and activations
-  kQ4,    // the same with 4 bits for the weights of the decoder's layers
+  kAsStored,  // 8- and 4-bit weights as the file has them, other ones as kF32
+  kF32,       // reproduces the reference implementation to rounding
+  kBf16,      // bf16 weights
+  kQ8,        // 8 bits in blocks of 32 that share a scale, weights and activations
+  kQ4,        // the same with 4 bits for the weights of the decoder's layers
 };
 
 // How an image is brought to the shape of the encoder's input.
@@ -29,10 +30,11 @@ enum class Fit {
 };
 
 struct ModelOptions {
-  Precision precision = Precision::kF32;
+  Precision precision = Precision::kAsStored;
   int threads = 0;  // 0: one for each physical core this process may use; otherwise 1..256
   // Directory of a FastVLM of the same size whose image encoder is taken, for a model whose files
-  // lack it: Apple's MLX exports. Empty: the model has its own.
+  // lack it: Apple's MLX exports, and GGUF files of the language model alone. Empty: the model has
+  // its own.
   std::string vision_directory;
 };
 

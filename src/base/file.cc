@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -155,6 +156,51 @@ Status WriteFileAtomically(const std::string& path,
   Status status = WriteAndRename(fd.get(), temporary, path, parts);
   if (!status.ok()) unlink(temporary.c_str());
   return status;
+}
+
+Result<FileReplacement> FileReplacement::Create(const std::string& path, int64_t bytes) {
+  if (DirectoryExists(path)) {
+    return Error(StatusCode::kIoError, "{}: is a directory, expected a file name", path);
+  }
+  FileReplacement file;
+  file.path_ = path + ".part";
+  FileDescriptor fd(open(file.path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  if (fd.get() < 0) return SystemError(file.path_, "create");
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return Error(StatusCode::kIoError, "{}: another program is writing this file", file.path_);
+  }
+  file.fd_ = fd.Release();  // from here on the file is removed if anything fails
+  if (ftruncate(file.fd_, 0) != 0) return SystemError(file.path_, "write");
+  // Other errors mean that the file system cannot reserve; writing will show whether it has room.
+  if (bytes > 0 && fallocate(file.fd_, 0, 0, bytes) != 0 && (errno == ENOSPC || errno == EFBIG)) {
+    return Error(StatusCode::kIoError, "{}: cannot write {:.1f} MB: {}", path,
+                 static_cast<double>(bytes) / 1e6, std::strerror(errno));
+  }
+  return file;
+}
+
+FileReplacement& FileReplacement::operator=(FileReplacement&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+FileReplacement::~FileReplacement() {
+  if (fd_ < 0) return;
+  unlink(path_.c_str());
+  close(fd_);
+}
+
+Status FileReplacement::Write(std::span<const uint8_t> bytes) {
+  return WriteAll(fd_, path_, bytes);
+}
+
+Status FileReplacement::Commit() {
+  if (fsync(fd_) != 0 && errno != EINVAL) return SystemError(path_, "write");
+  const std::string path = path_.substr(0, path_.size() - std::string_view(".part").size());
+  if (rename(path_.c_str(), path.c_str()) != 0) return SystemError(path, "write");
+  close(std::exchange(fd_, -1));
+  return {};
 }
 
 bool FileExists(const std::string& path) {

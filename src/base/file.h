@@ -24,6 +24,27 @@ Result<std::vector<uint8_t>> ReadStandardInput(size_t max_bytes);
 Status WriteFileAtomically(const std::string& path,
                            std::span<const std::span<const uint8_t>> parts);
 
+// A large file that is written piece by piece beside `path`, as <path>.part, and takes its name at
+// the end: `path` is either old or complete. Move-only; whatever is not committed is removed, and
+// what a killed program left behind is written over. Signals are not held back.
+class FileReplacement {
+ public:
+  // Reserves `bytes` on the disk where the file system can, so that a full disk is found out at
+  // once. kIoError also while another program writes the same file.
+  static Result<FileReplacement> Create(const std::string& path, int64_t bytes);
+  FileReplacement() = default;
+  FileReplacement(FileReplacement&& other) noexcept { *this = std::move(other); }
+  FileReplacement& operator=(FileReplacement&& other) noexcept;
+  ~FileReplacement();
+
+  Status Write(std::span<const uint8_t> bytes);
+  Status Commit();
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+};
+
 bool FileExists(const std::string& path);  // a regular file or a link to one
 bool DirectoryExists(const std::string& path);
 

@@ -93,6 +93,8 @@ Status CheckSameSize(const std::string& directory, int64_t hidden,
 
 Result<Checkpoint> Checkpoint::Open(const std::string& directory,
                                     const std::string& vision_directory) {
+  FASTVLM_ASSIGN_OR_RETURN(const GgufPaths gguf, FindGguf(directory));
+  if (!gguf.model.empty()) return OpenGguf(gguf, vision_directory);
   FASTVLM_ASSIGN_OR_RETURN(Opened opened, OpenFiles(directory));
   FASTVLM_RETURN_IF_ERROR(CheckVisionDirectory(directory, opened.layout, vision_directory));
   Checkpoint checkpoint;

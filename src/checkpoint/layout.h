@@ -6,7 +6,7 @@
 //   vision.stages.#.position.@               RepCPE
 //   vision.stages.#.blocks.#.mixer.@, .layer_scale                                  RepMixer only
 //   vision.stages.#.blocks.#.{norm,projection}.@, .qkv.weight, .layer_scale_{1,2}   attention only
-//   vision.stages.#.blocks.#.ffn.{fc1,fc2}.@, .conv.weight
+//   vision.stages.#.blocks.#.ffn.{fc1,fc2}.@, .conv.weight; .conv.bias in place of what follows
 //   vision.stages.#.blocks.#.ffn.bn.@, .running_mean, .running_var
 //   vision.{expand,squeeze,excite}.@
 //   projector.{first,second}.@
@@ -77,6 +77,9 @@ Layout MlxExportLayout();
 // are no tensors of their own any more. kDataError for sizes that do not belong together,
 // kUnsupported for quantizations other than the affine one.
 Status PrepareMlxTensors(TensorFiles* files);
+// Qwen2 as llama.cpp names it, and the image half as we do: our names.
+Layout GgufDecoderLayout();
+Layout GgufVisionLayout();
 
 // The rules for Qwen2's own names, which every layout keeps under some prefix.
 void AppendDecoderRules(const std::string& prefix, std::vector<NameRule>* rules);

@@ -51,7 +51,7 @@ struct DecoderConfig {
 };
 
 struct ModelConfig {
-  std::string layout;          // "apple", "fast_vlm", "mlx" or "mlx_export"
+  std::string layout;          // "apple", "fast_vlm", "mlx", "mlx_export" or "gguf"
   std::string model_type;      // as config.json says
   Dtype dtype = Dtype::kBf16;  // of the decoder's weights
   std::string dtype_text;      // the same as a user reads it

@@ -16,12 +16,24 @@ enum class Dtype {
   kBf16,
   kI64,
   kMlxAffine,  // integers of a few bits; see MlxAffine
+  kQ80,        // from here on GGML's blocks; see gguf_blocks.h
+  kQ40,
+  kQ41,
+  kQ50,
+  kQ51,
+  kQ4K,
+  kQ5K,
+  kQ6K,
 };
 
-// "F32", "F16", "BF16", "I64", as safetensors spells them; "MLX".
+// "F32", "F16", "BF16", "I64", as safetensors spells them; "MLX"; "Q8_0", "Q4_K", as GGML does.
 std::string_view DtypeName(Dtype dtype);
-// Of one element; kMlxAffine has no whole number of them.
+// Of one element; kMlxAffine has no whole number of them, and blocks have several elements.
 int64_t DtypeBytes(Dtype dtype);
+
+bool IsBlockDtype(Dtype dtype);    // one of GGML's
+int64_t BlockValues(Dtype dtype);  // values of a block of such a type; 1 of others
+int64_t BlockBytes(Dtype dtype);   // of a block of such a type, or of an element
 
 // What belongs to the integers of a kMlxAffine tensor; mlx_affine.h has the format.
 struct MlxAffine {
@@ -44,13 +56,20 @@ struct Tensor {
 
   int64_t elements() const;
   int64_t bytes() const;  // of `data`
-  // "BF16", "4-bit MLX (groups of 64)"
+  // A row is what belongs to one index of the first axis; a tensor of one axis is one row. Rows of
+  // GGML's types begin with a block, and their last block is filled up.
+  int64_t row_elements() const;
+  int64_t row_bytes() const;  // not of kMlxAffine
+  // "BF16", "Q8_0", "4-bit MLX (groups of 64)"
   std::string TypeText() const;
-  // Widens a float tensor exactly. out: [elements()].
+  // As f32: floats exactly, others by the formula of their type. out: [elements()].
   void CopyToF32(float* out) const;
   // The same for elements [first, first + count), which must exist. out: [count].
   void CopyToF32(int64_t first, int64_t count, float* out) const;
   std::vector<float> ToF32() const;
+
+ private:
+  void CopyBlocksToF32(int64_t first, int64_t count, float* out) const;
 };
 
 // "[96, 3, 3, 3]"

@@ -41,9 +41,14 @@ Result<ConvFfnTensors> ReadConvFfn(WeightReader* reader, const std::string& bloc
   const int64_t channels = stage.channels;
   const std::string prefix = block + ".ffn";
   ConvFfnTensors ffn;
-  FASTVLM_ASSIGN_OR_RETURN(
-      ffn.conv, reader->TakeDepthwiseWithoutBias(prefix + ".conv", 7, channels, channels));
-  FASTVLM_RETURN_IF_ERROR(FoldBatchNorm(reader, prefix, &ffn.conv));
+  if (reader->Has(prefix + ".conv.bias")) {  // folded already
+    FASTVLM_ASSIGN_OR_RETURN(ffn.conv,
+                             reader->TakeDepthwise(prefix + ".conv", 7, channels, channels));
+  } else {
+    FASTVLM_ASSIGN_OR_RETURN(
+        ffn.conv, reader->TakeDepthwiseWithoutBias(prefix + ".conv", 7, channels, channels));
+    FASTVLM_RETURN_IF_ERROR(FoldBatchNorm(reader, prefix, &ffn.conv));
+  }
   FASTVLM_ASSIGN_OR_RETURN(ffn.fc1,
                            reader->TakePointwise(prefix + ".fc1", stage.ffn_channels, channels));
   FASTVLM_ASSIGN_OR_RETURN(ffn.fc2,

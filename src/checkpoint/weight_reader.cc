@@ -33,6 +33,13 @@ std::string ListText(const std::vector<const Tensor*>& tensors) {
   return text;
 }
 
+// The shape in a file, where rows of block types are filled up to whole blocks.
+std::vector<int64_t> FilledUp(std::vector<int64_t> shape, Dtype dtype) {
+  const int64_t block = BlockValues(dtype);
+  if (shape.size() >= 2) shape[1] = (shape[1] + block - 1) / block * block;
+  return shape;
+}
+
 // [out, kernel * kernel] -> [kernel * kernel, out]
 std::vector<float> TransposeTaps(const std::vector<float>& weight, int64_t taps, int64_t out) {
   std::vector<float> result(weight.size());
@@ -121,6 +128,8 @@ Result<Tensor> WeightReader::TakeUncounted(const std::string& name,
   Tensor tensor = stored->tensor;
   if (stored->readable && tensor.dtype == Dtype::kMlxAffine) {
     FASTVLM_ASSIGN_OR_RETURN(tensor, Unpacked(name, *stored, shape));
+  } else if (tensor.shape == FilledUp(shape, tensor.dtype)) {
+    tensor.shape = shape;
   }
   if (tensor.shape != shape) {
     return BadTensor(name, fmt::format("expected shape {}, found {}", ShapeText(shape),

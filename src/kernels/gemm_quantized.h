@@ -5,11 +5,10 @@
 
 #include <cstdint>
 
+#include "base/quant_block.h"
 #include "kernels/gemm_output.h"
 
 namespace fastvlm {
-
-inline constexpr int64_t kQuantBlock = 32;  // values along the depth that share a scale
 
 // With b counting blocks of the depth, in ascending order,
 //   sum[i,j] = fma over b of (float)(sum_p qx[i,p] qw[p,j]) * (sx[i,b] * sw[b,j])

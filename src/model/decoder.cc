@@ -39,7 +39,7 @@ Decoder::Decoder(const DecoderConfig& config, const DecoderTensors& tensors, int
       rope_(config.head_dim, config.rope_theta, config.max_positions) {
   layers_.reserve(tensors.layers.size());
   for (const DecoderLayerTensors& layer : tensors.layers) {
-    const LinearFormat format = formats.layers;
+    const std::optional<LinearFormat> format = formats.layers;
     layers_.push_back(
         {ToBuffer(layer.input_norm), LoadJoined({&layer.q, &layer.k, &layer.v}, format, pool),
          LoadLinear(layer.o, format, pool), ToBuffer(layer.post_attention_norm),

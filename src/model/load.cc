@@ -17,14 +17,14 @@ WeightType TypeOf(const Tensor& tensor) {
       return WeightType::kBf16;
     case Dtype::kF16:
       return WeightType::kF16;
-    case Dtype::kI64:
-    case Dtype::kMlxAffine:
-      break;
+    default:
+      FASTVLM_CHECK(false);  // IsQuantized is asked before; Checkpoint::Open accepts nothing else
   }
-  FASTVLM_CHECK(false);  // Checkpoint::Open accepts float weights only, IsQuantized is asked before
 }
 
-bool IsQuantized(const Tensor& tensor) { return tensor.affine.has_value(); }
+bool IsQuantized(const Tensor& tensor) {
+  return tensor.affine.has_value() || IsBlockDtype(tensor.dtype);
+}
 
 const float* BiasOf(const std::vector<float>& bias) { return bias.empty() ? nullptr : bias.data(); }
 
@@ -32,29 +32,70 @@ void Release(const Tensor& tensor) {
   ReleaseMappedPages(tensor.data, static_cast<size_t>(tensor.bytes()));
 }
 
-PackedLinear PackRows(const Tensor& weight, int64_t rows, const float* bias, LinearFormat format,
-                      ThreadPool& pool) {
-  const int64_t k = weight.shape[1];
-  PackedLinear packed;
-  if (IsQuantized(weight)) {
-    const auto read_row = [&](int64_t row, float* out) { weight.CopyToF32(row * k, k, out); };
-    packed = PackedLinear::Pack(read_row, rows, k, bias, format, pool);
-  } else {
-    packed = PackedLinear::Pack(weight.data, TypeOf(weight), rows, k, bias, format, pool);
+// The rows of several tensors in order, all of the same length.
+struct Rows {
+  std::vector<const Tensor*> parts;
+  int64_t n = 0;  // of all, or fewer
+  int64_t k = 0;
+
+  bool AllAre(Dtype dtype) const {
+    return std::all_of(parts.begin(), parts.end(),
+                       [dtype](const Tensor* part) { return part->dtype == dtype; });
   }
-  Release(weight);
-  return packed;
+  // The tensor that has row `row`; `row` becomes its row there.
+  const Tensor& Find(int64_t& row) const {
+    size_t i = 0;
+    while (row >= parts[i]->shape[0]) row -= parts[i++]->shape[0];
+    return *parts[i];
+  }
+  void Read(int64_t row, float* out) const { Find(row).CopyToF32(row * k, k, out); }
+  const uint8_t* Blocks(int64_t row) const {
+    const Tensor& part = Find(row);
+    return part.data + row * part.row_bytes();
+  }
+};
+
+// What a file's blocks become where the user asked for nothing else: those that kernels multiply
+// stay as they are, the other ones become 8-bit ones.
+LinearFormat StoredFormat(const Rows& rows) {
+  if (rows.AllAre(Dtype::kQ40)) return LinearFormat::kQ4;
+  const bool blocks = std::all_of(rows.parts.begin(), rows.parts.end(),
+                                  [](const Tensor* part) { return IsBlockDtype(part->dtype); });
+  return blocks ? LinearFormat::kQ8 : LinearFormat::kExact;
 }
 
-// Row `row` of all the parts' rows in order.
-void ReadJoinedRow(std::initializer_list<const LinearTensors*> parts, int64_t row, float* out) {
-  for (const LinearTensors* part : parts) {
-    const Tensor& weight = part->weight;
-    const int64_t k = weight.shape[1];
-    if (row < weight.shape[0]) return weight.CopyToF32(row * k, k, out);
-    row -= weight.shape[0];
+PackedLinear PackJoinedFloats(const Rows& rows, const float* bias, LinearFormat format,
+                              ThreadPool& pool) {
+  Buffer<uint8_t> joined(static_cast<size_t>(rows.n * rows.parts.front()->row_bytes()));
+  uint8_t* out = joined.data();
+  for (const Tensor* part : rows.parts) {
+    std::memcpy(out, part->data, static_cast<size_t>(part->bytes()));
+    out += part->bytes();
+    Release(*part);
   }
-  FASTVLM_CHECK(false);
+  return PackedLinear::Pack(joined.data(), TypeOf(*rows.parts.front()), rows.n, rows.k, bias,
+                            format, pool);
+}
+
+PackedLinear PackRows(const Rows& rows, const float* bias, std::optional<LinearFormat> wanted,
+                      ThreadPool& pool) {
+  const LinearFormat format = wanted.value_or(StoredFormat(rows));
+  const Tensor& first = *rows.parts.front();
+  const bool same_floats = rows.AllAre(first.dtype) && !IsQuantized(first);
+  if (same_floats && rows.parts.size() > 1) return PackJoinedFloats(rows, bias, format, pool);
+  PackedLinear packed;
+  if (same_floats) {
+    packed = PackedLinear::Pack(first.data, TypeOf(first), rows.n, rows.k, bias, format, pool);
+  } else if ((format == LinearFormat::kQ8 && rows.AllAre(Dtype::kQ80)) ||
+             (format == LinearFormat::kQ4 && rows.AllAre(Dtype::kQ40))) {
+    packed = PackedLinear::PackBlocks([&](int64_t row) { return rows.Blocks(row); }, rows.n, rows.k,
+                                      bias, format, pool);
+  } else {
+    packed = PackedLinear::Pack([&](int64_t row, float* out) { rows.Read(row, out); }, rows.n,
+                                rows.k, bias, format, pool);
+  }
+  for (const Tensor* part : rows.parts) Release(*part);
+  return packed;
 }
 
 }  // namespace
@@ -65,42 +106,31 @@ Buffer<float> ToBuffer(const std::vector<float>& values) {
   return buffer;
 }
 
-PackedLinear LoadLinear(const LinearTensors& tensors, LinearFormat format, ThreadPool& pool) {
-  return PackRows(tensors.weight, tensors.weight.shape[0], BiasOf(tensors.bias), format, pool);
-}
-
-PackedLinear LoadRows(const Tensor& weight, int64_t rows, LinearFormat format, ThreadPool& pool) {
-  FASTVLM_CHECK(rows <= weight.shape[0]);
-  return PackRows(weight, rows, nullptr, format, pool);
-}
-
-PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, LinearFormat format,
+PackedLinear LoadLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
                         ThreadPool& pool) {
-  const Tensor& first = (*parts.begin())->weight;
-  const int64_t k = first.shape[1];
-  int64_t n = 0;
-  bool same_floats = true;
+  const Tensor& weight = tensors.weight;
+  return PackRows({{&weight}, weight.shape[0], weight.shape[1]}, BiasOf(tensors.bias), format,
+                  pool);
+}
+
+PackedLinear LoadRows(const Tensor& weight, int64_t rows, std::optional<LinearFormat> format,
+                      ThreadPool& pool) {
+  FASTVLM_CHECK(rows <= weight.shape[0]);
+  return PackRows({{&weight}, rows, weight.shape[1]}, nullptr, format, pool);
+}
+
+PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts,
+                        std::optional<LinearFormat> format, ThreadPool& pool) {
+  Rows rows;
+  rows.k = (*parts.begin())->weight.shape[1];
   std::vector<float> bias;
   for (const LinearTensors* part : parts) {
-    FASTVLM_CHECK(part->weight.shape[1] == k);
-    n += part->weight.shape[0];
-    same_floats = same_floats && part->weight.dtype == first.dtype && !IsQuantized(part->weight);
+    FASTVLM_CHECK(part->weight.shape[1] == rows.k);
+    rows.n += part->weight.shape[0];
+    rows.parts.push_back(&part->weight);
     bias.insert(bias.end(), part->bias.begin(), part->bias.end());
   }
-  if (same_floats) {
-    Buffer<uint8_t> joined(static_cast<size_t>(n * k * DtypeBytes(first.dtype)));
-    uint8_t* out = joined.data();
-    for (const LinearTensors* part : parts) {
-      std::memcpy(out, part->weight.data, static_cast<size_t>(part->weight.bytes()));
-      out += part->weight.bytes();
-      Release(part->weight);
-    }
-    return PackedLinear::Pack(joined.data(), TypeOf(first), n, k, BiasOf(bias), format, pool);
-  }
-  const auto read_row = [&](int64_t row, float* out) { ReadJoinedRow(parts, row, out); };
-  PackedLinear packed = PackedLinear::Pack(read_row, n, k, BiasOf(bias), format, pool);
-  for (const LinearTensors* part : parts) Release(part->weight);
-  return packed;
+  return PackRows(rows, BiasOf(bias), format, pool);
 }
 
 DepthwiseWeights LoadDepthwise(const DepthwiseTensors& tensors, int stride) {

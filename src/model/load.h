@@ -3,6 +3,7 @@
 #define FASTVLM_MODEL_LOAD_H_
 
 #include <initializer_list>
+#include <optional>
 #include <vector>
 
 #include "base/buffer.h"
@@ -15,15 +16,19 @@ namespace fastvlm {
 
 Buffer<float> ToBuffer(const std::vector<float>& values);
 
-PackedLinear LoadLinear(const LinearTensors& tensors, LinearFormat format, ThreadPool& pool);
+// Without a format, weights are held as the file has them: floats exactly, blocks of Q8_0 and Q4_0
+// as they are, and other blocks, for which there are no kernels, rounded to 8 bits.
+PackedLinear LoadLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
+                        ThreadPool& pool);
 
 // The first `rows` rows of a [n, k] matrix, without bias.
-PackedLinear LoadRows(const Tensor& weight, int64_t rows, LinearFormat format, ThreadPool& pool);
+PackedLinear LoadRows(const Tensor& weight, int64_t rows, std::optional<LinearFormat> format,
+                      ThreadPool& pool);
 
 // One product in place of several on the same input: the rows of all, in order. All have a bias or
 // none.
-PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts, LinearFormat format,
-                        ThreadPool& pool);
+PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts,
+                        std::optional<LinearFormat> format, ThreadPool& pool);
 
 DepthwiseWeights LoadDepthwise(const DepthwiseTensors& tensors, int stride);
 

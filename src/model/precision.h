@@ -2,20 +2,25 @@
 #ifndef FASTVLM_MODEL_PRECISION_H_
 #define FASTVLM_MODEL_PRECISION_H_
 
+#include <optional>
+
 #include "fastvlm/options.h"
 #include "ops/packed_linear.h"
 
 namespace fastvlm {
 
+// Nothing: each weight as its file has it.
 struct PartFormats {
-  LinearFormat vision;  // encoder and projector
-  LinearFormat layers;  // of the decoder
-  LinearFormat head;
+  std::optional<LinearFormat> vision;  // encoder and projector
+  std::optional<LinearFormat> layers;  // of the decoder
+  std::optional<LinearFormat> head;
 };
 
 // The encoder and the head lose most by four bits and gain least: q4 leaves them at eight.
 inline PartFormats FormatsOf(Precision precision) {
   switch (precision) {
+    case Precision::kAsStored:
+      return {};
     case Precision::kF32:
       break;
     case Precision::kBf16:

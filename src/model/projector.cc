@@ -8,7 +8,8 @@
 
 namespace fastvlm {
 
-Projector::Projector(const ProjectorTensors& tensors, LinearFormat format, ThreadPool& pool)
+Projector::Projector(const ProjectorTensors& tensors, std::optional<LinearFormat> format,
+                     ThreadPool& pool)
     : first_(LoadLinear(tensors.first, format, pool)),
       second_(LoadLinear(tensors.second, format, pool)) {}
 

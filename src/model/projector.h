@@ -4,6 +4,7 @@
 #define FASTVLM_MODEL_PROJECTOR_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "base/thread_pool.h"
 #include "checkpoint/weights.h"
@@ -13,7 +14,7 @@ namespace fastvlm {
 
 class Projector {
  public:
-  Projector(const ProjectorTensors& tensors, LinearFormat format, ThreadPool& pool);
+  Projector(const ProjectorTensors& tensors, std::optional<LinearFormat> format, ThreadPool& pool);
 
   size_t bytes() const { return first_.bytes() + second_.bytes(); }
   int64_t hidden() const { return second_.n(); }

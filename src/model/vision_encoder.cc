@@ -31,12 +31,14 @@ double FfnWork(const StageConfig& stage, int64_t pixels) {
 }  // namespace
 
 VisionEncoder::ConvFfn VisionEncoder::LoadConvFfn(const ConvFfnTensors& tensors,
-                                                  LinearFormat format, ThreadPool& pool) {
+                                                  std::optional<LinearFormat> format,
+                                                  ThreadPool& pool) {
   return {LoadDepthwise(tensors.conv, 1), LoadLinear(tensors.fc1, format, pool),
           LoadLinear(tensors.fc2, format, pool), ToBuffer(tensors.layer_scale)};
 }
 
-VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors, LinearFormat format,
+VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors,
+                                              std::optional<LinearFormat> format,
                                               ThreadPool& pool) {
   Stage stage;
   if (tensors.downsample) {
@@ -58,7 +60,7 @@ VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors, Linea
 }
 
 VisionEncoder::VisionEncoder(const VisionConfig& config, const VisionTensors& tensors,
-                             LinearFormat format, ThreadPool& pool)
+                             std::optional<LinearFormat> format, ThreadPool& pool)
     : config_(config) {
   stem_conv_.out_channels = config.stages.front().channels;
   stem_conv_.weight = ToBuffer(tensors.stem_conv);

@@ -34,8 +34,8 @@ struct VisionWorkspace {
 // Immutable; Forward may run on several workspaces, one at a time on one pool.
 class VisionEncoder {
  public:
-  VisionEncoder(const VisionConfig& config, const VisionTensors& tensors, LinearFormat format,
-                ThreadPool& pool);
+  VisionEncoder(const VisionConfig& config, const VisionTensors& tensors,
+                std::optional<LinearFormat> format, ThreadPool& pool);
 
   int64_t stride() const { return config_.stride(); }
   int64_t feature_channels() const { return config_.feature_channels; }
@@ -79,8 +79,10 @@ class VisionEncoder {
   };
   struct Run;  // one forward pass
 
-  static ConvFfn LoadConvFfn(const ConvFfnTensors& tensors, LinearFormat format, ThreadPool& pool);
-  static Stage LoadStage(const StageTensors& tensors, LinearFormat format, ThreadPool& pool);
+  static ConvFfn LoadConvFfn(const ConvFfnTensors& tensors, std::optional<LinearFormat> format,
+                             ThreadPool& pool);
+  static Stage LoadStage(const StageTensors& tensors, std::optional<LinearFormat> format,
+                         ThreadPool& pool);
 
   void Reserve(int64_t height, int64_t width, int threads, VisionWorkspace& workspace) const;
   // Multiply-adds of one token of input, times a constant: for progress only.

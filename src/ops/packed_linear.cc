@@ -79,6 +79,14 @@ PackedLinear PackedLinear::Pack(const ReadRowFn& read_row, int64_t n, int64_t k,
   return packed;
 }
 
+PackedLinear PackedLinear::PackBlocks(const FindRowFn& find_row, int64_t n, int64_t k,
+                                      const float* bias, LinearFormat format, ThreadPool& pool) {
+  PackedLinear packed(n, k, bias, format);
+  FASTVLM_CHECK(packed.is_quantized());
+  packed.PackStored(find_row, pool);
+  return packed;
+}
+
 void PackedLinear::PackFloats(const void* weight, WeightType type, ThreadPool& pool) {
   const int64_t tile_n = variant_->tile_n;
   const int64_t padded = RoundUp(n_, tile_n);
@@ -141,6 +149,30 @@ void PackedLinear::PackQuantized(const ReadRowFn& read_row, ThreadPool& pool) {
         PackColumnQ8(row.data(), k_, j, quantized(), panel);
       } else {
         PackColumnQ4(row.data(), k_, j, quantized(), panel);
+      }
+    }
+  });
+}
+
+void PackedLinear::PackStored(const FindRowFn& find_row, ThreadPool& pool) {
+  const int64_t tile_n = quantized().tile_n;
+  const int64_t panels = RoundUp(n_, tile_n) / tile_n;
+  const bool q8 = format_ == LinearFormat::kQ8;
+  const int64_t block_bytes = q8 ? kQ8BlockBytes : kQ4BlockBytes;
+  const auto pack = q8 ? PackColumnQ8Blocks : PackColumnQ4Blocks;
+  bytes_ = Buffer<uint8_t>(static_cast<size_t>(panels * panel_bytes()));
+  pool.ParallelFor(panels, [&](int64_t index, int) {
+    uint8_t* panel = bytes_.data() + index * panel_bytes();
+    std::memset(panel, 0, static_cast<size_t>(panel_bytes()));
+    const int64_t first = index * tile_n;
+    // Pieces of the depth small enough that the panel's part stays in the L1 cache while each row
+    // is scattered over it.
+    constexpr int64_t kPiece = 8;
+    for (int64_t block = 0; block < blocks(); block += kPiece) {
+      const int64_t count = std::min(kPiece, blocks() - block);
+      for (int64_t j = 0; j < std::min(tile_n, n_ - first); ++j) {
+        pack(find_row(first + j) + block * block_bytes, count, j, quantized(),
+             panel + block * quantized().block_bytes);
       }
     }
   });

@@ -17,6 +17,8 @@ enum class WeightType { kF32, kBf16, kF16 };  // of what is packed
 
 // Writes row `row` of a [n, k] matrix to out, [k]; called by several threads.
 using ReadRowFn = std::function<void(int64_t row, float* out)>;
+// Where the stored blocks of row `row` begin; called by several threads.
+using FindRowFn = std::function<const uint8_t*(int64_t row)>;
 
 enum class LinearFormat {
   kExact,  // BF16 as it is, the others as f32; products are of f32
@@ -39,6 +41,11 @@ class PackedLinear {
   // The same for a matrix that is read row by row, as weights of WeightType::kF32.
   static PackedLinear Pack(const ReadRowFn& read_row, int64_t n, int64_t k, const float* bias,
                            LinearFormat format, ThreadPool& pool);
+
+  // The same for rows that are blocks of Q8_0 (format kQ8) or Q4_0 (kQ4) already, as
+  // base/quant_block.h has them: taken as they are.
+  static PackedLinear PackBlocks(const FindRowFn& find_row, int64_t n, int64_t k, const float* bias,
+                                 LinearFormat format, ThreadPool& pool);
 
   int64_t n() const { return n_; }
   int64_t k() const { return k_; }
@@ -73,6 +80,7 @@ class PackedLinear {
   void PackFloats(const void* weight, WeightType type, ThreadPool& pool);
   void PackFloats(const ReadRowFn& read_row, ThreadPool& pool);
   void PackQuantized(const ReadRowFn& read_row, ThreadPool& pool);
+  void PackStored(const FindRowFn& find_row, ThreadPool& pool);
 
   int64_t n_ = 0;
   int64_t k_ = 0;

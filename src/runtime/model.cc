@@ -6,6 +6,7 @@
 #include "base/cpu_features.h"
 #include "base/status.h"
 #include "image/preprocess.h"
+#include "runtime/load_vocabulary.h"
 #include "runtime/model_impl.h"
 
 namespace fastvlm {
@@ -22,7 +23,8 @@ struct Opened {
 
 Result<Opened> Open(const std::string& directory, const std::string& vision_directory) {
   FASTVLM_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory, vision_directory));
-  FASTVLM_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(directory));
+  FASTVLM_ASSIGN_OR_RETURN(const Vocabulary vocabulary, LoadVocabulary(checkpoint, directory));
+  FASTVLM_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Create(vocabulary, directory));
   const int64_t rows = checkpoint.config().decoder.vocab_rows;
   if (tokenizer.size() > rows) {
     return Error(StatusCode::kDataError,
@@ -60,6 +62,13 @@ ModelInfo Describe(const std::string& directory, const Opened& opened) {
   info.file_bytes = config.file_bytes;
   info.warnings = opened.checkpoint.warnings();
   return info;
+}
+
+// What kAsStored comes to, as the decoder's layers are held.
+Precision PrecisionInMemory(Precision asked, Dtype stored) {
+  if (asked != Precision::kAsStored) return asked;
+  if (stored == Dtype::kQ40) return Precision::kQ4;
+  return IsBlockDtype(stored) ? Precision::kQ8 : Precision::kF32;
 }
 
 // Both tokens that can end a Qwen2 answer, and what the configuration adds.
@@ -129,7 +138,7 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
                                      options.precision, threads, progress);
   impl->eos_ids = std::move(eos_ids);
   impl->banned_ids = std::move(banned_ids);
-  info.precision = options.precision;
+  info.precision = PrecisionInMemory(options.precision, impl->checkpoint.config().dtype);
   info.weight_bytes = static_cast<int64_t>(impl->model.bytes());
   impl->info = std::move(info);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));

@@ -1,33 +1,54 @@
 #include "kernels/gemm_q4/pack.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
-#include "base/float16.h"
+#include "base/check.h"
 
 namespace fastvlm {
+namespace {
+
+// nibbles: [32], q + 8; scale: f16.
+void StoreBlock(const uint8_t* nibbles, const void* scale, int64_t column,
+                const GemmQuantizedVariant& variant, uint8_t* block) {
+  constexpr int64_t kGroup = 4;
+  const int64_t half_n = variant.tile_n / 2;
+  const int shift = column < half_n ? 0 : 4;
+  uint8_t* to = block + column % half_n * kGroup;
+  for (int64_t p = 0; p < kQuantBlock; p += kGroup, to += half_n * kGroup) {
+    for (int64_t i = 0; i < kGroup; ++i) to[i] |= static_cast<uint8_t>(nibbles[p + i] << shift);
+  }
+  std::memcpy(block + kQuantBlock * half_n + 2 * column, scale, 2);
+}
+
+void CheckLayout(const GemmQuantizedVariant& variant) {
+  FASTVLM_CHECK(variant.group == 4 && variant.offset == 8);
+}
+
+}  // namespace
 
 void PackColumnQ4(const float* w, int64_t k, int64_t column, const GemmQuantizedVariant& variant,
                   uint8_t* panel) {
-  const int64_t group = variant.group, half_n = variant.tile_n / 2;
-  const int shift = column < half_n ? 0 : 4;
+  CheckLayout(variant);
   for (int64_t begin = 0; begin < k; begin += kQuantBlock, panel += variant.block_bytes) {
-    const int64_t count = std::min(kQuantBlock, k - begin);
-    float extreme = 0;
-    for (int64_t p = 0; p < count; ++p) {
-      if (std::fabs(w[begin + p]) > std::fabs(extreme)) extreme = w[begin + p];
+    int8_t q[kQuantBlock];
+    const uint16_t scale = QuantizeBlockQ4(w + begin, std::min(kQuantBlock, k - begin), q);
+    uint8_t nibbles[kQuantBlock];
+    for (int64_t p = 0; p < kQuantBlock; ++p) nibbles[p] = static_cast<uint8_t>(q[p] + 8);
+    StoreBlock(nibbles, &scale, column, variant, panel);
+  }
+}
+
+void PackColumnQ4Blocks(const uint8_t* stored, int64_t blocks, int64_t column,
+                        const GemmQuantizedVariant& variant, uint8_t* panel) {
+  CheckLayout(variant);
+  for (int64_t b = 0; b < blocks; ++b, stored += kQ4BlockBytes, panel += variant.block_bytes) {
+    uint8_t nibbles[kQuantBlock];
+    for (int64_t i = 0; i < 16; ++i) {
+      nibbles[i] = stored[2 + i] & 0xf;
+      nibbles[16 + i] = stored[2 + i] >> 4;
     }
-    const uint16_t half = F16FromF32(extreme / -8);
-    const float scale = F32FromF16(half);
-    for (int64_t p = 0; p < kQuantBlock; ++p) {
-      const float quotient = p < count && scale != 0 ? w[begin + p] / scale : 0;
-      // NaN fails both comparisons of clamp and must not reach the cast.
-      const float q = std::isnan(quotient) ? 0 : std::clamp(std::nearbyint(quotient), -8.0f, 7.0f);
-      panel[p / group * half_n * group + column % half_n * group + p % group] |=
-          static_cast<uint8_t>((static_cast<int>(q) + variant.offset) << shift);
-    }
-    std::memcpy(panel + kQuantBlock * half_n + 2 * column, &half, sizeof(half));
+    StoreBlock(nibbles, stored, column, variant, panel);
   }
 }
 

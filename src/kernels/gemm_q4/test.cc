@@ -1,5 +1,7 @@
 #include "kernels/gemm_q4/gemm_q4.h"
 
+#include <cstring>
+
 #include "kernels/gemm_q4/pack.h"
 #include "kernels/test_gemm_quantized.h"
 
@@ -45,6 +47,33 @@ TEST(GemmQ4Pack, QuantizesToTheNearestStep) {
       }
       EXPECT_EQ(panels.Weight(j, j), -8);
     }
+  }
+}
+
+// Blocks of a file give the panel that the values they were made from give.
+TEST(GemmQ4Pack, StoredBlocksAreTakenAsTheyAre) {
+  TestRandom random;
+  const int64_t blocks = 3;
+  for (const GemmQuantizedVariant& variant : GemmQ4Variants()) {
+    const auto size = static_cast<size_t>(blocks * variant.block_bytes);
+    std::vector<uint8_t> expected(size), actual(size);
+    std::vector<float> w(static_cast<size_t>(blocks * kQuantBlock));
+    std::vector<uint8_t> stored(static_cast<size_t>(blocks * kQ4BlockBytes));
+    for (int64_t j = 0; j < variant.tile_n; ++j) {
+      random.Fill(w.data(), w.size(), -1, 1);
+      PackColumnQ4(w.data(), blocks * kQuantBlock, j, variant, expected.data());
+      for (int64_t b = 0; b < blocks; ++b) {
+        int8_t q[kQuantBlock];
+        const uint16_t scale = QuantizeBlockQ4(w.data() + b * 32, 32, q);
+        std::memcpy(stored.data() + b * kQ4BlockBytes, &scale, 2);
+        for (int i = 0; i < 16; ++i) {
+          stored[static_cast<size_t>(b * kQ4BlockBytes + 2 + i)] =
+              static_cast<uint8_t>((q[i] + 8) | (q[i + 16] + 8) << 4);
+        }
+      }
+      PackColumnQ4Blocks(stored.data(), blocks, j, variant, actual.data());
+    }
+    EXPECT_EQ(actual, expected) << variant.name;
   }
 }
 

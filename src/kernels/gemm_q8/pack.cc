@@ -1,31 +1,57 @@
 #include "kernels/gemm_q8/pack.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
-#include "base/float16.h"
+#include "base/check.h"
 
 namespace fastvlm {
+namespace {
+
+// q: [32], int8_t at any address; scale: f16.
+template <int64_t kGroup>
+void StoreGroups(const uint8_t* q, uint8_t flip, uint8_t* to, int64_t stride) {
+  for (int64_t p = 0; p < kQuantBlock; p += kGroup, to += stride) {
+    for (int64_t i = 0; i < kGroup; ++i) to[i] = static_cast<uint8_t>(q[p + i] ^ flip);
+  }
+}
+
+void StoreBlock(const uint8_t* q, const void* scale, int64_t column,
+                const GemmQuantizedVariant& variant, uint8_t* block) {
+  // Modulo 256, adding 128 is flipping the highest bit.
+  const auto flip = static_cast<uint8_t>(variant.offset);
+  const int64_t group = variant.group;
+  const int64_t stride = variant.tile_n * group;
+  if (group == 4) {
+    StoreGroups<4>(q, flip, block + column * 4, stride);
+  } else {
+    StoreGroups<2>(q, flip, block + column * 2, stride);
+  }
+  std::memcpy(block + kQuantBlock * variant.tile_n + 2 * column, scale, 2);
+}
+
+void CheckLayout(const GemmQuantizedVariant& variant) {
+  FASTVLM_CHECK(variant.group == 2 || variant.group == 4);
+  FASTVLM_CHECK(variant.offset == 0 || variant.offset == 128);
+}
+
+}  // namespace
 
 void PackColumnQ8(const float* w, int64_t k, int64_t column, const GemmQuantizedVariant& variant,
                   uint8_t* panel) {
-  const int64_t group = variant.group, tile_n = variant.tile_n;
+  CheckLayout(variant);
   for (int64_t begin = 0; begin < k; begin += kQuantBlock, panel += variant.block_bytes) {
-    const int64_t count = std::min(kQuantBlock, k - begin);
-    float max = 0;
-    for (int64_t p = 0; p < count; ++p) max = std::max(max, std::fabs(w[begin + p]));
-    const uint16_t half = F16FromF32(max / 127);
-    const float scale = F32FromF16(half);
-    for (int64_t p = 0; p < kQuantBlock; ++p) {
-      const float quotient = p < count && scale > 0 ? w[begin + p] / scale : 0;
-      // NaN fails both comparisons of clamp and must not reach the cast.
-      const float q =
-          std::isnan(quotient) ? 0 : std::clamp(std::nearbyint(quotient), -127.0f, 127.0f);
-      panel[p / group * tile_n * group + column * group + p % group] =
-          static_cast<uint8_t>(static_cast<int>(q) + variant.offset);
-    }
-    std::memcpy(panel + kQuantBlock * tile_n + 2 * column, &half, sizeof(half));
+    int8_t q[kQuantBlock];
+    const uint16_t scale = QuantizeBlockQ8(w + begin, std::min(kQuantBlock, k - begin), q);
+    StoreBlock(reinterpret_cast<const uint8_t*>(q), &scale, column, variant, panel);
+  }
+}
+
+void PackColumnQ8Blocks(const uint8_t* stored, int64_t blocks, int64_t column,
+                        const GemmQuantizedVariant& variant, uint8_t* panel) {
+  CheckLayout(variant);
+  for (int64_t b = 0; b < blocks; ++b, stored += kQ8BlockBytes, panel += variant.block_bytes) {
+    StoreBlock(stored + 2, stored, column, variant, panel);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "kernels/gemm_q8/gemm_q8.h"
 
+#include <cstring>
+
 #include "kernels/gemm_q8/pack.h"
 #include "kernels/test_gemm_quantized.h"
 
@@ -58,6 +60,30 @@ TEST(GemmQ8Pack, ZerosTinyAndDamagedWeights) {
   EXPECT_EQ(panels.Weight(0, 3), 0);
   EXPECT_EQ(panels.Scale(1, 0), 0);
   EXPECT_TRUE(std::isinf(panels.Scale(2, 0)));
+}
+
+// Blocks of a file give the panel that the values they were made from give.
+TEST(GemmQ8Pack, StoredBlocksAreTakenAsTheyAre) {
+  TestRandom random;
+  const int64_t blocks = 3;
+  for (const GemmQuantizedVariant& variant : GemmQ8Variants()) {
+    const auto size = static_cast<size_t>(blocks * variant.block_bytes);
+    std::vector<uint8_t> expected(size), actual(size);
+    std::vector<float> w(static_cast<size_t>(blocks * kQuantBlock));
+    std::vector<uint8_t> stored(static_cast<size_t>(blocks * kQ8BlockBytes));
+    for (int64_t j = 0; j < variant.tile_n; ++j) {
+      random.Fill(w.data(), w.size(), -1, 1);
+      PackColumnQ8(w.data(), blocks * kQuantBlock, j, variant, expected.data());
+      for (int64_t b = 0; b < blocks; ++b) {
+        int8_t q[kQuantBlock];
+        const uint16_t scale = QuantizeBlockQ8(w.data() + b * 32, 32, q);
+        std::memcpy(stored.data() + b * kQ8BlockBytes, &scale, 2);
+        std::memcpy(stored.data() + b * kQ8BlockBytes + 2, q, 32);
+      }
+      PackColumnQ8Blocks(stored.data(), blocks, j, variant, actual.data());
+    }
+    EXPECT_EQ(actual, expected) << variant.name;
+  }
 }
 
 }  // namespace

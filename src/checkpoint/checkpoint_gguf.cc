@@ -1,0 +1,112 @@
+// Checkpoints in GGUF files: see gguf_model.h.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/gguf_model.h"
+#include "checkpoint/layout.h"
+#include "checkpoint/model_reader.h"
+#include "checkpoint/weight_reader.h"
+
+namespace fastvlm {
+namespace {
+
+// Blocks for which there are no kernels are rounded when they are loaded.
+void WarnOfRounding(const DecoderTensors& tensors, std::vector<std::string>* warnings) {
+  for (const DecoderLayerTensors& layer : tensors.layers) {
+    for (const LinearTensors* linear :
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      const Dtype dtype = linear->weight.dtype;
+      if (!IsBlockDtype(dtype) || dtype == Dtype::kQ80 || dtype == Dtype::kQ40) continue;
+      warnings->push_back(fmt::format(
+          "{}: {} weights are rounded to Q8_0 in memory, since no kernel multiplies them as they "
+          "are; --precision f32 keeps their values",
+          linear->weight.file, DtypeName(dtype)));
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::OpenGguf(const GgufPaths& paths,
+                                        const std::string& vision_directory) {
+  Checkpoint checkpoint;
+  FASTVLM_RETURN_IF_ERROR(checkpoint.ReadGgufDecoder(paths.model));
+  std::string vision = paths.vision;
+  if (!vision_directory.empty()) {
+    FASTVLM_ASSIGN_OR_RETURN(const GgufPaths other, FindGguf(vision_directory));
+    if (other.vision.empty()) {
+      FASTVLM_ASSIGN_OR_RETURN(Checkpoint source, Open(vision_directory));
+      FASTVLM_RETURN_IF_ERROR(checkpoint.AdoptVision(std::move(source), vision_directory));
+      return checkpoint;
+    }
+    vision = other.vision;
+  }
+  if (vision.empty()) {
+    return Error(StatusCode::kNotFound,
+                 "{}: holds the language model only, and there is no {} beside it; name the "
+                 "directory of the FastVLM it was made from as the vision directory (--vision DIR)",
+                 paths.model, kVisionGguf);
+  }
+  FASTVLM_RETURN_IF_ERROR(checkpoint.ReadGgufVision(vision));
+  return checkpoint;
+}
+
+Status Checkpoint::ReadGgufDecoder(const std::string& path) {
+  FASTVLM_ASSIGN_OR_RETURN(GgufFile file, OpenGgufFile(path));
+  config_.layout = "gguf";
+  config_.file_bytes = file.tensors.file_bytes;
+  FASTVLM_RETURN_IF_ERROR(ReadGgufDecoderConfig(file, &config_));
+  FASTVLM_ASSIGN_OR_RETURN(tokenizer_, ReadGgufTokenizer(file.gguf));
+  WeightReader reader(file.tensors, GgufDecoderLayout());
+  FASTVLM_ASSIGN_OR_RETURN(tensors_.decoder, ReadDecoder(&reader, config_.decoder, &warnings_));
+  FASTVLM_RETURN_IF_ERROR(reader.CheckAllTaken());
+  config_.decoder_parameters = reader.TakeParameterCount();
+  const Tensor& weight = tensors_.decoder.layers.front().q.weight;
+  config_.dtype = weight.dtype;
+  config_.dtype_text = weight.TypeText();
+  WarnOfRounding(tensors_.decoder, &warnings_);
+  files_.push_back(std::move(file.tensors));
+  return {};
+}
+
+Status Checkpoint::ReadGgufVision(const std::string& path) {
+  FASTVLM_ASSIGN_OR_RETURN(GgufFile file, OpenGgufFile(path));
+  FASTVLM_RETURN_IF_ERROR(PrepareGgufVision(&file, &config_.vision));
+  config_.file_bytes += file.tensors.file_bytes;
+  WeightReader reader(file.tensors, GgufVisionLayout());
+  FASTVLM_ASSIGN_OR_RETURN(tensors_.vision, ReadVision(&reader, &config_.vision));
+  config_.vision_parameters = reader.TakeParameterCount();
+  if (config_.vision.image_size % config_.vision.stride() != 0) {
+    return file.gguf.Wrong("clip.vision.image_size",
+                           fmt::format("a multiple of {}", config_.vision.stride()));
+  }
+  FASTVLM_ASSIGN_OR_RETURN(
+      tensors_.projector,
+      ReadProjector(&reader, config_.vision.feature_channels, config_.decoder.hidden));
+  config_.projector_parameters = reader.TakeParameterCount();
+  FASTVLM_RETURN_IF_ERROR(reader.CheckAllTaken());
+  files_.push_back(std::move(file.tensors));
+  return {};
+}
+
+Status Checkpoint::AdoptVision(Checkpoint other, const std::string& directory) {
+  if (other.config_.decoder.hidden != config_.decoder.hidden) {
+    return Error(StatusCode::kDataError,
+                 "{}: its image encoder is for a language model with {} values a token, this one "
+                 "has {}: they do not belong together",
+                 directory, other.config_.decoder.hidden, config_.decoder.hidden);
+  }
+  config_.vision = other.config_.vision;
+  config_.vision_parameters = other.config_.vision_parameters;
+  config_.projector_parameters = other.config_.projector_parameters;
+  config_.file_bytes += other.config_.file_bytes;
+  tensors_.vision = std::move(other.tensors_.vision);
+  tensors_.projector = std::move(other.tensors_.projector);
+  std::move(other.files_.begin(), other.files_.end(), std::back_inserter(files_));
+  return {};
+}
+
+}  // namespace fastvlm

@@ -1,0 +1,283 @@
+#include "checkpoint/gguf_model.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "base/json.h"
+#include "checkpoint/layout.h"
+
+namespace fastvlm {
+namespace {
+
+// What every published FastVLM was trained with; Qwen2's own files say up to 131072.
+constexpr int64_t kTrainedContext = 8192;
+constexpr int64_t kMaxImageSize = 16384;
+constexpr int64_t kVisionVersion = 1;  // of fastvlm.version in mmproj.gguf
+
+bool EndsWithGguf(const std::string& name) { return name.ends_with(".gguf"); }
+
+// The one name that fits, or empty.
+Result<std::string> TheOnly(const std::string& directory, const std::vector<std::string>& names,
+                            const std::string& preferred) {
+  if (std::find(names.begin(), names.end(), preferred) != names.end()) {
+    return directory + "/" + preferred;
+  }
+  if (names.empty()) return std::string();
+  if (names.size() == 1) return directory + "/" + names.front();
+  return Error(StatusCode::kDataError,
+               "{}: {} GGUF files to choose from, {} and {} for example; name one of them, or keep "
+               "one as {}",
+               directory, names.size(), names[0], names[1], preferred);
+}
+
+Status CheckArchitecture(const Gguf& gguf) {
+  FASTVLM_ASSIGN_OR_RETURN(const std::string name, gguf.String("general.architecture"));
+  if (name == "qwen2") return {};
+  return Error(StatusCode::kUnsupported,
+               "{}: the architecture is {}; only qwen2, the language half of FastVLM, can be read",
+               gguf.path, Quoted(name));
+}
+
+Status CheckRope(const Gguf& gguf) {
+  FASTVLM_ASSIGN_OR_RETURN(const std::string scaling,
+                           gguf.StringOr("qwen2.rope.scaling.type", "none"));
+  if (scaling == "none") return {};
+  return Error(StatusCode::kUnsupported,
+               "{}: qwen2.rope.scaling.type is {}; only none is supported", gguf.path,
+               Quoted(scaling));
+}
+
+Status ReadHeads(const Gguf& gguf, DecoderConfig* config) {
+  FASTVLM_ASSIGN_OR_RETURN(config->heads, gguf.Integer("qwen2.attention.head_count", 1, 4096));
+  FASTVLM_ASSIGN_OR_RETURN(config->kv_heads, gguf.IntegerOr("qwen2.attention.head_count_kv", 1,
+                                                            config->heads, config->heads));
+  if (config->heads % config->kv_heads != 0) {
+    return gguf.Wrong("qwen2.attention.head_count_kv",
+                      fmt::format("a divisor of {} heads", config->heads));
+  }
+  const bool has_width = gguf.Find("qwen2.attention.key_length") != nullptr;
+  if (!has_width && config->hidden % config->heads != 0) {
+    return gguf.Wrong("qwen2.attention.head_count",
+                      fmt::format("a divisor of {}, the embedding length", config->hidden));
+  }
+  FASTVLM_ASSIGN_OR_RETURN(
+      config->head_dim,
+      gguf.IntegerOr("qwen2.attention.key_length", 2, 1 << 16, config->hidden / config->heads));
+  FASTVLM_ASSIGN_OR_RETURN(
+      const int64_t value_length,
+      gguf.IntegerOr("qwen2.attention.value_length", 2, 1 << 16, config->head_dim));
+  if (config->head_dim % 2 == 0 && value_length == config->head_dim) return {};
+  return Error(StatusCode::kUnsupported,
+               "{}: heads of {} and {} values (keys, values); only equal, even numbers are "
+               "supported",
+               gguf.path, config->head_dim, value_length);
+}
+
+// Ours lists all of them; others have one or two keys.
+Status ReadEosIds(const Gguf& gguf, DecoderConfig* config) {
+  std::vector<double> ids;
+  if (gguf.Find("fastvlm.eos_token_ids") != nullptr) {
+    FASTVLM_ASSIGN_OR_RETURN(ids, gguf.Numbers("fastvlm.eos_token_ids"));
+  }
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+    FASTVLM_ASSIGN_OR_RETURN(const int64_t id, gguf.IntegerOr(key, 0, UINT32_MAX, UINT32_MAX));
+    if (id != UINT32_MAX) ids.push_back(static_cast<double>(id));
+  }
+  for (const double id : ids) {
+    if (!(id >= 0 && id < static_cast<double>(config->vocab_rows))) continue;
+    const auto token = static_cast<int32_t>(id);
+    auto& known = config->eos_ids;
+    if (std::find(known.begin(), known.end(), token) == known.end()) known.push_back(token);
+  }
+  return {};
+}
+
+// "[PAD151700]" stands for a row without a token; old converters gave it other kinds.
+bool IsPadding(std::string_view token, size_t id) {
+  if (!token.starts_with("[PAD") || !token.ends_with("]")) return false;
+  size_t number = 0;
+  const char* end = token.data() + token.size() - 1;
+  const auto parsed = std::from_chars(token.data() + 4, end, number);
+  return parsed.ec == std::errc() && parsed.ptr == end && number == id;
+}
+
+// Source: enum llama_token_type in llama.h.
+StoredTokenKind KindOf(double type) {
+  if (type == 3) return StoredTokenKind::kSpecial;
+  if (type == 4) return StoredTokenKind::kAdded;
+  if (type == 5) return StoredTokenKind::kUnused;
+  return StoredTokenKind::kNormal;
+}
+
+Status CheckTokenizerKind(const Gguf& gguf) {
+  for (const auto& [key, expected] :
+       {std::pair("tokenizer.ggml.model", "gpt2"), std::pair("tokenizer.ggml.pre", "qwen2")}) {
+    FASTVLM_ASSIGN_OR_RETURN(const std::string found, gguf.StringOr(key, ""));
+    if (found != expected) {
+      return Error(StatusCode::kUnsupported,
+                   "{}: {} is {}; only {}, Qwen2's byte-level BPE, can be read", gguf.path, key,
+                   Quoted(found), expected);
+    }
+  }
+  return {};
+}
+
+// The image half is named as llama.cpp names such files, but no reader of clip knows our encoder.
+Status CheckVisionKind(const Gguf& gguf) {
+  FASTVLM_ASSIGN_OR_RETURN(const std::string type, gguf.StringOr("clip.projector_type", ""));
+  FASTVLM_ASSIGN_OR_RETURN(const int64_t version,
+                           gguf.IntegerOr("fastvlm.version", 0, UINT32_MAX, 0));
+  if (type == "fastvlm" && version == kVisionVersion) return {};
+  return Error(StatusCode::kUnsupported,
+               "{}: not an image encoder written by fastvlm quantize: clip.projector_type is {}, "
+               "fastvlm.version {}; expected fastvlm and {}",
+               gguf.path, Quoted(type), version, kVisionVersion);
+}
+
+Status CheckPreprocessing(const Gguf& gguf) {
+  for (const auto& [key, expected] :
+       {std::pair("clip.vision.image_mean", 0.0), std::pair("clip.vision.image_std", 1.0)}) {
+    FASTVLM_ASSIGN_OR_RETURN(const std::vector<double> values, gguf.Numbers(key));
+    if (values != std::vector<double>(3, expected)) {
+      return gguf.Wrong(key, fmt::format("three times {}", expected));
+    }
+  }
+  return {};
+}
+
+// Linear layers are matrices in the file and 1x1 convolutions in our names.
+bool IsPointwise(const std::string& name) {
+  constexpr std::array<std::string_view, 6> kPatterns = {
+      "vision.stem.2.weight",
+      "vision.stages.#.downsample.pointwise.weight",
+      "vision.stages.#.blocks.#.ffn.fc1.weight",
+      "vision.stages.#.blocks.#.ffn.fc2.weight",
+      "vision.squeeze.weight",
+      "vision.excite.weight"};
+  return std::any_of(kPatterns.begin(), kPatterns.end(), [&name](std::string_view pattern) {
+    return Rewrite(name, pattern, "").has_value();
+  });
+}
+
+}  // namespace
+
+Result<GgufPaths> FindGguf(const std::string& path) {
+  GgufPaths paths;
+  const bool is_file = FileExists(path) && EndsWithGguf(path);
+  if (!is_file && !DirectoryExists(path)) return paths;
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  const std::string directory = !is_file ? path : parent.empty() ? "." : parent.string();
+  std::vector<std::string> models, visions;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!is_file && name.starts_with("model.safetensors")) return paths;
+    if (EndsWithGguf(name)) (name.starts_with("mmproj") ? visions : models).push_back(name);
+  }
+  if (error) {
+    return Error(StatusCode::kIoError, "{}: cannot list: {}", directory, error.message());
+  }
+  std::sort(models.begin(), models.end());
+  std::sort(visions.begin(), visions.end());
+  FASTVLM_ASSIGN_OR_RETURN(paths.vision, TheOnly(directory, visions, kVisionGguf));
+  if (is_file) {
+    paths.model = path;
+  } else {
+    FASTVLM_ASSIGN_OR_RETURN(paths.model, TheOnly(directory, models, kModelGguf));
+  }
+  return paths;
+}
+
+Result<GgufFile> OpenGgufFile(const std::string& path) {
+  FASTVLM_ASSIGN_OR_RETURN(MappedFile mapped, MappedFile::Open(path));
+  GgufFile file;
+  FASTVLM_ASSIGN_OR_RETURN(file.gguf, ParseGguf(mapped.bytes(), path));
+  file.tensors.path = path;
+  file.tensors.file_bytes = static_cast<int64_t>(mapped.bytes().size());
+  for (const StoredTensor& stored : file.gguf.tensors) {
+    file.tensors.tensors.emplace(stored.tensor.name, stored);
+  }
+  file.tensors.files.push_back(std::move(mapped));
+  return file;
+}
+
+Status ReadGgufDecoderConfig(const GgufFile& file, ModelConfig* model) {
+  const Gguf& gguf = file.gguf;
+  FASTVLM_RETURN_IF_ERROR(CheckArchitecture(gguf));
+  FASTVLM_RETURN_IF_ERROR(CheckRope(gguf));
+  model->model_type = "qwen2";
+  DecoderConfig* config = &model->decoder;
+  FASTVLM_ASSIGN_OR_RETURN(config->hidden, gguf.Integer("qwen2.embedding_length", 1, 1 << 20));
+  FASTVLM_ASSIGN_OR_RETURN(config->layers, gguf.Integer("qwen2.block_count", 1, 9999));
+  FASTVLM_ASSIGN_OR_RETURN(config->intermediate,
+                           gguf.Integer("qwen2.feed_forward_length", 1, 1 << 22));
+  FASTVLM_RETURN_IF_ERROR(ReadHeads(gguf, config));
+  FASTVLM_ASSIGN_OR_RETURN(config->rope_theta, gguf.PositiveOr("qwen2.rope.freq_base", 10000));
+  FASTVLM_ASSIGN_OR_RETURN(const double eps,
+                           gguf.PositiveOr("qwen2.attention.layer_norm_rms_epsilon", 1e-6));
+  config->rms_norm_eps = static_cast<float>(eps);
+  FASTVLM_ASSIGN_OR_RETURN(config->max_positions,
+                           gguf.IntegerOr("qwen2.context_length", 1, 1 << 24, 32768));
+  FASTVLM_ASSIGN_OR_RETURN(const int64_t trained,
+                           gguf.IntegerOr("fastvlm.context_length", 1, 1 << 24, kTrainedContext));
+  config->context_tokens = std::min(trained, config->max_positions);
+  config->tied_embeddings = !file.tensors.tensors.contains("output.weight");
+  const auto embedding = file.tensors.tensors.find("token_embd.weight");
+  if (embedding == file.tensors.tensors.end() || embedding->second.tensor.shape.size() != 2 ||
+      embedding->second.tensor.shape[0] > 1 << 24) {
+    return Error(StatusCode::kDataError,
+                 "{}: tensor token_embd.weight is missing or not a matrix of at most {} rows",
+                 gguf.path, 1 << 24);
+  }
+  config->vocab_rows = embedding->second.tensor.shape[0];
+  return ReadEosIds(gguf, config);
+}
+
+Status PrepareGgufVision(GgufFile* file, VisionConfig* config) {
+  const Gguf& gguf = file->gguf;
+  FASTVLM_RETURN_IF_ERROR(CheckVisionKind(gguf));
+  FASTVLM_RETURN_IF_ERROR(CheckPreprocessing(gguf));
+  FASTVLM_ASSIGN_OR_RETURN(config->head_dim, gguf.Integer("fastvlm.vision.head_dim", 1, 4096));
+  FASTVLM_ASSIGN_OR_RETURN(config->image_size,
+                           gguf.Integer("clip.vision.image_size", 1, kMaxImageSize));
+  for (auto& [name, stored] : file->tensors.tensors) {
+    if (stored.tensor.shape.size() == 2 && IsPointwise(name)) {
+      stored.tensor.shape.insert(stored.tensor.shape.end(), {1, 1});
+    }
+  }
+  return {};
+}
+
+Result<StoredTokenizer> ReadGgufTokenizer(const Gguf& gguf) {
+  FASTVLM_RETURN_IF_ERROR(CheckTokenizerKind(gguf));
+  StoredTokenizer tokenizer;
+  tokenizer.path = gguf.path;
+  constexpr char kTokens[] = "tokenizer.ggml.tokens";
+  constexpr char kTypes[] = "tokenizer.ggml.token_type";
+  FASTVLM_ASSIGN_OR_RETURN(const GgufArray* tokens, gguf.Array(kTokens));
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<double> types, gguf.Numbers(kTypes));
+  FASTVLM_ASSIGN_OR_RETURN(const GgufArray* merges, gguf.Array("tokenizer.ggml.merges"));
+  if (tokens->type != GgufType::kString || tokens->strings.empty()) {
+    return gguf.Wrong(kTokens, "an array of texts");
+  }
+  if (types.size() != tokens->strings.size()) {
+    return gguf.Wrong(kTypes, fmt::format("an array of {}", tokens->strings.size()));
+  }
+  tokenizer.tokens = tokens->strings;
+  tokenizer.merges = merges->strings;
+  for (size_t id = 0; id < types.size(); ++id) {
+    const bool padding = IsPadding(tokenizer.tokens[id], id);
+    tokenizer.kinds.push_back(padding ? StoredTokenKind::kUnused : KindOf(types[id]));
+  }
+  if (const GgufValue* chat = gguf.Find("tokenizer.chat_template")) {
+    if (const auto* text = std::get_if<std::string_view>(chat)) tokenizer.chat_template = *text;
+  }
+  return tokenizer;
+}
+
+}  // namespace fastvlm
