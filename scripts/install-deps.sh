@@ -2,9 +2,10 @@
 # Installs what building and testing fastvlm needs, on Debian 12 and Ubuntu 24.04 or later.
 # Safe to run again: it does nothing when everything is there. docs/DEPENDENCIES.md says why each
 # package is needed.
-# Usage: scripts/install-deps.sh [--program | --train] [--web-tests] [--print]
+# Usage: scripts/install-deps.sh [--program | --train] [--fuzz] [--web-tests] [--print]
 #   --program    only what the program itself needs, not its tests and checks
 #   --train      also what fastvlm-train needs: libtorch, SVG and font libraries, free fonts
+#   --fuzz       also what scripts/fuzz.sh needs: Clang with its fuzzer
 #   --web-tests  also what the tests of the page need: a browser
 #   --print      only lists what is missing
 set -euo pipefail
@@ -12,15 +13,17 @@ set -euo pipefail
 tests=true
 train=false
 web_tests=false
+fuzz=false
 print_only=false
 for argument in "$@"; do
   case $argument in
     --program) tests=false ;;
     --train) train=true ;;
+    --fuzz) fuzz=true ;;
     --web-tests) web_tests=true ;;
     --print) print_only=true ;;
     *)
-      echo "usage: scripts/install-deps.sh [--program | --train] [--web-tests] [--print]" >&2
+      echo "usage: scripts/install-deps.sh [--program | --train] [--fuzz] [--web-tests] [--print]" >&2
       exit 2
       ;;
   esac
@@ -35,6 +38,12 @@ packages=(
 )
 if $tests; then
   packages+=(libgtest-dev libgmock-dev python3 python3-venv binutils curl openssl)
+fi
+if $fuzz; then
+  # The fuzzer's runtime is a package of its own since Clang 14.
+  version=$(apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
+  packages+=(clang)
+  if apt-cache show "libclang-rt-$version-dev" >/dev/null 2>&1; then packages+=("libclang-rt-$version-dev"); fi
 fi
 if $train; then
   packages+=(

@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 
 struct BenchFlags {
   ModelFlags model;
-  std::vector<Precision> precisions = {Precision::kF32};
+  std::vector<Precision> precisions = {Precision::kAsStored};
   BenchmarkOptions options;
   bool json = false;
   bool worker = false;
@@ -201,8 +201,10 @@ Result<Measured> Measure(const BenchFlags& flags, Precision precision, bool last
   const Stopwatch watch;
   const Result<std::shared_ptr<const Model>> model = LoadModel(model_flags);
   if (!model.ok()) return model.status();
-  Measured measured = {precision, watch.Milliseconds(), (*model)->info().weight_bytes, 0, {}};
-  ProgressLine progress(fmt::format("Measuring {:<4}", PrecisionName(precision)));
+  const double load_ms = watch.Milliseconds();
+  const ModelInfo& info = (*model)->info();
+  Measured measured = {info.precision, load_ms, info.weight_bytes, 0, {}};
+  ProgressLine progress(fmt::format("Measuring {:<4}", PrecisionName(info.precision)));
   Result<std::vector<BenchmarkCase>> cases =
       RunBenchmark(*model, flags.options, [&](double done) { progress.Update(done); });
   if (!cases.ok()) return cases.status();
@@ -290,11 +292,11 @@ CommandFn AddBench(CLI::App& app) {
            f->precisions.clear();
            for (const std::string& name : names) f->precisions.push_back(ParsePrecision(name));
          },
-         "Any of f32, bf16, q8 and q4")
+         "Any of auto, f32, bf16, q8 and q4")
       ->delimiter(',')
       ->take_all()
       ->type_name("TYPE,...")
-      ->default_str("f32");
+      ->default_str("auto");
   BenchmarkOptions& options = flags->options;
   AddList(app, "--encoder", options.encoder_sizes, "Sides of the square pictures, in pixels");
   AddList(app, "--prefill", options.prefill_tokens, "Lengths of the prompts, in tokens");

@@ -161,10 +161,11 @@ CommandFn AddCompare(CLI::App& app) {
   app.add_option("IMAGES", flags->inputs, "Pictures")->required();
   AddModelFlags(app, flags->model);
   app.remove_option(app.get_option("--precision"));
+  flags->model.options.precision = Precision::kF32;
   AddPrecisionFlag(app, "--reference", flags->model.options.precision,
-                   "Precision of the reference: f32, bf16, q8 or q4");
+                   "Precision of the reference: f32, bf16, q8, q4 or auto");
   AddPrecisionFlag(app, "--candidate", flags->candidate,
-                   "Precision that is compared with it: f32, bf16, q8 or q4");
+                   "Precision that is compared with it: f32, bf16, q8, q4 or auto");
   app.add_option("--candidate-model", flags->candidate_model,
                  "Directory of another form of the same model, quantized for example\n"
                  "(default: that of --model)")

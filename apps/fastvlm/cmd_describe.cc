@@ -237,7 +237,7 @@ int Run(DescribeFlags& flags) {
 
 CommandFn AddDescribe(CLI::App& app) {
   auto flags = std::make_shared<DescribeFlags>();
-  flags->model.options.precision = DefaultPrecision();
+  flags->model.options.precision = Precision::kFastest;
   app.footer(
       "Examples:\n"
       "  fastvlm describe picture.png\n"

@@ -207,7 +207,7 @@ void AddLimitFlags(CLI::App& app, ServeFlags& flags) {
 
 CommandFn AddServe(CLI::App& app) {
   auto flags = std::make_shared<ServeFlags>();
-  flags->model.options.precision = DefaultPrecision();
+  flags->model.options.precision = Precision::kFastest;
   app.footer(
       "Examples:\n"
       "  fastvlm serve\n"

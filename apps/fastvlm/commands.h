@@ -31,6 +31,7 @@ CommandFn AddEval(CLI::App& app);
 CommandFn AddInfo(CLI::App& app);
 CommandFn AddModels(CLI::App& app);
 CommandFn AddPull(CLI::App& app);
+CommandFn AddQuantize(CLI::App& app);
 CommandFn AddServe(CLI::App& app);
 CommandFn AddVerify(CLI::App& app);
 

@@ -7,8 +7,8 @@
 namespace fastvlm {
 namespace {
 
-constexpr Precision kPrecisions[] = {Precision::kF32, Precision::kBf16, Precision::kQ8,
-                                     Precision::kQ4};
+constexpr Precision kPrecisions[] = {Precision::kFastest, Precision::kAsStored, Precision::kF32,
+                                     Precision::kBf16,    Precision::kQ8,       Precision::kQ4};
 
 bool ParseSide(std::string_view text, int& side) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), side);
@@ -33,11 +33,15 @@ Precision ParsePrecision(const std::string& name) {
     if (name == PrecisionName(precision)) return precision;
   }
   throw CLI::ValidationError("--precision",
-                             "'" + name + "' is unknown; expected f32, bf16, q8 or q4");
+                             "'" + name + "' is unknown; expected fast, auto, f32, bf16, q8 or q4");
 }
 
 const char* PrecisionName(Precision precision) {
   switch (precision) {
+    case Precision::kFastest:
+      return "fast";
+    case Precision::kAsStored:
+      return "auto";
     case Precision::kF32:
       return "f32";
     case Precision::kBf16:
@@ -53,7 +57,7 @@ const char* PrecisionName(Precision precision) {
 void AddVisionFlag(CLI::App& app, std::string& directory) {
   app.add_option("--vision", directory,
                  "Directory of the original FastVLM of the same size; its image encoder is used\n"
-                 "with one of Apple's MLX exports, which have none")
+                 "with files that have none, such as Apple's MLX exports")
       ->type_name("DIR");
 }
 
@@ -67,7 +71,9 @@ void AddModelFlags(CLI::App& app, ModelFlags& flags) {
          "--precision",
          [&flags](const std::string& name) { flags.options.precision = ParsePrecision(name); },
          "How weights and activations are held: f32, which reproduces the reference, or\n"
-         "bf16, q8, q4, which are smaller and faster and lose a little")
+         "bf16, q8, q4, which are smaller and faster and lose a little; auto is q8 or q4\n"
+         "if the model's files are, and f32 otherwise; fast is q8 otherwise, if the CPU has\n"
+         "AVX2")
       ->type_name("TYPE")
       ->default_str(PrecisionName(flags.options.precision));
   app.add_option("-t,--threads", flags.options.threads,

@@ -10,7 +10,7 @@
 
 namespace fastvlm {
 
-// "f32", "bf16", "q8" or "q4"; throws CLI::ValidationError for anything else.
+// "auto", "f32", "bf16", "q8" or "q4"; throws CLI::ValidationError for anything else.
 Precision ParsePrecision(const std::string& name);
 const char* PrecisionName(Precision precision);
 

@@ -25,6 +25,7 @@ constexpr Command kCommands[] = {
     {"info", "Show a model, the CPU and the kernels chosen for it", AddInfo},
     {"models", "List the models that were fetched, or remove one", AddModels},
     {"pull", "Fetch a model: apple/FastVLM-0.5B, or another of the Hugging Face hub", AddPull},
+    {"quantize", "Write a model as GGUF files: smaller, and quick to start", AddQuantize},
     {"serve", "Answer requests over HTTP, as OpenAI and Ollama do", AddServe},
     {"verify", "Check a model's numbers against those that were published for it", AddVerify},
 };

@@ -9,6 +9,7 @@
 #include "fastvlm/logits.h"
 #include "fastvlm/model.h"
 #include "fastvlm/options.h"
+#include "fastvlm/quantize.h"
 #include "fastvlm/session.h"
 #include "fastvlm/status.h"
 #include "fastvlm/system.h"

@@ -16,11 +16,11 @@ namespace fastvlm {
 
 struct ModelInfo {
   std::string directory;
-  std::string layout;  // "apple", "fast_vlm", "mlx" or "mlx_export": how the files name tensors
-  std::string dtype;   // of the decoder's weights in the files
-  Precision precision = Precision::kF32;
-  int image_size = 0;        // side of the square the model was trained for, pixels
-  int pixels_per_token = 0;  // side of the square one visual token stands for
+  std::string layout;                     // "apple", "fast_vlm", "mlx", "mlx_export" or "gguf"
+  std::string dtype;                      // of the decoder's weights in the files
+  Precision precision = Precision::kF32;  // of the decoder; never kAsStored once loaded
+  int image_size = 0;                     // side of the square the model was trained for, pixels
+  int pixels_per_token = 0;               // side of the square one visual token stands for
   std::vector<int64_t> stage_blocks;
   std::vector<int64_t> stage_channels;
   int64_t feature_channels = 0;

@@ -15,6 +15,7 @@ namespace fastvlm {
 
 // How weights and activations are held; docs/ACCURACY.md has what each costs in accuracy.
 enum class Precision {
+  kFastest,   // as the file has it if that is quantized, else DefaultPrecision() of system.h
   kAsStored,  // 8- and 4-bit weights as the file has them, other ones as kF32
   kF32,       // reproduces the reference implementation to rounding
   kBf16,      // bf16 weights

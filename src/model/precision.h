@@ -21,6 +21,7 @@ struct PartFormats {
 // The encoder and the head lose most by four bits and gain least: q4 leaves them at eight.
 inline PartFormats FormatsOf(Precision precision) {
   switch (precision) {
+    case Precision::kFastest:  // has been resolved
     case Precision::kAsStored:
       return {};
     case Precision::kF32:

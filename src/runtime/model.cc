@@ -1,4 +1,5 @@
 #include "fastvlm/model.h"
+#include "fastvlm/system.h"
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -10,6 +11,7 @@
 #include "base/cpu_features.h"
 #include "base/status.h"
 #include "image/preprocess.h"
+#include "runtime/load_vocabulary.h"
 #include "runtime/model_impl.h"
 #include "runtime/stopwatch.h"
 
@@ -27,7 +29,8 @@ struct Opened {
 
 Result<Opened> Open(const std::string& directory, const std::string& vision_directory) {
   FASTVLM_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory, vision_directory));
-  FASTVLM_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Load(directory));
+  FASTVLM_ASSIGN_OR_RETURN(const Vocabulary vocabulary, LoadVocabulary(checkpoint, directory));
+  FASTVLM_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Create(vocabulary, directory));
   const int64_t rows = checkpoint.config().decoder.vocab_rows;
   if (tokenizer.size() > rows) {
     return Error(StatusCode::kDataError,
@@ -65,6 +68,18 @@ ModelInfo Describe(const std::string& directory, const Opened& opened) {
   info.file_bytes = config.file_bytes;
   info.warnings = opened.checkpoint.warnings();
   return info;
+}
+
+Precision Resolve(Precision asked, Dtype stored) {
+  if (asked != Precision::kFastest) return asked;
+  return IsBlockDtype(stored) ? Precision::kAsStored : DefaultPrecision();
+}
+
+// What kAsStored comes to, as the decoder's layers are held.
+Precision PrecisionInMemory(Precision asked, Dtype stored) {
+  if (asked != Precision::kAsStored) return asked;
+  if (stored == Dtype::kQ40) return Precision::kQ4;
+  return IsBlockDtype(stored) ? Precision::kQ8 : Precision::kF32;
 }
 
 // Both tokens that can end a Qwen2 answer, and what the configuration adds.
@@ -129,9 +144,10 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   std::vector<int32_t> banned_ids;
   if (const auto image_id = opened.tokenizer.TokenId("<image>")) banned_ids.push_back(*image_id);
 
+  const Precision precision = Resolve(options.precision, opened.checkpoint.config().dtype);
   const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
   auto impl = std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
-                                     options.precision, threads, progress);
+                                     precision, threads, progress);
   // Packing has copied nearly all of the file, and parsing has left holes in the heap.
   impl->checkpoint.ReleasePages();
 #ifdef __GLIBC__
@@ -140,7 +156,7 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   impl->eos_ids = std::move(eos_ids);
   impl->banned_ids = std::move(banned_ids);
   impl->grammars = std::make_unique<GrammarCache>(impl->tokenizer, impl->eos_ids);
-  info.precision = options.precision;
+  info.precision = PrecisionInMemory(precision, impl->checkpoint.config().dtype);
   info.weight_bytes = static_cast<int64_t>(impl->model.bytes());
   impl->info = std::move(info);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));
