@@ -51,7 +51,9 @@ Answer, tokens and timings as JSON, and everything else:
   $program --help
 
 The bundled model is tiny: it knows simple drawings of common things, and short printed text. For
-photographs and documents get Apple's weights (licensed for research; for example the Hugging Face
-repository apple/FastVLM-0.5B) and name their directory:
-  $program describe --model FastVLM-0.5B photo.jpg
+photographs and documents fetch Apple's weights (licensed for research):
+  $program pull apple/FastVLM-0.5B
+  $program describe --model apple/FastVLM-0.5B photo.jpg
+A page with a camera, and an API for other programs:
+  $program serve
 EOF

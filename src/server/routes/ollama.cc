@@ -16,6 +16,9 @@ using nlohmann::ordered_json;
 
 const char* QuantizationName(Precision precision) {
   switch (precision) {
+    case Precision::kFastest:   // no model that is loaded
+    case Precision::kAsStored:  // has one of these two
+      break;
     case Precision::kF32:
       return "F32";
     case Precision::kBf16:
