@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the fuzz targets for safetensors, configs and tokenizers: small valid files.
+
+  python3 tests/fuzz/make_corpus.py          # tests/fuzz/corpus/{safetensors,json_config,tokenizer}
+"""
+
+import json
+import struct
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = Path(__file__).resolve().parent / "corpus"
+DATA = ROOT / "tests/golden/data"
+SIZES = {"F32": 4, "U32": 4, "BF16": 2, "F16": 2, "I64": 8}
+
+
+def safetensors(tensors: dict[str, tuple[str, list[int]]]) -> bytes:
+    header, offset = {"__metadata__": {"format": "pt"}}, 0
+    for name, (dtype, shape) in tensors.items():
+        size = SIZES[dtype]
+        for n in shape:
+            size *= n
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(i * 37 % 61 for i in range(offset))
+
+
+def layer(name: str, shape: list[int], dtype: str = "BF16") -> dict:
+    return {f"{name}.weight": (dtype, shape), f"{name}.bias": (dtype, shape[:1])}
+
+
+def ffn(name: str, c: int, hidden: int) -> dict:
+    tensors = {f"{name}.conv.conv.weight": ("BF16", [c, 1, 7, 7])}
+    tensors |= layer(f"{name}.conv.bn", [c])
+    for part in ("running_mean", "running_var"):
+        tensors[f"{name}.conv.bn.{part}"] = ("BF16", [c])
+    tensors[f"{name}.conv.bn.num_batches_tracked"] = ("I64", [])
+    return tensors | layer(f"{name}.fc1", [hidden, c, 1, 1]) | layer(f"{name}.fc2",
+                                                                    [c, hidden, 1, 1])
+
+
+def apple_vision() -> dict:
+    v = "model.vision_tower.vision_tower.model."
+    tensors = layer(v + "patch_embed.0.reparam_conv", [1, 3, 3, 3])
+    tensors |= layer(v + "patch_embed.1.reparam_conv", [1, 1, 3, 3])
+    tensors |= layer(v + "patch_embed.2.reparam_conv", [1, 1, 1, 1])
+    tensors |= layer(v + "network.0.0.token_mixer.reparam_conv", [1, 1, 3, 3])
+    tensors |= {v + "network.0.0.layer_scale": ("BF16", [1, 1, 1])}
+    tensors |= ffn(v + "network.0.0.convffn", 1, 2)
+    tensors |= layer(v + "network.1.proj.0.lkb_reparam", [32, 1, 7, 7])
+    tensors |= layer(v + "network.1.proj.1.reparam_conv", [32, 32, 1, 1])
+    tensors |= layer(v + "network.2.reparam_conv", [32, 1, 7, 7])
+    b = v + "network.3.0."
+    tensors |= layer(b + "norm", [32]) | layer(b + "token_mixer.proj", [32, 32])
+    tensors |= {b + "token_mixer.qkv.weight": ("BF16", [96, 32]),
+                b + "layer_scale_1": ("BF16", [32, 1, 1]),
+                b + "layer_scale_2": ("BF16", [32, 1, 1])}
+    tensors |= ffn(b + "convffn", 32, 1)
+    tensors |= layer(v + "conv_exp.reparam_conv", [32, 1, 3, 3])
+    tensors |= layer(v + "conv_exp.se.reduce", [1, 32, 1, 1])
+    return tensors | layer(v + "conv_exp.se.expand", [32, 1, 1, 1])
+
+
+def decoder(prefix: str) -> dict:
+    tensors = {prefix + "embed_tokens.weight": ("BF16", [3, 32]),
+               prefix + "norm.weight": ("BF16", [32])}
+    block = prefix + "layers.0."
+    for name in ("input_layernorm", "post_attention_layernorm"):
+        tensors[f"{block}{name}.weight"] = ("BF16", [32])
+    for name in ("q", "k", "v"):
+        tensors |= layer(f"{block}self_attn.{name}_proj", [32, 32])
+    for name in ("self_attn.o", "mlp.gate", "mlp.up", "mlp.down"):
+        tensors[f"{block}{name}_proj.weight"] = ("BF16", [32, 32])
+    return tensors
+
+
+def quantized(tensors: dict, bits: int) -> dict:
+    result = {}
+    for name, (dtype, shape) in tensors.items():
+        if len(shape) == 2 and name.endswith(".weight") and not name.startswith("vision"):
+            prefix = name.removesuffix("weight")
+            result[name] = ("U32", [shape[0], shape[1] * bits // 32])
+            result[prefix + "scales"] = result[prefix + "biases"] = ("F16", [shape[0], 1])
+        else:
+            result[name] = (dtype, shape)
+    return result
+
+
+def channels_last(name: str, shape: list[int]) -> list[int]:
+    if "layer_scale" in name:
+        return [1, 1, shape[0]]
+    return [shape[0], shape[2], shape[3], shape[1]] if len(shape) == 4 else shape
+
+
+def checkpoints() -> dict[str, bytes]:
+    apple = apple_vision() | layer("model.mm_projector.0", [32, 32])
+    apple |= layer("model.mm_projector.2", [32, 32]) | decoder("model.")
+    mlx = {}
+    for name, (dtype, shape) in apple.items():
+        if name.startswith("model.vision_tower"):
+            name = name.replace("model.vision_tower.vision_tower.model", "vision_tower.vision_model")
+            name = name.replace("patch_embed.", "patch_embed.blocks.")
+            shape = channels_last(name, shape)
+        elif "mm_projector" in name:
+            name = name.removeprefix("model.")
+        else:
+            name = "language_model." + name
+        if "num_batches" not in name:
+            mlx[name] = (dtype, shape)
+    export = {name.replace("mm_projector.", "multi_modal_projector.linear_"): value
+              for name, value in mlx.items() if not name.startswith("vision")}
+    return {"empty": safetensors({}), "apple": safetensors(apple), "mlx": safetensors(mlx),
+            "mlx_8bit": safetensors(quantized(mlx, 8)),
+            "mlx_export_4bit": safetensors(quantized(export, 4))}
+
+
+def configs() -> dict[str, bytes]:
+    files = ["config.json", "generation_config.json", "preprocessor_config.json",
+             "processor_config.json", "tokenizer_config.json"]
+    def seed(layout: int, directory: Path) -> bytes:
+        parts = [(directory / name).read_bytes() if (directory / name).exists() else b""
+                 for name in files]
+        return bytes([layout]) + b"\0".join(parts)
+    return {"apple": seed(0, DATA / "apple_tied"), "fast_vlm": seed(1, DATA / "fast_vlm_tied"),
+            "mlx": seed(2, DATA / "apple_untied"), "mlx_export": seed(3, DATA / "apple_untied")}
+
+
+def tokenizers() -> dict[str, bytes]:
+    # GPT-2's byte alphabet: printable bytes stand for themselves, the others for U+0100 and on.
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in printable]
+    alphabet = [chr(b) for b in printable] + [chr(256 + i) for i in range(len(others))]
+    vocab = {c: i for i, c in enumerate(alphabet)} | {"he": 256, "hel": 257}
+    root = {"version": "1.0", "truncation": None, "padding": None,
+            "added_tokens": [{"id": 258, "content": "<|im_end|>", "single_word": False,
+                              "lstrip": False, "rstrip": False, "normalized": False,
+                              "special": True}]}
+    example = json.loads((ROOT / "tests/golden/text/json/tokenizer.json").read_text())
+    for name in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        root[name] = example.get(name)
+    root["model"] = example["model"] | {"vocab": vocab, "merges": ["h e", "he l"]}
+    pairs = root | {"model": root["model"] | {"merges": [["h", "e"], ["he", "l"]]}}
+    return {"merges": json.dumps(root).encode() + b"\0hello<|im_end|>\xff",
+            "pairs": json.dumps(pairs, ensure_ascii=False).encode()}
+
+
+def main() -> None:
+    seeds = {"safetensors": checkpoints(), "json_config": configs(), "tokenizer": tokenizers()}
+    for target, files in seeds.items():
+        (CORPUS / target).mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (CORPUS / target / name).write_bytes(content)
+            print(f"{target}/{name}: {len(content)} bytes")
+
+
+if __name__ == "__main__":
+    main()
