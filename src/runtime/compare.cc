@@ -104,9 +104,12 @@ class ComparedModel {
     std::vector<float> features(
         static_cast<size_t>(tokens * impl_.model.encoder().feature_channels()));
     std::vector<float> visual(static_cast<size_t>(tokens * hidden));
+    const auto go_on = [&progress](double done) {
+      if (progress) progress(done);
+      return true;
+    };
     impl_.model.encoder().Forward(pixels.values.data(), pixels.height, pixels.width,
-                                  features.data(), impl_.vision_workspace, impl_.pool, progress,
-                                  tap);
+                                  features.data(), impl_.vision_workspace, impl_.pool, go_on, tap);
     impl_.model.projector().Forward(features.data(), tokens, visual.data(), impl_.pool);
     tap("visual tokens", visual.data(), {tokens, hidden});
     return visual;
