@@ -26,6 +26,9 @@ void* AllocateOrThrow(size_t bytes, size_t alignment) {
 }
 }  // namespace
 
+// GCC sees through some of these and not through others, and takes them for mismatched.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
 void* operator new(size_t bytes) { return AllocateOrThrow(bytes, 16); }
 void* operator new[](size_t bytes) { return AllocateOrThrow(bytes, 16); }
 void* operator new(size_t bytes, std::align_val_t alignment) {

@@ -97,9 +97,16 @@ class Collector {
   Status status_;
 };
 
+std::shared_ptr<const Model> LoadNano(Precision precision) {
+  ModelOptions options;
+  options.precision = precision;
+  options.threads = 1;
+  return Model::Load(kNano, options).value();
+}
+
 class EngineTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { model_ = Model::Load(kNano, {.threads = 1}).value(); }
+  static void SetUpTestSuite() { model_ = LoadNano(Precision::kF32); }
   static void TearDownTestSuite() { model_.reset(); }
 
   static std::unique_ptr<Engine> NewEngine(const EngineOptions& options = {}) {
@@ -222,7 +229,7 @@ TEST_F(EngineTest, AnswersOfManyAreThoseOfEachAlone) {
 }
 
 TEST_F(EngineTest, SoTheyAreInEightBits) {
-  const auto model = Model::Load(kNano, {.precision = Precision::kQ8, .threads = 1}).value();
+  const auto model = LoadNano(Precision::kQ8);
   Crowd crowd(12, [&](const EngineRequest& request) { return Alone(request, model); });
   const auto engine = Engine::Create(model).value();
   crowd.SubmitAll(*engine);
