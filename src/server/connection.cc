@@ -24,6 +24,7 @@ constexpr ssize_t kAgain = -2;
 // How often a wait looks whether the server stops.
 constexpr milliseconds kLook(100);
 constexpr milliseconds kLinger(500);
+constexpr ssize_t kLingerBytes = 16 << 20;
 constexpr double kHandshakeMs = 10'000;
 
 thread_local Connection* current = nullptr;
@@ -121,9 +122,10 @@ void Connection::Linger() {
   if (ssl_ != nullptr && SSL_is_init_finished(ssl_.get())) SSL_shutdown(ssl_.get());
   shutdown(socket_, SHUT_WR);
   const Clock::time_point deadline = Clock::now() + kLinger;
-  while (Wait(Direction::kRead, deadline)) {
+  for (ssize_t bytes = 0; bytes < kLingerBytes && Wait(Direction::kRead, deadline);) {
     const ssize_t got = recv(socket_, buffer_.data(), buffer_.size(), 0);
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return;
+    bytes += std::max<ssize_t>(got, 0);
   }
 }
 

@@ -117,7 +117,7 @@ def eventually(condition, seconds=10) -> bool:
     while time.monotonic() < end:
         if condition():
             return True
-        time.sleep(0.05)
+        time.sleep(0.002)
     return False
 
 

@@ -23,7 +23,7 @@ CHAT = "/v1/chat/completions"
 
 
 def slow_request() -> dict:
-    return {"messages": [image_message("Describe the image.")], "resolution": 448}
+    return {"messages": [image_message("Describe the image.")], "resolution": 864}
 
 
 def run_serve(*flags, env=None):
