@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,7 @@ TEST_F(SceneBatchTest, HintsForetellTheContentOfAnswersAfterThem) {
   std::string content;
   for (int32_t id : vocabulary_.ContentIds("At the top left.")) content += Text(id);
   EXPECT_EQ(content, " top left");
+  int strong = 0;
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     const Scene scene = MakeToyScene(seed);
     const SceneBatch batch = MakeSceneBatch(vocabulary_, {&scene, 1}, 32);
@@ -78,11 +80,33 @@ TEST_F(SceneBatchTest, HintsForetellTheContentOfAnswersAfterThem) {
     for (const Turn& turn : scene.turns) tokens += vocabulary_.AnswerIds(turn.answer).size();
     EXPECT_EQ(static_cast<size_t>(answers), tokens);
     const int64_t before = static_cast<int64_t>(vocabulary_.prefix().size() + scene.cells.size());
+    // Those of the token that looks are the strong ones.
+    std::set<int64_t> names;
+    for (int64_t i = 0; i < batch.look_rows.size(0); ++i) {
+      names.insert(batch.look_rows[i].item<int64_t>());
+    }
     for (int64_t i = answers; i < batch.source.size(0); ++i) {
-      EXPECT_GE(batch.source[i].item<int64_t>(), before);
-      EXPECT_LT(batch.weight[i].item<float>(), 0.5f);
+      const int64_t source = batch.source[i].item<int64_t>();
+      EXPECT_GE(source, before);
+      if (batch.weight[i].item<float>() < 0.4f) continue;
+      EXPECT_TRUE(names.contains(source));
+      ++strong;
     }
   }
+  EXPECT_GT(strong, 20);
+}
+
+TEST_F(SceneBatchTest, CellsHaveTheirPlace) {
+  const Scene scene = MakeToyScene(1);  // four by four cells
+  const SceneBatch batch = MakeSceneBatch(vocabulary_, {&scene, 1}, 32);
+  ASSERT_EQ(batch.places.size(0), 16);
+  for (int64_t cell = 0; cell < 16; ++cell) {
+    EXPECT_EQ(batch.places[cell][0].item<int64_t>(), cell / 4 >= 2) << cell;
+    EXPECT_EQ(batch.places[cell][1].item<int64_t>(), cell % 4 >= 2) << cell;
+  }
+  std::string words;
+  for (const int64_t id : vocabulary_.place_ids()) words += Text(id);
+  EXPECT_EQ(words, " top bottom left right");
 }
 
 }  // namespace
