@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "text/chat_prompt.h"
 
@@ -220,9 +221,9 @@ TurnRow MakeTurnRow(const Vocabulary& vocabulary, const Scene& scene, int first_
         turn.task == Task::kWhere || turn.task == Task::kPresent || turn.task == Task::kCount;
     const std::vector<int32_t> content =
         is_lookup ? vocabulary.ContentIds(turn.answer) : std::vector<int32_t>();
-    size_t name = row.ids.size();
+    size_t name = std::numeric_limits<size_t>::max();
     if (turn.subject >= 0) {
-      name += vocabulary.TokenBefore(turn.question, turn.subject_end);
+      name = row.ids.size() + vocabulary.TokenBefore(turn.question, turn.subject_end);
       row.looks.push_back({name, turn.subject});
     }
     for (const int32_t id : question) {

@@ -104,9 +104,7 @@ TEST_F(SceneBatchTest, CellsHaveTheirPlace) {
     EXPECT_EQ(batch.places[cell][0].item<int64_t>(), cell / 4 >= 2) << cell;
     EXPECT_EQ(batch.places[cell][1].item<int64_t>(), cell % 4 >= 2) << cell;
   }
-  std::string words;
-  for (const int64_t id : vocabulary_.place_ids()) words += Text(id);
-  EXPECT_EQ(words, " top bottom left right");
+  EXPECT_EQ(vocabulary_.place_ids().size(), 4u);
 }
 
 }  // namespace
