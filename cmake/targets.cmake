@@ -24,7 +24,7 @@ function(fastvlm_test name)
     target_compile_options(${name} PRIVATE -Wno-error=maybe-uninitialized)
   endif()
   target_compile_definitions(${name} PRIVATE FASTVLM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES)
 endfunction()
 
 # fastvlm_kernel(name): the folder src/kernels/<name>. scalar.cc, variants.cc and
