@@ -142,7 +142,7 @@ Result<int64_t> Engine::Submit(EngineRequest request, EngineCallback callback) {
     if (impl.draining) {
       return Error(StatusCode::kCancelled, "no more requests are taken: the engine is ending");
     }
-    if (impl.unfinished >= impl.options.max_active + impl.options.max_queued) {
+    if (impl.unfinished - impl.ending >= impl.options.max_active + impl.options.max_queued) {
       ++impl.stats.rejected;
       return Error(StatusCode::kResourceExhausted,
                    "{} requests are under way and {} wait; try again later",
@@ -193,7 +193,7 @@ void Engine::Drain(double timeout_ms) {
 EngineStats Engine::stats() const {
   const std::lock_guard lock(impl_->mutex);
   EngineStats stats = impl_->stats;
-  stats.queued = impl_->unfinished - stats.active;
+  stats.queued = impl_->unfinished - impl_->ending - stats.active;
   return stats;
 }
 

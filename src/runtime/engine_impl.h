@@ -64,6 +64,7 @@ struct Engine::Impl {
   bool draining = false;
   bool stop = false;
   int64_t unfinished = 0;
+  int64_t ending = 0;  // of them, those that are only to be told so
   int64_t last_id = 0;
   EngineStats stats;  // ... to here
 

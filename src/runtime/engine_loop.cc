@@ -114,18 +114,24 @@ void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason
   } else {
     event.status = error;
   }
-  if (sequence.callback) sequence.callback(event);
-  sequence.callback = nullptr;
+  // Whoever hears of the end finds it in the numbers and the caches.
   prefix_cache.Keep(std::move(sequence.tokens), std::move(sequence.cache));
   sequence.visual.clear();
   sequence.pictures.clear();
   {
     const std::lock_guard lock(mutex);
-    --unfinished;
+    ++ending;
     if (sequence.admitted) --stats.active;
     stats.prefix_cache_bytes = prefix_cache.bytes();
     if (reason == FinishReason::kCancelled) ++stats.cancelled;
     if (!reason) ++(error.code() == StatusCode::kTimedOut ? stats.timed_out : stats.failed);
+  }
+  if (sequence.callback) sequence.callback(event);
+  sequence.callback = nullptr;
+  {
+    const std::lock_guard lock(mutex);
+    --ending;
+    --unfinished;
   }
   ended.notify_all();
 }
