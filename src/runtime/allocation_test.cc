@@ -31,6 +31,8 @@ void* AllocateOrThrow(size_t bytes, size_t alignment) {
 
 void* operator new(size_t bytes) { return AllocateOrThrow(bytes, 16); }
 void* operator new[](size_t bytes) { return AllocateOrThrow(bytes, 16); }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return Allocate(bytes, 16); }
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return Allocate(bytes, 16); }
 void* operator new(size_t bytes, std::align_val_t alignment) {
   return AllocateOrThrow(bytes, static_cast<size_t>(alignment));
 }
