@@ -2,15 +2,16 @@
 # Makes models/nano from nothing: fetches the art, renders it, trains the tokenizer and the model,
 # and exports it. Hours on two cores; stopped with Ctrl-C or killed, it goes on where it was.
 # Needs scripts/install-deps.sh --train and a release build.
-# Usage: scripts/train-nano.sh [WORK] [MODEL]
-#   WORK   directory for the art, the run and its logs (default build/nano)
-#   MODEL  directory of the finished model (default WORK/model)
+# Usage: scripts/train-nano.sh [WORK] [MODEL] [RECIPE]
+#   WORK    directory for the art, the run and its logs (default build/nano)
+#   MODEL   directory of the finished model (default WORK/model)
+#   RECIPE  what to train and how (default train/recipes/nano.json)
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/.."
 work=${1:-build/nano}
 model=${2:-$work/model}
 train=build/release/bin/fastvlm-train
-recipe=train/recipes/nano.json
+recipe=${3:-train/recipes/nano.json}
 
 if [ ! -x "$train" ]; then
   echo "train-nano.sh: $train is missing; after scripts/install-deps.sh --train:" >&2
