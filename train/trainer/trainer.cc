@@ -66,18 +66,18 @@ SizeChoice DrawSize(const Phase& phase, uint64_t seed) {
   return phase.sizes.back();
 }
 
-// What one shard of a batch found.
-struct ShardResult {
-  std::vector<torch::Tensor> gradients;
-  std::vector<ForwardContext> contexts;
-  double answer = 0, tied = 0, class_ = 0, place = 0, look = 0;
-};
-
 double Value(const torch::Tensor& tensor) {
   return tensor.defined() ? static_cast<double>(tensor.item<float>()) : 0;
 }
 
 }  // namespace
+
+// What one shard of a batch found.
+struct Trainer::ShardResult {
+  std::vector<torch::Tensor> gradients;
+  std::vector<ForwardContext> contexts;
+  double answer = 0, tied = 0, class_ = 0, place = 0, look = 0;
+};
 
 Trainer::Trainer(const Recipe& recipe, const Art& art, Vocabulary vocabulary,
                  const RunOptions& options)
@@ -145,11 +145,9 @@ Status Trainer::Save() {
   return SaveState(StatePath(), recipe_.fingerprint, progress_, *network_, parameters_);
 }
 
-Result<StepReport> Trainer::Step(const Phase& phase) {
+Trainer::ShardResult Trainer::TrainShard(const Phase& phase, const SizeChoice& size,
+                                         uint64_t step_seed, int64_t shard) {
   const int cell = static_cast<int>(recipe_.network.stride());
-  const uint64_t step_seed = MixSeeds(recipe_.seed, static_cast<uint64_t>(progress_.phase),
-                                      static_cast<uint64_t>(progress_.step));
-  const SizeChoice size = DrawSize(phase, step_seed);
   const int64_t per_shard = phase.batch / recipe_.shards;
   const int64_t micro_batches = per_shard / phase.micro_batch;
   const double share = 1.0 / static_cast<double>(recipe_.shards * micro_batches);
@@ -158,60 +156,82 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
   std::vector<torch::Tensor> values;
   for (const Parameter& parameter : parameters_) values.push_back(parameter.value);
 
-  std::vector<ShardResult> shards(static_cast<size_t>(recipe_.shards));
-  pool_.ParallelFor(recipe_.shards, [&](int64_t shard, int) {
-    const Bf16Products products(options_.bf16);
-    ShardResult& result = shards[static_cast<size_t>(shard)];
-    for (int64_t m = 0; m < micro_batches; ++m) {
-      const int64_t first = shard * per_shard + m * phase.micro_batch;
-      ForwardContext& context = result.contexts.emplace_back();
-      context.training = train_encoder;
-      Losses losses;
-      if (phase.data == PhaseData::kCrops) {
-        std::vector<Crop> crops;
-        for (int64_t i = first; i < first + phase.micro_batch; ++i) {
-          crops.push_back(MakeCrop(art_, static_cast<int>(size.height), phase.text_share, false,
-                                   true, MixSeeds(step_seed, 1, static_cast<uint64_t>(i))));
-        }
-        losses = CropLosses(
-            *network_, MakeCropBatch(vocabulary_, crops, static_cast<int>(size.height)), context);
+  const Bf16Products products(options_.bf16);
+  ShardResult result;
+  for (int64_t m = 0; m < micro_batches; ++m) {
+    const int64_t first = shard * per_shard + m * phase.micro_batch;
+    ForwardContext& context = result.contexts.emplace_back();
+    context.training = train_encoder;
+    Losses losses;
+    if (phase.data == PhaseData::kCrops) {
+      std::vector<Crop> crops;
+      for (int64_t i = first; i < first + phase.micro_batch; ++i) {
+        crops.push_back(MakeCrop(art_, static_cast<int>(size.height), phase.text_share, false, true,
+                                 MixSeeds(step_seed, 1, static_cast<uint64_t>(i))));
+      }
+      losses = CropLosses(
+          *network_, MakeCropBatch(vocabulary_, crops, static_cast<int>(size.height)), context);
+    } else {
+      SceneOptions options;
+      options.height = static_cast<int>(size.height);
+      options.width = static_cast<int>(size.width);
+      options.cell = cell;
+      options.turns = static_cast<int>(phase.turns);
+      options.pad = phase.pad;
+      std::vector<Scene> scenes;
+      for (int64_t i = first; i < first + phase.micro_batch; ++i) {
+        scenes.push_back(
+            MakeScene(art_, options, MixSeeds(step_seed, 1, static_cast<uint64_t>(i))));
+      }
+      losses = SceneLosses(*network_, vocabulary_, MakeSceneBatch(vocabulary_, scenes, cell),
+                           train_encoder, context);
+    }
+    torch::Tensor loss = losses.tied * phase.tied_weight + losses.class_ * phase.class_weight;
+    if (losses.answer.defined()) loss = loss + losses.answer * phase.answer_weight;
+    if (losses.place.defined()) loss = loss + losses.place * phase.place_weight;
+    if (losses.look.defined()) loss = loss + losses.look * phase.look_weight;
+    const auto gradients = torch::autograd::grad({loss * share}, values, {}, false, false, true);
+    if (result.gradients.empty()) result.gradients.resize(gradients.size());
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      torch::Tensor& sum = result.gradients[i];
+      if (!gradients[i].defined()) continue;
+      if (sum.defined()) {
+        sum.add_(gradients[i]);
       } else {
-        SceneOptions options;
-        options.height = static_cast<int>(size.height);
-        options.width = static_cast<int>(size.width);
-        options.cell = cell;
-        options.turns = static_cast<int>(phase.turns);
-        options.pad = phase.pad;
-        std::vector<Scene> scenes;
-        for (int64_t i = first; i < first + phase.micro_batch; ++i) {
-          scenes.push_back(
-              MakeScene(art_, options, MixSeeds(step_seed, 1, static_cast<uint64_t>(i))));
-        }
-        losses = SceneLosses(*network_, vocabulary_, MakeSceneBatch(vocabulary_, scenes, cell),
-                             train_encoder, context);
+        sum = gradients[i].contiguous();
       }
-      torch::Tensor loss = losses.tied * phase.tied_weight + losses.class_ * phase.class_weight;
-      if (losses.answer.defined()) loss = loss + losses.answer * phase.answer_weight;
-      if (losses.place.defined()) loss = loss + losses.place * phase.place_weight;
-      if (losses.look.defined()) loss = loss + losses.look * phase.look_weight;
-      const auto gradients = torch::autograd::grad({loss * share}, values, {}, false, false, true);
-      if (result.gradients.empty()) result.gradients.resize(gradients.size());
-      for (size_t i = 0; i < gradients.size(); ++i) {
-        torch::Tensor& sum = result.gradients[i];
-        if (!gradients[i].defined()) continue;
-        if (sum.defined()) {
-          sum.add_(gradients[i]);
-        } else {
-          sum = gradients[i].contiguous();
-        }
-      }
-      result.answer += Value(losses.answer) * share;
-      result.tied += Value(losses.tied) * share;
-      result.class_ += Value(losses.class_) * share;
-      result.place += Value(losses.place) * share;
-      result.look += Value(losses.look) * share;
+    }
+    result.answer += Value(losses.answer) * share;
+    result.tied += Value(losses.tied) * share;
+    result.class_ += Value(losses.class_) * share;
+    result.place += Value(losses.place) * share;
+    result.look += Value(losses.look) * share;
+  }
+  return result;
+}
+
+Result<StepReport> Trainer::Step(const Phase& phase) {
+  const uint64_t step_seed = MixSeeds(recipe_.seed, static_cast<uint64_t>(progress_.phase),
+                                      static_cast<uint64_t>(progress_.step));
+  const SizeChoice size = DrawSize(phase, step_seed);
+  std::vector<ShardResult> shards(static_cast<size_t>(recipe_.shards));
+  std::vector<std::string> errors(shards.size());
+  pool_.ParallelFor(recipe_.shards, [&](int64_t shard, int) {
+    try {
+      shards[static_cast<size_t>(shard)] = TrainShard(phase, size, step_seed, shard);
+    } catch (const std::exception& error) {  // torch's own way of saying that memory ran out
+      errors[static_cast<size_t>(shard)] = error.what();
     }
   });
+  for (const std::string& error : errors) {
+    if (!error.empty()) {
+      return Status(
+          StatusCode::kResourceExhausted,
+          fmt::format("step {} of '{}' at {} x {} pixels failed: {}; if memory ran out, lower "
+                      "micro_batch and go on from the last saved state",
+                      progress_.step + 1, phase.name, size.width, size.height, error));
+    }
+  }
 
   StepReport report;
   report.phase = &phase;

@@ -66,6 +66,9 @@ class Trainer {
   Status Load();
   Status TrimLogs();
   Status Save();
+  struct ShardResult;
+  ShardResult TrainShard(const Phase& phase, const SizeChoice& size, uint64_t step_seed,
+                         int64_t shard);
   Result<StepReport> Step(const Phase& phase);
   Status Score(const std::function<void(const std::vector<train::Score>&)>& scored);
 
