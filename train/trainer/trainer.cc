@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 #include "base/file.h"
 #include "train/scene/random.h"
@@ -220,7 +221,8 @@ Result<StepReport> Trainer::Step(const Phase& phase) {
     try {
       shards[static_cast<size_t>(shard)] = TrainShard(phase, size, step_seed, shard);
     } catch (const std::exception& error) {  // torch's own way of saying that memory ran out
-      errors[static_cast<size_t>(shard)] = error.what();
+      const std::string_view text = error.what();
+      errors[static_cast<size_t>(shard)] = text.substr(0, text.find('\n'));  // then torch's frames
     }
   });
   for (const std::string& error : errors) {
