@@ -5,7 +5,7 @@
 # Usage: scripts/lint_isa_symbols.sh BUILD_DIR
 set -euo pipefail
 build=${1:?usage: scripts/lint_isa_symbols.sh BUILD_DIR}
-mapfile -t objects < <(find "$build" -name 'avx2.cc.o' -o -name 'avx512.cc.o' -o -name 'avx512_vnni.cc.o')
+mapfile -t objects < <(find "$build" -name 'avx2.cc.o' -o -name 'avx512.cc.o' -o -name 'avx512_*.cc.o')
 if [ ${#objects[@]} -eq 0 ]; then
   echo "no objects for avx2 or avx512 below $build; is it built?" >&2
   exit 1
@@ -13,7 +13,7 @@ fi
 bad=0
 for object in "${objects[@]}"; do
   isa=$(basename "$object" .cc.o)
-  isa=${isa%%_*}  # the namespace of avx512_vnni is avx512
+  isa=${isa%%_*}  # the namespace of avx512_vnni and avx512_bf16 is avx512
   # Defined symbols other programs can see: strong (T D B R), weak (W V) and unique (u) ones.
   if nm -C --defined-only --extern-only "$object" | cut -d' ' -f2- | grep -v "^T fastvlm::$isa::" ; then
     echo "  ^ defined by $object, outside fastvlm::$isa" >&2

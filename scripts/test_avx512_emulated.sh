@@ -6,6 +6,9 @@
 #
 #   scripts/test_avx512_emulated.sh build/release/bin/kernel_softmax_test --gtest_filter='*avx512*'
 #
+# Debian 12's Bochs has no AVX512_BF16. Debian 13's has: scripts/fetch_bochs.sh unpacks it
+# beside the system, --bochs uses it.
+#
 # The program sees one CPU, at a few ten million instructions per second, so choose
 # small tests. Its libraries, FASTVLM_* and GTEST_* variables and working directory
 # come with it; other files only with --file.
@@ -14,8 +17,8 @@ set -euo pipefail
 readonly kMissing=2 kNoTests=3 kTimedOut=124 kMachineFailed=125
 readonly kPackages=(bochs bochs-term bochsbios vgabios isolinux syslinux-common genisoimage
   busybox-static cpio)
-readonly kBios=/usr/share/bochs/BIOS-bochs-latest
-readonly kVgaBios=/usr/share/vgabios/vgabios.bin
+readonly kBios=usr/share/bochs/BIOS-bochs-latest
+readonly kVgaBios=usr/share/vgabios/vgabios.bin
 readonly kIsolinux=/usr/lib/ISOLINUX/isolinux.bin
 readonly kIsolinuxCore=/usr/lib/syslinux/modules/bios/ldlinux.c32
 readonly kRequiredFlags=(avx512f avx512bw avx512dq avx512vl)
@@ -32,13 +35,16 @@ readonly kInstructionsPerSecond=40000000
 readonly kHiddenFeatures=321,323,515,516,580
 
 keep=0 timeout_seconds=1200 cpu_model=corei7_skylake_x memory_mb=512 install=0
-files=()
+bochs_root=/
+files=() bochs=(bochs-bin)
 work='' bochs_pid=''
 
 Usage() {
   cat <<EOF
 usage: ${0##*/} [options] TEST_PROGRAM [arguments...]
-  --cpu MODEL        corei7_skylake_x (default), or corei7_icelake_u or tigerlake, which add VNNI
+  --cpu MODEL        corei7_skylake_x (default), or corei7_icelake_u or tigerlake, which add VNNI,
+                     or sapphire_rapids (Bochs 3.0), which adds BF16
+  --bochs DIR        use the Bochs below DIR, where scripts/fetch_bochs.sh unpacked it
   --timeout SECONDS  of real time, boot included (default $timeout_seconds)
   --memory MB        of the emulated machine (default $memory_mb)
   --file PATH        also copy this file or folder, to the same absolute path; repeatable
@@ -72,10 +78,11 @@ Cleanup() {
 ParseArguments() {
   while (($#)); do
     case $1 in
-      --cpu | --timeout | --memory | --file)
+      --cpu | --bochs | --timeout | --memory | --file)
         (($# >= 2)) || Fail $kMissing "$1 needs a value"
         case $1 in
           --cpu) cpu_model=$2 ;;
+          --bochs) bochs_root=$2 ;;
           --timeout) timeout_seconds=$2 ;;
           --memory) memory_mb=$2 ;;
           --file) files+=("$2") ;;
@@ -99,9 +106,20 @@ ParseArguments() {
   for file in ${files[@]+"${files[@]}"}; do
     [[ -e $file ]] || Fail $kMissing "--file $file: no such file"
   done
+  bochs_root=$(realpath -- "$bochs_root")
+  if [[ $bochs_root != / ]]; then UseBochsBelow "$bochs_root"; fi
   program=$(realpath -- "$1")
   shift
   arguments=("$@")
+}
+
+# A Bochs that is not installed runs with the C library and the plugins unpacked with it.
+UseBochsBelow() {
+  local lib=$1/usr/lib/x86_64-linux-gnu
+  [[ -x $1/usr/bin/bochs-bin && -x $lib/ld-linux-x86-64.so.2 ]] ||
+    Fail $kMissing "--bochs $1: no Bochs there; scripts/fetch_bochs.sh $1 unpacks one"
+  bochs=(env "LTDL_LIBRARY_PATH=$lib/bochs/plugins" "BXSHARE=$1/usr/share/bochs"
+    "$lib/ld-linux-x86-64.so.2" --library-path "$lib:$lib/pulseaudio" "$1/usr/bin/bochs-bin")
 }
 
 CheckPackages() {
@@ -120,11 +138,11 @@ CheckPackages() {
   sudo apt-get install --no-install-recommends ${missing[*]}"
   fi
   local file
-  for file in "$kBios" "$kVgaBios" "$kIsolinux" "$kIsolinuxCore"; do
+  for file in "$bochs_root/$kBios" "$bochs_root/$kVgaBios" "$kIsolinux" "$kIsolinuxCore"; do
     [[ -r $file ]] || Fail $kMissing "$file is missing although its package is installed"
   done
   local models
-  models=$(bochs-bin --help cpu 2>&1 </dev/null) || true
+  models=$("${bochs[@]}" --help cpu 2>&1 </dev/null) || true
   grep -qx -- "$cpu_model" <<<"$models" ||
     Fail $kMissing "--cpu $cpu_model: unknown to Bochs; 'bochs-bin --help cpu' lists its models"
 }
@@ -227,8 +245,8 @@ StartBochs() {
   cat >"$work/bochsrc" <<EOF
 config_interface: textconfig
 display_library: term
-romimage: file=$kBios
-vgaromimage: file=$kVgaBios
+romimage: file=$bochs_root/$kBios
+vgaromimage: file=$bochs_root/$kVgaBios
 cpu: model=$cpu_model, count=1, ips=$kInstructionsPerSecond, reset_on_triple_fault=0
 megs: $memory_mb
 clock: sync=none
@@ -245,7 +263,7 @@ debug: action=ignore
 EOF
   echo c >"$work/debugger_commands"  # Debian's Bochs starts in its debugger: continue
   : >"$work/output"
-  TERM=xterm nice bochs-bin -q -f "$work/bochsrc" -rc "$work/debugger_commands" \
+  TERM=xterm nice "${bochs[@]}" -q -f "$work/bochsrc" -rc "$work/debugger_commands" \
     </dev/null >"$work/bochs.out" 2>&1 &
   bochs_pid=$!
 }

@@ -59,15 +59,23 @@ const char* KindName(BenchmarkKind kind) {
 }
 
 // The least time this machine could do the products in, as a share of the time they took.
-double ShareOfPeak(double f32_operations, double int8_operations, double ms,
-                   const MachinePeak& peak) {
-  const double least_s =
-      f32_operations / (peak.f32_gflops * 1e9) + int8_operations / (peak.int8_gops * 1e9);
+// work: a BenchmarkCase or a BenchmarkOperation.
+template <typename Work>
+double ShareOfPeak(const Work& work, double ms, const MachinePeak& peak) {
+  double least_s =
+      work.f32_operations / (peak.f32_gflops * 1e9) + work.int8_operations / (peak.int8_gops * 1e9);
+  if (work.bf16_operations > 0) {
+    // Products emulated on a CPU that has none are at best as fast as those of f32.
+    const double gflops = peak.bf16_gflops > 0 ? peak.bf16_gflops : peak.f32_gflops;
+    least_s += work.bf16_operations / (gflops * 1e9);
+  }
   return ms > 0 ? least_s * 1000 / ms : 0;
 }
 
-double Gops(double f32_operations, double int8_operations, double ms) {
-  return ms > 0 ? (f32_operations + int8_operations) / ms * 1e-6 : 0;
+template <typename Work>
+double Gops(const Work& work, double ms) {
+  const double operations = work.f32_operations + work.int8_operations + work.bf16_operations;
+  return ms > 0 ? operations / ms * 1e-6 : 0;
 }
 
 // Times are then of one step.
@@ -106,8 +114,7 @@ void PrintOperations(const BenchmarkCase& result, const MachinePeak& peak) {
     const double ms = operation.seconds * 1000;
     fmt::print("    {:<22}{:>6}x{:>11.2f} ms{:>7.1f} %{:>9.1f} GOP/s{:>7.1f} %{:>8.1f} GB/s\n",
                operation.name, operation.calls, ms, 100 * operation.seconds / total,
-               Gops(operation.f32_operations, operation.int8_operations, ms),
-               100 * ShareOfPeak(operation.f32_operations, operation.int8_operations, ms, peak),
+               Gops(operation, ms), 100 * ShareOfPeak(operation, ms, peak),
                operation.bytes / operation.seconds * 1e-9);
   }
 }
@@ -126,9 +133,8 @@ void PrintMeasured(const Measured& measured, const MachinePeak& peak) {
     const std::string rate =
         result.kind == BenchmarkKind::kFirstToken ? "" : fmt::format("{:.1f}", tokens * 1000 / ms);
     fmt::print("  {:<13}{:<20}{:>12.2f}{:>12.2f}{:>11}{:>10.1f}{:>7.1f} %", KindName(result.kind),
-               SizeText(result), ms, result.fastest_ms, rate,
-               Gops(result.f32_operations, result.int8_operations, ms),
-               100 * ShareOfPeak(result.f32_operations, result.int8_operations, ms, peak));
+               SizeText(result), ms, result.fastest_ms, rate, Gops(result, ms),
+               100 * ShareOfPeak(result, ms, peak));
     if (decode) {
       const double gbps = result.weight_bytes / ms * 1e-6;
       fmt::print("  weights at {:.1f} GB/s, {:.1f} % of reading", gbps,
@@ -140,8 +146,11 @@ void PrintMeasured(const Measured& measured, const MachinePeak& peak) {
 }
 
 void PrintReport(const Report& report) {
-  fmt::print("{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {:.1f} GOP/s 8-bit, reads {:.1f} GB/s\n",
-             report.system.cpu, report.system.isa, report.threads, report.peak.f32_gflops,
+  const std::string bf16 = report.peak.bf16_gflops > 0
+                               ? fmt::format("{:.1f} GFLOP/s bf16, ", report.peak.bf16_gflops)
+                               : "";
+  fmt::print("{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {}{:.1f} GOP/s 8-bit, reads {:.1f} GB/s\n",
+             report.system.cpu, report.system.isa, report.threads, report.peak.f32_gflops, bf16,
              report.peak.int8_gops, report.peak.read_gbps);
   for (const Measured& measured : report.measured) PrintMeasured(measured, report.peak);
 }
@@ -152,9 +161,8 @@ Json CaseJson(const BenchmarkCase& result, const MachinePeak& peak) {
                {"tokens", result.tokens},
                {"median_ms", result.median_ms},
                {"fastest_ms", result.fastest_ms},
-               {"gops", Gops(result.f32_operations, result.int8_operations, result.median_ms)},
-               {"share_of_peak", ShareOfPeak(result.f32_operations, result.int8_operations,
-                                             result.median_ms, peak)}};
+               {"gops", Gops(result, result.median_ms)},
+               {"share_of_peak", ShareOfPeak(result, result.median_ms, peak)}};
   if (IsDecoding(result)) {
     json["tokens_per_s"] = TokensPerPass(result) * 1000 / result.median_ms;
     json["weights_gbps"] = result.weight_bytes / result.median_ms * 1e-6;
@@ -165,6 +173,7 @@ Json CaseJson(const BenchmarkCase& result, const MachinePeak& peak) {
                                   {"ms", operation.seconds * 1000},
                                   {"f32_operations", operation.f32_operations},
                                   {"int8_operations", operation.int8_operations},
+                                  {"bf16_operations", operation.bf16_operations},
                                   {"bytes", operation.bytes}});
   }
   return json;
@@ -181,6 +190,7 @@ void PrintJson(const Report& report, const std::string& model) {
                  {"int8_gops", report.peak.int8_gops},
                  {"read_gbps", report.peak.read_gbps}}},
                {"precisions", Json::array()}};
+  if (report.peak.bf16_gflops > 0) json["peak"]["bf16_gflops"] = report.peak.bf16_gflops;
   for (const Measured& measured : report.measured) {
     Json entry = {{"precision", PrecisionName(measured.precision)},
                   {"load_ms", measured.load_ms},

@@ -15,9 +15,10 @@ namespace fastvlm {
 
 // The machine at its best, measured on the threads of a model.
 struct MachinePeak {
-  double f32_gflops = 0;  // multiply-adds of the instruction set in use, two operations each
-  double int8_gops = 0;   // the same of exact products of 8-bit integers
-  double read_gbps = 0;   // reading memory in order, 10^9 bytes per second
+  double f32_gflops = 0;   // multiply-adds of the instruction set in use, two operations each
+  double int8_gops = 0;    // the same of exact products of 8-bit integers
+  double bf16_gflops = 0;  // the same of bf16; 0 if the instruction set has no such products
+  double read_gbps = 0;    // reading memory in order, 10^9 bytes per second
 };
 MachinePeak MeasureMachinePeak(const Model& model);
 
@@ -42,6 +43,7 @@ struct BenchmarkOperation {
   double seconds = 0;
   double f32_operations = 0;
   double int8_operations = 0;
+  double bf16_operations = 0;
   double bytes = 0;  // of operands and results
 };
 
@@ -52,6 +54,7 @@ struct BenchmarkCase {
   double median_ms = 0, fastest_ms = 0;  // of a pass; of a step when decoding
   double f32_operations = 0;             // of such a pass or step
   double int8_operations = 0;
+  double bf16_operations = 0;
   double weight_bytes = 0;                     // read by it
   std::vector<BenchmarkOperation> operations;  // with `profile`
 };

@@ -12,7 +12,8 @@
 namespace fastvlm {
 namespace {
 
-constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
+constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni,
+                            Isa::kAvx512Bf16};
 
 Isa BestOfCpu() {
   Isa best = Isa::kScalar;
@@ -39,14 +40,22 @@ IsaChoice ReadEnvironment() {
                         CpuModelName(), IsaName(best))};
   }
   return {best, Error(StatusCode::kInvalidArgument,
-                      "FASTVLM_ISA={}: unknown instruction set; expected scalar, avx2, avx512 or "
-                      "avx512_vnni",
+                      "FASTVLM_ISA={}: unknown instruction set; expected scalar, avx2, avx512, "
+                      "avx512_vnni or avx512_bf16",
                       value)};
 }
 
 IsaChoice& Choice() {
   static IsaChoice choice = ReadEnvironment();
   return choice;
+}
+
+bool& EmulateBf16() {
+  static bool emulate = [] {
+    const char* value = std::getenv("FASTVLM_BF16_PRODUCTS");
+    return value != nullptr && std::string_view(value) == "1";
+  }();
+  return emulate;
 }
 
 }  // namespace
@@ -61,6 +70,8 @@ std::string_view IsaName(Isa isa) {
       return "avx512";
     case Isa::kAvx512Vnni:
       return "avx512_vnni";
+    case Isa::kAvx512Bf16:
+      return "avx512_bf16";
   }
   FASTVLM_CHECK(false);
 }
@@ -79,6 +90,8 @@ bool CpuSupports(Isa isa) {
              __builtin_cpu_supports("avx512vl");
     case Isa::kAvx512Vnni:
       return CpuSupports(Isa::kAvx512) && __builtin_cpu_supports("avx512vnni");
+    case Isa::kAvx512Bf16:
+      return CpuSupports(Isa::kAvx512Vnni) && __builtin_cpu_supports("avx512bf16");
 #endif
     default:
       return false;
@@ -92,6 +105,12 @@ Status CheckIsaEnvironment() { return Choice().status; }
 Isa SetMaxIsaForTesting(Isa isa) {
   FASTVLM_CHECK(CpuSupports(isa));
   return std::exchange(Choice().isa, isa);
+}
+
+bool EmulateBf16Products() { return EmulateBf16(); }
+
+bool SetEmulateBf16ProductsForTesting(bool emulate) {
+  return std::exchange(EmulateBf16(), emulate);
 }
 
 std::string CpuModelName() {

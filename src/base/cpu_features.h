@@ -10,23 +10,33 @@
 namespace fastvlm {
 
 // Ordered: a later one is preferred where a kernel has both.
-enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vnni };
+enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16 };
 
 std::string_view IsaName(Isa isa);
 
 // True if this CPU can run code of `isa`, whatever FASTVLM_ISA says. AVX2 means AVX2+FMA+F16C,
 // AVX-512 means F+BW+DQ+VL, each with the operating system saving the registers; AVX-512 VNNI adds
-// the dot products of bytes.
+// the dot products of bytes, AVX-512 BF16 to that those of bf16 (Cooper Lake, Sapphire Rapids, Zen
+// 4).
 bool CpuSupports(Isa isa);
 
 // The best instruction set kernels may use: the CPU's best, capped by the environment variable
-// FASTVLM_ISA = scalar | avx2 | avx512 | avx512_vnni. Read once. An unknown value, or one this CPU
-// cannot run, is an error that CheckIsaEnvironment() reports; until then it is ignored.
+// FASTVLM_ISA = scalar | avx2 | avx512 | avx512_vnni | avx512_bf16. Read once. An unknown value, or
+// one this CPU cannot run, is an error that CheckIsaEnvironment() reports; until then it is
+// ignored.
 Isa MaxIsa();
 Status CheckIsaEnvironment();
 
 // Replaces the cap for the rest of the process; returns the previous one. For tests only.
 Isa SetMaxIsaForTesting(Isa isa);
+
+// True if the environment variable FASTVLM_BF16_PRODUCTS is 1: linear layers in bf16 then round
+// their input to bf16 as they do with AVX-512 BF16, on any CPU. Slow; it is there to measure what
+// that rounding loses. Read once.
+bool EmulateBf16Products();
+
+// Replaces the answer for the rest of the process; returns the previous one. For tests only.
+bool SetEmulateBf16ProductsForTesting(bool emulate);
 
 // The CPU's own name, "AMD EPYC 9R14" for example, or "unknown CPU".
 std::string CpuModelName();

@@ -18,6 +18,15 @@ TEST(CpuFeatures, NamesAreDistinct) {
   EXPECT_EQ(IsaName(Isa::kScalar), "scalar");
   EXPECT_EQ(IsaName(Isa::kAvx2), "avx2");
   EXPECT_EQ(IsaName(Isa::kAvx512), "avx512");
+  EXPECT_EQ(IsaName(Isa::kAvx512Vnni), "avx512_vnni");
+  EXPECT_EQ(IsaName(Isa::kAvx512Bf16), "avx512_bf16");
+}
+
+TEST(CpuFeatures, ABetterInstructionSetImpliesTheOthers) {
+  for (Isa isa : {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni}) {
+    const Isa better = static_cast<Isa>(static_cast<int>(isa) + 1);
+    EXPECT_TRUE(CpuSupports(isa) || !CpuSupports(better)) << IsaName(better);
+  }
 }
 
 TEST(CpuFeatures, CountsCores) { EXPECT_GE(PhysicalCoreCount(), 1); }

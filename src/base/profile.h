@@ -16,6 +16,7 @@ struct Work {
   double f32_operations = 0;
   double int8_operations = 0;
   double bytes = 0;
+  double bf16_operations = 0;  // of the CPU's own bf16 products; widened bf16 counts as f32
 };
 
 struct ProfileEntry {
@@ -34,6 +35,7 @@ class Profile {
     entry.seconds += seconds;
     entry.work.f32_operations += work.f32_operations;
     entry.work.int8_operations += work.int8_operations;
+    entry.work.bf16_operations += work.bf16_operations;
     entry.work.bytes += work.bytes;
   }
   const std::vector<ProfileEntry>& entries() const { return entries_; }

@@ -65,6 +65,7 @@ void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64
   const Work more = LinearWork(fc2, m);
   work.f32_operations += more.f32_operations;
   work.int8_operations += more.int8_operations;
+  work.bf16_operations += more.bf16_operations;
   // The hidden map stays in the caches.
   work.bytes += more.bytes - 8.0 * static_cast<double>(m * hidden);
   const ProfileScope scope(pool.profile(), ProfileName(fc1), work);

@@ -2,6 +2,7 @@
 
 #include "kernels/attention_f32/attention_f32.h"
 #include "kernels/depthwise_f32/depthwise_f32.h"
+#include "kernels/gemm_bf16/gemm_bf16.h"
 #include "kernels/gemm_f32/gemm_f32.h"
 #include "kernels/gemm_q4/gemm_q4.h"
 #include "kernels/gemm_q8/gemm_q8.h"
@@ -17,19 +18,24 @@
 namespace fastvlm {
 
 std::vector<std::pair<std::string_view, std::string_view>> SelectedKernels() {
-  return {{"attention_f32", BestAttentionF32().name},
-          {"depthwise_f32", BestDepthwiseF32().name},
-          {"gemm_f32", BestGemmF32().name},
-          {"gemm_q4", BestGemmQ4().name},
-          {"gemm_q8", BestGemmQ8().name},
-          {"kv_widen", BestKvWiden().name},
-          {"layer_norm", BestLayerNorm().name},
-          {"quantize_rows", BestQuantizeRows().name},
-          {"rms_norm", BestRmsNorm().name},
-          {"rope", BestRope().name},
-          {"silu_mul", BestSiluMul().name},
-          {"squeeze_excite", BestSqueezeExcite().name},
-          {"stem_conv_f32", BestStemConvF32().name}};
+  std::vector<std::pair<std::string_view, std::string_view>> kernels = {
+      {"attention_f32", BestAttentionF32().name},
+      {"depthwise_f32", BestDepthwiseF32().name},
+      {"gemm_f32", BestGemmF32().name},
+      {"gemm_q4", BestGemmQ4().name},
+      {"gemm_q8", BestGemmQ8().name},
+      {"kv_widen", BestKvWiden().name},
+      {"layer_norm", BestLayerNorm().name},
+      {"quantize_rows", BestQuantizeRows().name},
+      {"rms_norm", BestRmsNorm().name},
+      {"rope", BestRope().name},
+      {"silu_mul", BestSiluMul().name},
+      {"squeeze_excite", BestSqueezeExcite().name},
+      {"stem_conv_f32", BestStemConvF32().name}};
+  // Used only where the CPU multiplies bf16.
+  const GemmBf16Variant* bf16 = GemmBf16ForLinear();
+  if (bf16 != nullptr) kernels.insert(kernels.begin() + 2, {"gemm_bf16", bf16->name});
+  return kernels;
 }
 
 }  // namespace fastvlm

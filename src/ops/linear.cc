@@ -92,6 +92,57 @@ struct F32Product {
   }
 };
 
+// Rows of x rounded to bf16, in scratch memory: [m, 2 * pairs].
+struct Bf16Rows {
+  uint16_t* x;
+
+  static size_t Bytes(const PackedLinear& weights, int64_t m) {
+    return static_cast<size_t>(m * weights.pairs() * 2) * sizeof(uint16_t);
+  }
+  explicit Bf16Rows(void* scratch) : x(static_cast<uint16_t*>(scratch)) {}
+
+  // Rows [first, first + count) of x.
+  void Fill(const PackedLinear& weights, const float* from, int64_t stride, int64_t first,
+            int64_t count) const {
+    for (int64_t i = first; i < first + count; ++i) {
+      weights.pairs_variant().round(from + i * stride, weights.k(), x + i * 2 * weights.pairs());
+    }
+  }
+};
+
+// x W^T of bf16; a unit of the depth is a pair of values.
+struct Bf16Product {
+  const PackedLinear& weights;
+  Bf16Rows rows;
+
+  int64_t units() const { return weights.pairs(); }
+  int64_t row_bytes() const { return units() * 2 * int64_t{sizeof(uint16_t)}; }
+  int64_t max_piece_units() const {
+    return kPanelBytes / (2 * int64_t{sizeof(uint16_t)}) / weights.tile_n();
+  }
+
+  void Stream(const GemmOutput& output, const Piece& piece) const {
+    Multiply(output, piece,
+             piece.begin + kPrefetchBytes / (2 * int64_t{sizeof(uint16_t)}) / weights.tile_n());
+  }
+  void MultiplyPanel(const GemmOutput& output, const Piece& piece) const {
+    Multiply(output, piece, piece.begin + piece.count);
+  }
+
+ private:
+  void Multiply(const GemmOutput& output, const Piece& piece, int64_t next) const {
+    GemmBf16Args args;
+    static_cast<GemmOutput&>(args) = output;
+    args.pairs = piece.count;
+    args.x = rows.x + (piece.row * units() + piece.begin) * 2;
+    args.x_stride = units() * 2;
+    args.weights = weights.bf16_pairs(piece.column, piece.begin);
+    args.panel_stride = weights.pairs_panel_stride();
+    args.next = weights.bf16_pairs(piece.column, next);
+    weights.pairs_variant().fn(args);
+  }
+};
+
 // Quantized rows of x, in scratch memory.
 struct QuantizedRows {
   uint8_t* q;    // [m, blocks * 32] of x_bytes each
@@ -326,10 +377,12 @@ Work LinearWork(const PackedLinear& weights, int64_t m) {
   const double operations = 2.0 * static_cast<double>(m * weights.n() * weights.k());
   const double maps = 4.0 * static_cast<double>(m * (weights.n() + weights.k()));
   const double bytes = static_cast<double>(weights.bytes()) + maps;
-  return weights.is_quantized() ? Work{0, operations, bytes} : Work{operations, 0, bytes};
+  if (weights.is_quantized()) return {0, operations, bytes};
+  return weights.has_bf16_products() ? Work{0, 0, bytes, operations} : Work{operations, 0, bytes};
 }
 
 size_t LinearScratchBytes(const PackedLinear& weights, int64_t m) {
+  if (weights.has_bf16_products()) return Bf16Rows::Bytes(weights, m);
   return weights.is_quantized() ? QuantizedRows::Bytes(weights, m) : 0;
 }
 
@@ -343,11 +396,21 @@ void Linear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_st
                                                             epilogue};
     pool.ParallelFor(plan.blocks(), [&](int64_t index, int) { plan.Run(call, index); });
   };
-  if (!weights.is_quantized()) return run(F32Product{weights, x, x_stride});
-  const QuantizedRows rows(weights, m, scratch);
-  ForChunks(m, weights.k(), pool,
-            [&](int64_t first, int64_t count) { rows.Fill(weights, x, x_stride, first, count); });
-  run(QuantizedProduct{weights, rows});
+  const auto fill = [&](const auto& rows) {
+    ForChunks(m, weights.k(), pool,
+              [&](int64_t first, int64_t count) { rows.Fill(weights, x, x_stride, first, count); });
+  };
+  if (weights.is_quantized()) {
+    const QuantizedRows rows(weights, m, scratch);
+    fill(rows);
+    run(QuantizedProduct{weights, rows});
+  } else if (weights.has_bf16_products()) {
+    const Bf16Rows rows(scratch);
+    fill(rows);
+    run(Bf16Product{weights, rows});
+  } else {
+    run(F32Product{weights, x, x_stride});
+  }
 }
 
 void LinearOneThread(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride,
@@ -359,10 +422,17 @@ void LinearOneThread(const PackedLinear& weights, const float* x, int64_t m, int
                                                             epilogue};
     for (int64_t index = 0; index < plan.blocks(); ++index) plan.Run(call, index);
   };
-  if (!weights.is_quantized()) return run(F32Product{weights, x, x_stride});
-  const QuantizedRows rows(weights, m, scratch);
-  rows.Fill(weights, x, x_stride, 0, m);
-  run(QuantizedProduct{weights, rows});
+  if (weights.is_quantized()) {
+    const QuantizedRows rows(weights, m, scratch);
+    rows.Fill(weights, x, x_stride, 0, m);
+    run(QuantizedProduct{weights, rows});
+  } else if (weights.has_bf16_products()) {
+    const Bf16Rows rows(scratch);
+    rows.Fill(weights, x, x_stride, 0, m);
+    run(Bf16Product{weights, rows});
+  } else {
+    run(F32Product{weights, x, x_stride});
+  }
 }
 
 }  // namespace fastvlm

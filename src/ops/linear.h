@@ -24,7 +24,8 @@ struct Epilogue {
 // What Linear does to m rows, for a profile.
 Work LinearWork(const PackedLinear& weights, int64_t m);
 
-// Bytes of scratch that Linear needs for m rows or fewer: room for x quantized, if the weights are.
+// Bytes of scratch that Linear needs for m rows or fewer: room for x quantized, if the
+// weights are, or rounded to bf16.
 size_t LinearScratchBytes(const PackedLinear& weights, int64_t m);
 
 // x: [m, k], row i at x + i * x_stride. y: [m, n], row i at y + i * y_stride; must not overlap x or

@@ -41,6 +41,10 @@ double BenchmarkTime(int threads) {
 double MeasurePeakGflops(ThreadPool& pool) { return MeasureGops(BestPeak().f32, pool); }
 double MeasurePeakInt8Gops(ThreadPool& pool) { return MeasureGops(BestPeak().int8, pool); }
 
+double MeasurePeakBf16Gflops(ThreadPool& pool) {
+  return BestPeak().bf16 == nullptr ? 0 : MeasureGops(BestPeak().bf16, pool);
+}
+
 double MeasureReadGbps(const float* data, size_t size, ThreadPool& pool) {
   const int64_t parts = int64_t{16} * pool.threads();
   const size_t part = size / static_cast<size_t>(parts);

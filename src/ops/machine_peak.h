@@ -14,9 +14,11 @@ double BenchmarkTime(int threads);
 
 // Multiply-adds of the best instruction set that FASTVLM_ISA allows, in 10^9 operations per second
 // (two for each multiply-add), on all threads of the pool at once: of f32, and of 8-bit integers
-// with exact sums. Best of a few runs of some milliseconds.
+// with exact sums, and of bf16 with f32 sums (0 if the instruction set has none). Best of a few
+// runs of some milliseconds.
 double MeasurePeakGflops(ThreadPool& pool);
 double MeasurePeakInt8Gops(ThreadPool& pool);
+double MeasurePeakBf16Gflops(ThreadPool& pool);
 
 // Reading memory in order, in GB/s: `size` floats, each thread a part. Best of a few passes.
 double MeasureReadGbps(const float* data, size_t size, ThreadPool& pool);

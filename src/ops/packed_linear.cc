@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/float16.h"
+#include "kernels/gemm_bf16/pack.h"
 #include "kernels/gemm_f32/pack.h"
 #include "kernels/gemm_q4/gemm_q4.h"
 #include "kernels/gemm_q4/pack.h"
@@ -39,8 +40,11 @@ PackedLinear::PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat
     : n_(n), k_(k), format_(format) {
   FASTVLM_CHECK(n >= 1 && k >= 1);
   switch (format) {
-    case LinearFormat::kExact:
     case LinearFormat::kBf16:
+      pairs_variant_ = GemmBf16ForLinear();
+      if (pairs_variant_ == nullptr) variant_ = &BestGemmF32();
+      break;
+    case LinearFormat::kExact:
       variant_ = &BestGemmF32();
       break;
     case LinearFormat::kQ8:
@@ -62,6 +66,8 @@ PackedLinear PackedLinear::Pack(const void* weight, WeightType type, int64_t n, 
   if (packed.is_quantized()) {
     packed.PackQuantized([&](int64_t row, float* out) { ReadRow(weight, type, row, k, out); },
                          pool);
+  } else if (packed.has_bf16_products()) {
+    packed.PackPairs(weight, type, pool);
   } else {
     packed.PackFloats(weight, type, pool);
   }
@@ -73,6 +79,8 @@ PackedLinear PackedLinear::Pack(const ReadRowFn& read_row, int64_t n, int64_t k,
   PackedLinear packed(n, k, bias, format);
   if (packed.is_quantized()) {
     packed.PackQuantized(read_row, pool);
+  } else if (packed.has_bf16_products()) {
+    packed.PackPairs(read_row, pool);
   } else {
     packed.PackFloats(read_row, pool);
   }
@@ -132,6 +140,29 @@ void PackedLinear::PackFloats(const ReadRowFn& read_row, ThreadPool& pool) {
     } else {
       PackPanelF32(rows.data(), count, k_, 0, tile_n, f32_.data() + At(column, 0));
     }
+  });
+}
+
+void PackedLinear::PackPairs(const void* weight, WeightType type, ThreadPool& pool) {
+  const auto pack = type == WeightType::kF32   ? PackPairsF32
+                    : type == WeightType::kF16 ? PackPairsF16
+                                               : PackPairsBf16;
+  const int64_t panels = RoundUp(n_, tile_n()) / tile_n();
+  bf16_ = Buffer<uint16_t>(static_cast<size_t>(panels * pairs_panel_stride()));
+  pool.ParallelFor(panels, [&](int64_t panel, int) {
+    pack(weight, n_, k_, panel * tile_n(), tile_n(), bf16_.data() + panel * pairs_panel_stride());
+  });
+}
+
+void PackedLinear::PackPairs(const ReadRowFn& read_row, ThreadPool& pool) {
+  const int64_t panels = RoundUp(n_, tile_n()) / tile_n();
+  bf16_ = Buffer<uint16_t>(static_cast<size_t>(panels * pairs_panel_stride()));
+  pool.ParallelFor(panels, [&](int64_t panel, int) {
+    const int64_t column = panel * tile_n();
+    const int64_t count = std::min(tile_n(), n_ - column);
+    std::vector<float> rows(static_cast<size_t>(count * k_));
+    for (int64_t j = 0; j < count; ++j) read_row(column + j, rows.data() + j * k_);
+    PackPairsF32(rows.data(), count, k_, 0, tile_n(), bf16_.data() + panel * pairs_panel_stride());
   });
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/thread_pool.h"
+#include "kernels/gemm_bf16/gemm_bf16.h"
 #include "kernels/gemm_f32/gemm_f32.h"
 #include "kernels/gemm_quantized_variant.h"
 
@@ -22,7 +23,7 @@ using FindRowFn = std::function<const uint8_t*(int64_t row)>;
 
 enum class LinearFormat {
   kExact,  // BF16 as it is, the others as f32; products are of f32
-  kBf16,   // rounded to BF16; products are of f32
+  kBf16,   // rounded to BF16; so is x if the CPU has products of bf16, else they are of f32
   kQ8,     // blocks of 32 times 8 bits and a scale; x is quantized to 8 bits as well
   kQ4,     // blocks of 32 times 4 bits and a scale; x is quantized to 8 bits
 };
@@ -54,12 +55,30 @@ class PackedLinear {
   LinearFormat format() const { return format_; }
   bool is_quantized() const { return quantized_variant_ != nullptr; }
   bool is_bf16() const { return !bf16_.empty(); }
-  int64_t tile_m() const { return is_quantized() ? quantized().tile_m : variant().tile_m; }
-  int64_t tile_n() const { return is_quantized() ? quantized().tile_n : variant().tile_n; }
+  bool has_bf16_products() const { return pairs_variant_ != nullptr; }
+  int64_t tile_m() const {
+    return is_quantized()        ? quantized().tile_m
+           : has_bf16_products() ? pairs_variant().tile_m
+                                 : variant().tile_m;
+  }
+  int64_t tile_n() const {
+    return is_quantized()        ? quantized().tile_n
+           : has_bf16_products() ? pairs_variant().tile_n
+                                 : variant().tile_n;
+  }
   const float* bias() const { return bias_.data(); }  // padded to whole panels, zeros if none
 
-  // Of the weights that are not quantized: the panel of column `column`, a multiple of tile_n, from
-  // depth `depth` on.
+  // Of weights in pairs, for products of bf16: the panel of column `column`, a multiple of tile_n,
+  // from pair `pair` of the depth on.
+  const GemmBf16Variant& pairs_variant() const { return *pairs_variant_; }
+  int64_t pairs() const { return (k_ + 1) / 2; }
+  int64_t pairs_panel_stride() const { return 2 * pairs() * pairs_variant().tile_n; }
+  const uint16_t* bf16_pairs(int64_t column, int64_t pair) const {
+    return bf16_.data() + column * 2 * pairs() + pair * 2 * pairs_variant().tile_n;
+  }
+
+  // Of all other weights that are not quantized: the panel of column `column`, a multiple of
+  // tile_n, from depth `depth` on.
   const GemmF32Variant& variant() const { return *variant_; }
   const float* f32(int64_t column, int64_t depth) const { return f32_.data() + At(column, depth); }
   const uint16_t* bf16(int64_t column, int64_t depth) const {
@@ -79,13 +98,16 @@ class PackedLinear {
   PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat format);
   void PackFloats(const void* weight, WeightType type, ThreadPool& pool);
   void PackFloats(const ReadRowFn& read_row, ThreadPool& pool);
+  void PackPairs(const void* weight, WeightType type, ThreadPool& pool);
+  void PackPairs(const ReadRowFn& read_row, ThreadPool& pool);
   void PackQuantized(const ReadRowFn& read_row, ThreadPool& pool);
   void PackStored(const FindRowFn& find_row, ThreadPool& pool);
 
   int64_t n_ = 0;
   int64_t k_ = 0;
   LinearFormat format_ = LinearFormat::kExact;
-  const GemmF32Variant* variant_ = nullptr;  // one of the two is null
+  const GemmF32Variant* variant_ = nullptr;  // one of the three is not null
+  const GemmBf16Variant* pairs_variant_ = nullptr;
   const GemmQuantizedVariant* quantized_variant_ = nullptr;
   Buffer<float> f32_;  // one of the three holds the weights
   Buffer<uint16_t> bf16_;

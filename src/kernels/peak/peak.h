@@ -18,6 +18,8 @@ struct PeakVariant {
   double (*f32)(long iterations, float* sink);
   // The same of exact dot products of 8-bit integers with 32-bit sums.
   double (*int8)(long iterations, float* sink);
+  // The same of dot products of bf16 with f32 sums; null where gemm_bf16 has no instruction.
+  double (*bf16)(long iterations, float* sink);
   // The sum of `size` floats, read in the order that is fastest.
   float (*read)(const float* data, size_t size);
 };
