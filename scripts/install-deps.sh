@@ -39,12 +39,7 @@ packages=(
 if $tests; then
   packages+=(libgtest-dev libgmock-dev python3 python3-venv binutils curl openssl)
 fi
-if $fuzz; then
-  # The fuzzer's runtime is a package of its own since Clang 14.
-  version=$(apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
-  packages+=(clang)
-  if apt-cache show "libclang-rt-$version-dev" >/dev/null 2>&1; then packages+=("libclang-rt-$version-dev"); fi
-fi
+if $fuzz; then packages+=(clang libclang-rt-dev); fi
 if $train; then
   packages+=(
     libtorch-dev libopenblas-pthread-dev librsvg2-dev libfreetype-dev

@@ -189,9 +189,9 @@ std::optional<ApiError> ApiServer::ReadBody(const httplib::Request& request,
                                             const httplib::ContentReader& reader,
                                             Exchange& exchange) const {
   std::optional<ApiError> error;
-  const size_t announced = request.has_header("Content-Length")
-                               ? request.get_header_value<uint64_t>("Content-Length")
-                               : 0;
+  const std::string length = request.get_header_value("Content-Length");
+  size_t announced = 0;  // also if that is no number, as it may be beside Transfer-Encoding
+  std::from_chars(length.data(), length.data() + length.size(), announced);
   size_t reserved = 0;
   const auto reserve = [&](size_t bytes) {
     if (!exchange.memory->Take(static_cast<int64_t>(bytes) * kBodyCopies)) {

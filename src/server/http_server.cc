@@ -135,11 +135,26 @@ void HttpServer::Accept() {
   }
 }
 
+template <typename Self>
+bool HttpServer::Process(Self& self, Connection& connection, bool last, bool& closed_by_client,
+                         const Setup& setup) {
+  if constexpr (requires { self.process_request(connection, last, closed_by_client, setup); }) {
+    return self.process_request(connection, last, closed_by_client, setup);
+  } else {
+    std::string remote, local;
+    int remote_port = 0, local_port = 0;
+    connection.get_remote_ip_and_port(remote, remote_port);
+    connection.get_local_ip_and_port(local, local_port);
+    return self.process_request(connection, remote, remote_port, local, local_port, last,
+                                closed_by_client, setup);
+  }
+}
+
 void HttpServer::Serve(int socket) {
   {
     Connection connection(socket, tls_.get(), options_.connection, stopping_);
     bool parsed = false;
-    const auto setup = [&connection, &parsed](httplib::Request& request) {
+    const Setup setup = [&connection, &parsed](httplib::Request& request) {
       connection.HeadIsRead();
       parsed = true;
       // Not offered: parts of an answer, and compression, which would hold streams back.
@@ -152,7 +167,7 @@ void HttpServer::Serve(int socket) {
       bool closed_by_client = false;
       parsed = false;  // where the next request would begin is unknown otherwise
       const bool last = stopping_.load();
-      open = process_request(connection, last, closed_by_client, setup) && !closed_by_client &&
+      open = Process(*this, connection, last, closed_by_client, setup) && !closed_by_client &&
              !last && parsed && !connection.closes();
       if (!open) connection.Linger();
     }

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -47,8 +48,14 @@ class HttpServer : protected httplib::Server {
   int connections() const { return connections_.load(); }
 
  private:
+  using Setup = std::function<void(httplib::Request&)>;
+
   void Accept();
   void Serve(int socket);
+  // httplib's process_request, whose parameters are more since 0.18.
+  template <typename Self>
+  static bool Process(Self& self, Connection& connection, bool last, bool& closed_by_client,
+                      const Setup& setup);
 
   const HttpOptions options_;
   std::unique_ptr<TlsContext> tls_;

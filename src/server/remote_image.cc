@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "base/json.h"
-#include "server/address.h"
 
 namespace fastvlm {
 namespace {
@@ -14,14 +13,14 @@ namespace {
 struct Fetch {
   const RemoteImageOptions& options;
   std::vector<uint8_t> body;
-  bool private_address = false;
+  bool refused_address = false;
   bool too_large = false;
 };
 
 curl_socket_t OpenSocket(void* user, curlsocktype, curl_sockaddr* address) {
   Fetch& fetch = *static_cast<Fetch*>(user);
-  if (!fetch.options.allow_private_addresses && !IsPublicAddress(address->addr)) {
-    fetch.private_address = true;
+  if (!fetch.options.allows(address->addr)) {
+    fetch.refused_address = true;
     return CURL_SOCKET_BAD;
   }
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -70,7 +69,7 @@ Result<std::vector<uint8_t>> FetchRemoteImage(const std::string& url,
   const CURLcode code = curl_easy_perform(curl.get());
   if (code == CURLE_OK) return std::move(fetch.body);
   const std::string name = Quoted(url);
-  if (fetch.private_address) {
+  if (fetch.refused_address) {
     return Error(StatusCode::kInvalidArgument,
                  "{}: leads to an address that is not public; only public ones are fetched from",
                  name);

@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
+#include "server/address.h"
 
 namespace fastvlm {
 
@@ -15,7 +17,8 @@ struct RemoteImageOptions {
   size_t max_bytes = size_t{20} << 20;
   int64_t timeout_ms = 15'000;
   int max_redirects = 3;
-  bool allow_private_addresses = false;  // for tests: their servers are on this machine
+  // Which addresses may be connected to. Tests let a server of their own in.
+  std::function<bool(const sockaddr& address)> allows = IsPublicAddress;
 };
 
 // The body of a GET, of http and https only, without cookies, proxies or credentials. Only public

@@ -1,186 +1,23 @@
-// A server on the bundled model, used as clients use it, well and badly.
+// A server on the bundled model, used as its clients use it.
 #include "server/server.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "base/file.h"
-#include "fastvlm/fastvlm.h"
-#include "server/remote_image.h"
+#include "support/running_server.h"
 
 namespace fastvlm {
 namespace {
 
-using nlohmann::json;
-using std::chrono::milliseconds;
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using ::testing::StartsWith;
-
-const std::string kNano = std::string(FASTVLM_SOURCE_DIR) + "/models/nano";
-
-std::shared_ptr<const Model> Nano() {
-  static const std::shared_ptr<const Model> model = Model::Load(kNano).value();
-  return model;
-}
-
-std::vector<uint8_t> SampleBytes(const std::string& name) {
-  return ReadBinaryFile(kNano + "/samples/" + name, 1 << 24).value();
-}
-
-std::string Base64(const std::vector<uint8_t>& bytes) {
-  static constexpr char kDigits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t k = 0; k < 3; ++k) group = group << 8 | (i + k < bytes.size() ? bytes[i + k] : 0u);
-    for (size_t k = 0; k < 4; ++k) {
-      text += i + k <= bytes.size() ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-    }
-  }
-  return text;
-}
-
-std::string SampleUri(const std::string& name = "demo.png") {
-  return "data:image/png;base64," + Base64(SampleBytes(name));
-}
-
-constexpr int kMaxTokens = 40;  // without a picture the model does not know when to stop
-
-json Question(const std::string& text, const std::string& image_uri = {}) {
-  json content = json::array();
-  if (!image_uri.empty()) {
-    content.push_back({{"type", "image_url"}, {"image_url", {{"url", image_uri}}}});
-  }
-  content.push_back({{"type", "text"}, {"text", text}});
-  return {{"model", "nano"},
-          {"max_tokens", kMaxTokens},
-          {"messages", {{{"role", "user"}, {"content", content}}}}};
-}
-
-Answer SessionAnswer(const std::string& text, const std::string& image = {}) {
-  Session session = Session::Create(Nano()).value();
-  UserTurn turn;
-  turn.text = text;
-  if (!image.empty()) turn.images.push_back(Image::FromBytes(SampleBytes(image), image).value());
-  GenerateOptions options;
-  options.max_tokens = kMaxTokens;
-  return session.Ask(turn, options).value();
-}
-
-class Running {
- public:
-  explicit Running(ServerOptions options = {}, EngineOptions engine_options = {}) {
-    engine_options.context_tokens = 1024;
-    engine_ = Engine::Create(Nano(), engine_options).value();
-    options.port = 0;
-    options.model_name = "nano";
-    options.max_queued = engine_options.max_queued;
-    options.log = [this](const std::string& line) {
-      const std::lock_guard lock(mutex_);
-      log_ += line + "\n";
-    };
-    server_ = Server::Create(*engine_, options).value();
-    thread_ = std::thread([this] { server_->Run(); });
-  }
-  ~Running() { Stop(); }
-
-  void Stop() {
-    server_->Stop();
-    if (thread_.joinable()) thread_.join();
-  }
-  void StopSoon() { server_->Stop(); }
-
-  httplib::Client Client() const {
-    httplib::Client client("127.0.0.1", server_->port());
-    client.set_read_timeout(60);
-    return client;
-  }
-  httplib::Result Post(const std::string& path, const json& body) const {
-    return Client().Post(path, body.dump(), "application/json");
-  }
-  json Chat(const json& body) const {
-    const httplib::Result result = Post("/v1/chat/completions", body);
-    EXPECT_TRUE(result) << httplib::to_string(result.error());
-    if (!result) return {};
-    EXPECT_EQ(result->status, 200) << result->body;
-    return json::parse(result->body);
-  }
-  int port() const { return server_->port(); }
-  Engine& engine() { return *engine_; }
-  std::string log() {
-    const std::lock_guard lock(mutex_);
-    return log_;
-  }
-
- private:
-  std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Server> server_;
-  std::thread thread_;
-  std::mutex mutex_;
-  std::string log_;
-};
-
-// A client that may break the rules.
-class RawClient {
- public:
-  explicit RawClient(int port) : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-  }
-  ~RawClient() { Close(); }
-  void Close() {
-    if (socket_ >= 0) close(socket_);
-    socket_ = -1;
-  }
-  bool connected() const { return connected_; }
-  void Send(const std::string& text) const {
-    send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
-  }
-  // All until the server closes; "...open" if it does not within the time.
-  std::string Read(int timeout_ms = 10'000) const {
-    std::string text;
-    while (true) {
-      pollfd wanted{socket_, POLLIN, 0};
-      if (poll(&wanted, 1, timeout_ms) <= 0) return text + "...open";
-      char buffer[4096];
-      const ssize_t got = recv(socket_, buffer, sizeof(buffer), 0);
-      if (got <= 0) return text;
-      text.append(buffer, static_cast<size_t>(got));
-    }
-  }
-
- private:
-  int socket_;
-  bool connected_ = false;
-};
-
-std::string PostHead(const std::string& more) {
-  return "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-         "Content-Type: application/json\r\n" +
-         more;
-}
-
-std::string PostText(const json& body) {
-  const std::string text = body.dump();
-  return PostHead("Content-Length: " + std::to_string(text.size()) + "\r\n\r\n") + text;
-}
 
 // The "data:" of a stream of events.
 std::vector<std::string> Events(const std::string& stream) {
@@ -194,15 +31,6 @@ std::vector<std::string> Events(const std::string& stream) {
     at = end + 2;
   }
   return events;
-}
-
-template <typename Condition>
-bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 5000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(milliseconds(2));
-  }
-  return false;
 }
 
 TEST(Server, AnswersAsASessionDoes) {
@@ -366,125 +194,6 @@ TEST(Server, OllamasApiAnswers) {
   EXPECT_EQ(json::parse(server.Post("/api/generate", json::object())->body)["done_reason"], "load");
 }
 
-TEST(Server, WrongRequestsGetTheirStatus) {
-  ServerOptions options;
-  options.max_body_bytes = 100'000;
-  Running server(options);
-  httplib::Client client = server.Client();
-  const char* path = "/v1/chat/completions";
-  const auto status = [](const httplib::Result& result) { return result ? result->status : -1; };
-  EXPECT_EQ(status(client.Post(path, "{", "application/json")), 400);
-  EXPECT_EQ(status(client.Post(path, "{}", "text/plain")), 415);
-  EXPECT_EQ(status(client.Post(path, {{"Content-Encoding", "gzip"}}, "{}", "application/json")),
-            415);
-  EXPECT_EQ(status(client.Post(path, std::string(100'001, ' '), "application/json")), 413);
-  const httplib::Result method = client.Get(path);
-  EXPECT_EQ(status(method), 405);
-  EXPECT_EQ(method->get_header_value("Allow"), "POST");
-  EXPECT_EQ(status(client.Get("/../../etc/passwd")), 404);
-  EXPECT_EQ(status(client.Get("/%2e%2e/etc/passwd")), 404);
-  EXPECT_EQ(status(client.Get("/nothing")), 404);
-  EXPECT_EQ(status(client.Post("/nothing", "{}", "application/json")), 404);
-  const httplib::Result image = server.Post(path, Question("x", "data:image/png;base64,AAAAAAAA"));
-  EXPECT_EQ(status(image), 400);
-  EXPECT_EQ(json::parse(image->body)["error"]["code"], "invalid_image");
-  json wide = Question("x", SampleUri());
-  wide["resolution"] = 100;
-  EXPECT_EQ(status(server.Post(path, wide)), 400);
-  const httplib::Result long_prompt = server.Post(path, Question(std::string(20'000, 'x')));
-  EXPECT_EQ(status(long_prompt), 400);
-  const httplib::Result ollama = client.Post("/api/chat", "{", "application/json");
-  EXPECT_EQ(status(ollama), 400);
-  EXPECT_TRUE(json::parse(ollama->body)["error"].is_string());
-  server.Chat(Question("Hello"));  // and it still works
-}
-
-TEST(Server, ABodyThatIsTooLongIsNotRead) {
-  ServerOptions options;
-  options.max_body_bytes = 100'000;
-  Running server(options);
-  RawClient announced(server.port());
-  announced.Send(PostHead("Content-Length: 1073741824\r\n\r\n{"));
-  EXPECT_THAT(announced.Read(), StartsWith("HTTP/1.1 413"));
-  RawClient waits(server.port());
-  waits.Send(PostHead("Content-Length: 1073741824\r\nExpect: 100-continue\r\n\r\n"));
-  EXPECT_THAT(waits.Read(), StartsWith("HTTP/1.1 413"));
-  RawClient chunked(server.port());
-  chunked.Send(PostHead("Transfer-Encoding: chunked\r\n\r\n"));
-  const std::string chunk = "4000\r\n" + std::string(0x4000, ' ') + "\r\n";
-  for (int i = 0; i < 8; ++i) chunked.Send(chunk);
-  EXPECT_THAT(chunked.Read(), StartsWith("HTTP/1.1 413"));
-  RawClient negative(server.port());
-  negative.Send(PostHead("Content-Length: -5\r\n\r\n"));
-  EXPECT_THAT(negative.Read(), StartsWith("HTTP/1.1 411"));
-  RawClient huge(server.port());
-  huge.Send(PostHead("Content-Length: 99999999999999999999999\r\n\r\n"));
-  EXPECT_THAT(huge.Read(), StartsWith("HTTP/1.1 413"));
-  server.Chat(Question("Hello"));
-}
-
-TEST(Server, GarbageIsRefused) {
-  Running server;
-  for (const std::string& text :
-       {std::string("\r\n\r\n"), std::string("GET\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
-        std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n", 13),
-        "GET /" + std::string(10'000, 'a') + " HTTP/1.1\r\n\r\n",
-        "GET /health HTTP/1.1\r\nX: " + std::string(100'000, 'a') + "\r\n\r\n"}) {
-    RawClient client(server.port());
-    client.Send(text);
-    EXPECT_THAT(client.Read(2000), AnyOf(StartsWith("HTTP/1.1 4"), "", "...open"))
-        << text.substr(0, 40);
-  }
-  EXPECT_EQ(server.Client().Get("/health")->status, 200);
-}
-
-TEST(Server, SlowClientsAreCutOff) {
-  ServerOptions options;
-  options.send_timeout_ms = 300;
-  options.idle_timeout_ms = 300;
-  Running server(options);
-  RawClient idle(server.port());
-  RawClient head(server.port());
-  head.Send("POST /v1/chat/completions HTTP/1.1\r\nHost: loc");
-  RawClient body(server.port());
-  body.Send(PostHead("Content-Length: 1000\r\n\r\n{"));
-  EXPECT_THAT(idle.Read(), Not(HasSubstr("open")));
-  EXPECT_THAT(head.Read(), Not(HasSubstr("open")));
-  EXPECT_THAT(body.Read(), StartsWith("HTTP/1.1 408"));
-  // One byte now and then does not help.
-  RawClient drop(server.port());
-  drop.Send("GET /health HTTP/1.1\r\nX: ");
-  const auto start = std::chrono::steady_clock::now();
-  std::string answer;
-  do {
-    drop.Send("a");
-    answer = drop.Read(50);
-  } while (answer.ends_with("...open") &&
-           std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
-}
-
-TEST(Server, ConnectionsAreLimited) {
-  ServerOptions options;
-  options.max_connections = 2;
-  Running server(options);
-  RawClient first(server.port());
-  RawClient second(server.port());
-  const std::string get = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
-  first.Send(get);
-  second.Send(get);
-  EXPECT_THAT(first.Read(500), StartsWith("HTTP/1.1 200"));
-  EXPECT_THAT(second.Read(500), StartsWith("HTTP/1.1 200"));
-  RawClient third(server.port());
-  EXPECT_THAT(third.Read(), StartsWith("HTTP/1.1 503"));
-  first.Close();
-  EXPECT_TRUE(Eventually([&] {
-    RawClient later(server.port());
-    later.Send(get);
-    return later.Read(300).starts_with("HTTP/1.1 200");
-  }));
-}
-
 TEST(Server, KeysAreAskedFor) {
   ServerOptions options;
   options.api_keys = {"secret", "other"};
@@ -542,86 +251,6 @@ TEST(Server, ConcurrentAnswersAreNotMixedUp) {
   for (std::thread& client : clients) client.join();
 }
 
-// A request that takes a while: a large picture, different each time.
-json SlowRequest(int number) {
-  json request = Question("Describe the image number " + std::to_string(number), SampleUri());
-  request["resolution"] = 320 + 32 * number;
-  return request;
-}
-
-TEST(Server, AFullQueueIs429) {
-  EngineOptions engine;
-  engine.max_active = 1;
-  engine.max_queued = 1;
-  engine.image_cache_bytes = 0;
-  engine.prefix_cache_bytes = 0;
-  Running server({}, engine);
-  std::atomic<int> served = 0;
-  std::atomic<int> refused = 0;
-  std::vector<std::thread> clients;
-  for (int i = 0; i < 8; ++i) {
-    clients.emplace_back([&, i] {
-      const httplib::Result result = server.Post("/v1/chat/completions", SlowRequest(i));
-      ASSERT_TRUE(result);
-      if (result->status == 200) ++served;
-      if (result->status == 429) {
-        ++refused;
-        EXPECT_GT(std::stoi(result->get_header_value("Retry-After")), 0);
-        EXPECT_EQ(json::parse(result->body)["error"]["type"], "rate_limit_error");
-      }
-    });
-  }
-  for (std::thread& client : clients) client.join();
-  EXPECT_EQ(served + refused, 8);
-  EXPECT_GE(served, 1);
-  EXPECT_GE(refused, 1);
-}
-
-TEST(Server, AClientThatGoesAwayCancels) {
-  Running server;
-  for (bool stream : {false, true}) {
-    json request = SlowRequest(stream ? 1 : 2);
-    request["resolution"] = stream ? 832 : 864;  // nearly all of nano's context
-    request["stream"] = stream;
-    const int64_t before = server.engine().stats().cancelled;
-    RawClient client(server.port());
-    client.Send(PostText(request));
-    ASSERT_TRUE(Eventually([&] { return server.engine().stats().active > 0; }));
-    client.Close();
-    EXPECT_TRUE(Eventually([&] {
-      const EngineStats stats = server.engine().stats();
-      return stats.active == 0 && stats.cancelled == before + 1;
-    })) << "stream "
-        << stream;
-  }
-  server.Stop();
-  EXPECT_THAT(server.log(), HasSubstr("client gone"));
-}
-
-TEST(Server, ARequestThatTakesTooLongIs504) {
-  ServerOptions options;
-  options.request_timeout_ms = 1;
-  Running server(options);
-  const httplib::Result result = server.Post("/v1/chat/completions", SlowRequest(1));
-  ASSERT_TRUE(result);
-  EXPECT_EQ(result->status, 504) << result->body;
-}
-
-TEST(Server, StoppingFinishesWhatRuns) {
-  Running server;
-  int status = 0;
-  std::thread client([&] {
-    const httplib::Result result = server.Post("/v1/chat/completions", SlowRequest(1));
-    status = result ? result->status : -1;
-  });
-  ASSERT_TRUE(Eventually([&] { return server.engine().stats().active > 0; }));
-  RawClient idle(server.port());
-  server.Stop();  // returns when everything has ended, the idle connection too
-  client.join();
-  EXPECT_EQ(status, 200);
-  EXPECT_FALSE(RawClient(server.port()).connected());
-}
-
 TEST(Server, KeepsConnectionsOpen) {
   Running server;
   httplib::Client client = server.Client();
@@ -638,30 +267,6 @@ TEST(Server, KeepsConnectionsOpen) {
     ++count;
   }
   EXPECT_EQ(count, 3u);
-}
-
-TEST(RemoteImage, IsFetchedWithinItsLimitsFromPublicAddressesOnly) {
-  Running server;
-  const std::string base = "http://127.0.0.1:" + std::to_string(server.port());
-  RemoteImageOptions options;
-  const auto code = [&](const std::string& url) {
-    const auto fetched = FetchRemoteImage(url, options);
-    return fetched.ok() ? StatusCode::kOk : fetched.status().code();
-  };
-  for (const std::string& url :
-       {base + "/samples/demo.png", "http://localhost:" + std::to_string(server.port()) + "/health",
-        std::string("http://[::1]:80/"), std::string("http://0x7f000001/")}) {
-    const auto refused = FetchRemoteImage(url, options);
-    ASSERT_FALSE(refused.ok()) << url;
-    EXPECT_THAT(refused.status().message(), HasSubstr("not public")) << url;
-  }
-  EXPECT_EQ(code("file:///etc/passwd"), StatusCode::kInvalidArgument);
-  EXPECT_EQ(code("gopher://127.0.0.1/"), StatusCode::kInvalidArgument);
-  options.allow_private_addresses = true;
-  EXPECT_EQ(FetchRemoteImage(base + "/samples/demo.png", options).value(), SampleBytes("demo.png"));
-  EXPECT_EQ(code(base + "/nothing"), StatusCode::kInvalidArgument);
-  options.max_bytes = 100;
-  EXPECT_EQ(code(base + "/samples/demo.png"), StatusCode::kResourceExhausted);
 }
 
 TEST(Server, APortInUseIsAnError) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz targets for safetensors, configs and tokenizers: small valid files.
+"""Writes the seeds of the fuzz targets for safetensors, configs, tokenizers and JSON schemas: small valid files.
 
-  python3 tests/fuzz/make_corpus.py          # tests/fuzz/corpus/{safetensors,json_config,tokenizer}
+  python3 tests/fuzz/make_corpus.py          # tests/fuzz/corpus/{safetensors,json_config,json_schema,tokenizer}
 """
 
 import json
@@ -145,8 +145,29 @@ def tokenizers() -> dict[str, bytes]:
             "pairs": json.dumps(pairs, ensure_ascii=False).encode()}
 
 
+def schemas() -> dict[str, bytes]:
+    """Each with the 8 bytes before it that seed the random model."""
+    strings = {"type": "object", "properties": {
+        "code": {"type": "string", "pattern": "^[A-Z]{2}-\\d+(a|b)?$"},
+        "day": {"type": "string", "format": "date"}, "mail": {"type": "string", "format": "email"},
+        "name": {"type": "string", "minLength": 1, "maxLength": 9}}, "required": ["code", "name"]}
+    numbers = {"type": "array", "minItems": 1, "maxItems": 4, "items": {"anyOf": [
+        {"type": "integer", "minimum": -20, "exclusiveMaximum": 300},
+        {"type": "number", "minimum": 0.25, "maximum": 7.5}]}}
+    tree = {"$ref": "#/$defs/node", "$defs": {"node": {
+        "type": "object", "properties": {"kind": {"enum": ["a", "b", None, 1.5]},
+                                         "next": {"oneOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+        "required": ["kind", "next"], "additionalProperties": False}}}
+    joined = {"allOf": [{"type": ["object", "array"]}, {"properties": {"x": {"const": {"y": [True]}}}}],
+              "additionalProperties": {"type": "boolean"}, "prefixItems": [{"type": "string"}, {}]}
+    seeds = {"strings": strings, "numbers": numbers, "tree": tree, "joined": joined, "any": {}}
+    return {name: bytes(range(i, i + 8)) + json.dumps(schema).encode()
+            for i, (name, schema) in enumerate(seeds.items())}
+
+
 def main() -> None:
-    seeds = {"safetensors": checkpoints(), "json_config": configs(), "tokenizer": tokenizers()}
+    seeds = {"safetensors": checkpoints(), "json_config": configs(), "json_schema": schemas(),
+             "tokenizer": tokenizers()}
     for target, files in seeds.items():
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

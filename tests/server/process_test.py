@@ -90,6 +90,24 @@ def test_a_signal_finishes_what_runs():
                 pass
 
 
+def test_a_signal_lets_a_stream_finish():
+    with Server() as server:
+        request = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 900}
+        whole = json.loads(post(server.url, CHAT, request)[2])["choices"][0]
+        body = json.dumps({**request, "stream": True}).encode()
+        with urllib.request.urlopen(urllib.request.Request(
+                server.url + CHAT, body, {"Content-Type": "application/json"}), timeout=60) as answer:
+            first = answer.readline()
+            assert server.metric("fastvlm_requests_active") == 1
+            server.process.send_signal(signal.SIGTERM)
+            events = (first + answer.read()).decode().strip().split("\n\n")
+        assert server.wait() == 0
+    assert events[-1] == "data: [DONE]", events[-2:]
+    choices = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events[:-1]]
+    assert "".join(choice["delta"].get("content") or "" for choice in choices) == whole["message"]["content"]
+    assert choices[-1]["finish_reason"] == whole["finish_reason"]
+
+
 def test_a_second_signal_ends_at_once():
     with Server() as server:
         threads = [threading.Thread(target=lambda: try_post(server.url)) for _ in range(4)]

@@ -1,11 +1,10 @@
 // Random models that may only write what a schema allows, and an independent validator that reads
-// what they wrote.
+// what they wrote; and texts that are allowed, or not.
 #include "runtime/json_grammar.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -14,10 +13,9 @@
 
 #include "runtime/grammar/compiler.h"
 #include "runtime/grammar/matcher.h"
+#include "support/grammar_writer.h"
 #include "support/random.h"
 #include "support/schema_checker.h"
-#include "text/byte_alphabet.h"
-#include "text/tokenizer.h"
 #include "text/unicode.h"
 
 namespace fastvlm {
@@ -26,134 +24,7 @@ namespace {
 using grammar::Matcher;
 using grammar::Position;
 using grammar::TokenIndex;
-using ::testing::HasSubstr;
 using Json = nlohmann::json;
-
-const Tokenizer& Nano() {
-  static const Tokenizer tokenizer =
-      Tokenizer::Load(std::string(FASTVLM_SOURCE_DIR) + "/models/nano").value();
-  return tokenizer;
-}
-
-// A vocabulary that crosses the borders of JSON's pieces as Qwen2's does: quotes and brackets
-// joined, spaces in front, halves of characters, several characters in one.
-const Tokenizer& Joined() {
-  static const Tokenizer tokenizer = [] {
-    Vocabulary vocabulary;
-    int32_t next = 0;
-    const auto add = [&](const std::string& spelling) {
-      if (vocabulary.tokens.emplace(spelling, next).second) ++next;
-    };
-    for (int byte = 0; byte < 256; ++byte) add(SpellByte(static_cast<uint8_t>(byte)));
-    const std::string pieces[] = {"\"",
-                                  "\":",
-                                  "\": ",
-                                  "\",",
-                                  "\", ",
-                                  "\"}",
-                                  "\"]",
-                                  "{\"",
-                                  "{}",
-                                  "[]",
-                                  "[[",
-                                  "]]",
-                                  "}}",
-                                  "},",
-                                  "}, ",
-                                  "],",
-                                  ": ",
-                                  ", ",
-                                  ",\"",
-                                  ":\"",
-                                  " \"",
-                                  "12",
-                                  "0.",
-                                  "1e",
-                                  "-1",
-                                  "00",
-                                  "true",
-                                  "fal",
-                                  "se",
-                                  "nul",
-                                  "l,",
-                                  "\\\"",
-                                  "\\u",
-                                  "\\n",
-                                  "\\ud8",
-                                  "00\\udc00",
-                                  "name",
-                                  "id",
-                                  "kind",
-                                  "a\"",
-                                  "ab",
-                                  "abc",
-                                  "x\": \"",
-                                  "  ",
-                                  "\n\n",
-                                  "\xC3\xA9",
-                                  "\xE4\xB8\x96",
-                                  "\xE4\xB8",
-                                  "\x96\xE7\x95\x8C",
-                                  "\xF0\x9F\x98\x80",
-                                  "\xF0\x9F",
-                                  "\x98\x80\"",
-                                  "2024-",
-                                  "caf\xC3\xA9\"}"};
-    for (const std::string& piece : pieces) {
-      std::string spelling;
-      for (const char c : piece) spelling += SpellByte(static_cast<uint8_t>(c));
-      add(spelling);
-    }
-    AddedToken end;
-    end.id = next;
-    end.content = "<|im_end|>";
-    end.special = true;
-    vocabulary.added_tokens.push_back(end);
-    return Tokenizer::Create(vocabulary, "test").value();
-  }();
-  return tokenizer;
-}
-
-int32_t EndToken(const Tokenizer& tokenizer) { return tokenizer.TokenId("<|im_end|>").value(); }
-
-std::shared_ptr<const JsonGrammar> Compiled(const std::string& schema, const Tokenizer& tokenizer) {
-  const int32_t end = EndToken(tokenizer);
-  auto grammar = CompileJsonSchema(schema, tokenizer, {&end, 1});
-  EXPECT_TRUE(grammar.ok()) << schema << "\n" << grammar.status().message();
-  return grammar.value();
-}
-
-// Draws from random logits at temperature 1, with a leaning to what closes strings, lists and
-// objects that grows with the length, as no random model would ever end.
-std::string Write(const std::shared_ptr<const JsonGrammar>& grammar, const Tokenizer& tokenizer,
-                  TestRandom& random, float leaning) {
-  const int32_t end = EndToken(tokenizer);
-  const auto constraint = NewConstraint(grammar);
-  std::vector<float> logits(static_cast<size_t>(tokenizer.size()) + 4);
-  std::string text;
-  for (int step = 0; step < 3000; ++step) {
-    const float lean = leaning * static_cast<float>(step) / 10;
-    for (size_t i = 0; i < logits.size(); ++i) {
-      logits[i] = -std::log(-std::log(random.Uniform(1e-6f, 0.999999f)));  // a draw: Gumbel's
-      const std::string_view bytes = tokenizer.TokenBytes(static_cast<int32_t>(i));
-      const bool closes = bytes.find_first_of("\"]}") != std::string_view::npos &&
-                          bytes.find_first_of("[{,:") == std::string_view::npos;
-      if (closes || static_cast<int32_t>(i) == end) logits[i] += lean;
-    }
-    constraint->Mask(logits);
-    const auto best = std::max_element(logits.begin(), logits.end());
-    if (!std::isfinite(*best)) {
-      ADD_FAILURE() << "nothing may follow " << text;
-      return text;
-    }
-    const int32_t token = static_cast<int32_t>(best - logits.begin());
-    constraint->Accept(token);
-    if (token == end) return text;
-    text += tokenizer.TokenBytes(token);
-  }
-  ADD_FAILURE() << "no end after 3000 tokens: " << text.substr(0, 300);
-  return text;
-}
 
 const char* const kSchemas[] = {
     R"({})",
@@ -262,14 +133,35 @@ TEST_P(SchemaTest, WhateverIsWrittenFollowsTheSchema) {
 
 INSTANTIATE_TEST_SUITE_P(All, SchemaTest, ::testing::ValuesIn(kSchemas));
 
-// Texts that must be possible, byte by byte, and such that must not be.
-bool Allows(const std::string& schema, const std::string& text) {
-  Result<grammar::Network> network = grammar::CompileSchema(schema);
-  EXPECT_TRUE(network.ok()) << network.status().message();
+// Every position that any text leads to lets at least one token through, and only tokens after
+// which it can go on.
+TEST(JsonGrammar, MasksAreExactlyTheTokensThatCanBeTaken) {
   const int32_t end = EndToken(Joined());
-  const Matcher matcher(std::move(network).value(),
-                        TokenIndex::Create(Joined(), {&end, 1}).value());
-  return Matcher::MayEnd(matcher.Advance(matcher.start(), text));
+  const auto index = TokenIndex::Create(Joined(), {&end, 1}).value();
+  TestRandom random;
+  for (const char* schema : kSchemas) {
+    const Matcher matcher(grammar::CompileSchema(schema).value(), index);
+    Position position = matcher.start();
+    for (int step = 0; step < 60; ++step) {
+      const auto mask = matcher.Mask(position);
+      std::vector<int32_t> allowed;
+      for (int32_t token = 0; token < Joined().size(); ++token) {
+        const bool bit = ((*mask)[static_cast<size_t>(token) / 64] >> (token % 64) & 1) != 0;
+        const bool possible = token == end
+                                  ? Matcher::MayEnd(position)
+                                  : !matcher.Advance(position, Joined().TokenBytes(token)).empty();
+        ASSERT_EQ(bit, possible) << schema << " token " << Joined().TokenBytes(token);
+        if (bit && token != end) allowed.push_back(token);
+      }
+      if (allowed.empty()) {
+        EXPECT_TRUE(Matcher::MayEnd(position)) << schema;
+        break;
+      }
+      const int choice = random.Integer(0, static_cast<int>(allowed.size()) - 1);
+      position =
+          matcher.Advance(position, Joined().TokenBytes(allowed[static_cast<size_t>(choice)]));
+    }
+  }
 }
 
 TEST(JsonGrammar, AllowsWhatItShould) {
@@ -411,206 +303,6 @@ TEST(JsonGrammar, FormatsAreWhatTheySay) {
   EXPECT_FALSE(allows("ipv4", "256.0.0.1"));
   EXPECT_TRUE(allows("email", "jo.doe@example-site.org"));
   EXPECT_FALSE(allows("email", "jo@doe"));
-}
-
-TEST(JsonGrammar, NestingIsBoundedAndCanAlwaysBeClosed) {
-  const std::string schema = R"({"type":"array","items":{"$ref":"#"}})";
-  EXPECT_TRUE(Allows(schema, std::string(60, '[') + std::string(60, ']')));
-  EXPECT_FALSE(Allows(schema, std::string(100, '[') + std::string(100, ']')));
-  // A model that only ever opens: at the bound it has to turn back.
-  for (const char* text :
-       {R"({"type":"array","items":{"$ref":"#"},"minItems":1,"maxItems":2})", "{}"}) {
-    const std::string opening = text;
-    if (opening == "{}") {
-      const auto grammar = Compiled(opening, Joined());
-      TestRandom random;
-      for (int i = 0; i < 5; ++i) {
-        const auto constraint = NewConstraint(grammar);
-        std::vector<float> logits(static_cast<size_t>(Joined().size()));
-        for (int step = 0; step < 400; ++step) {
-          for (size_t t = 0; t < logits.size(); ++t) {
-            const std::string_view bytes = Joined().TokenBytes(static_cast<int32_t>(t));
-            logits[t] = random.Uniform(0, 1) + (bytes.find_first_of("[{") == 0 ? 2.0f : 0.0f) +
-                        (bytes.find('\"') == 0 ? 1.0f : 0.0f) +
-                        (bytes.find(':') != std::string_view::npos ? 1.0f : 0.0f);
-          }
-          constraint->Mask(logits);
-          const auto best = std::max_element(logits.begin(), logits.end());
-          ASSERT_TRUE(std::isfinite(*best)) << "step " << step;
-          constraint->Accept(static_cast<int32_t>(best - logits.begin()));
-        }
-      }
-    } else {
-      const auto network = grammar::CompileSchema(opening);
-      ASSERT_FALSE(network.ok());
-      EXPECT_THAT(network.status().message(), HasSubstr("nested deeper than 64"));
-    }
-  }
-}
-
-// Every position that any text leads to lets at least one token through, and only tokens after
-// which it can go on.
-TEST(JsonGrammar, MasksAreExactlyTheTokensThatCanBeTaken) {
-  const int32_t end = EndToken(Joined());
-  const auto index = TokenIndex::Create(Joined(), {&end, 1}).value();
-  TestRandom random;
-  for (const char* schema : kSchemas) {
-    const Matcher matcher(grammar::CompileSchema(schema).value(), index);
-    Position position = matcher.start();
-    for (int step = 0; step < 60; ++step) {
-      const auto mask = matcher.Mask(position);
-      std::vector<int32_t> allowed;
-      for (int32_t token = 0; token < Joined().size(); ++token) {
-        const bool bit = ((*mask)[static_cast<size_t>(token) / 64] >> (token % 64) & 1) != 0;
-        const bool possible = token == end
-                                  ? Matcher::MayEnd(position)
-                                  : !matcher.Advance(position, Joined().TokenBytes(token)).empty();
-        ASSERT_EQ(bit, possible) << schema << " token " << Joined().TokenBytes(token);
-        if (bit && token != end) allowed.push_back(token);
-      }
-      if (allowed.empty()) {
-        EXPECT_TRUE(Matcher::MayEnd(position)) << schema;
-        break;
-      }
-      const int choice = random.Integer(0, static_cast<int>(allowed.size()) - 1);
-      position =
-          matcher.Advance(position, Joined().TokenBytes(allowed[static_cast<size_t>(choice)]));
-    }
-  }
-}
-
-std::string Refusal(const std::string& schema) {
-  const Result<grammar::Network> network = grammar::CompileSchema(schema);
-  EXPECT_FALSE(network.ok()) << schema;
-  if (network.ok()) return "";
-  EXPECT_EQ(network.status().code(), StatusCode::kInvalidArgument) << schema;
-  return network.status().message();
-}
-
-TEST(JsonGrammar, WhatIsNotSupportedIsNamedWithItsPlace) {
-  EXPECT_EQ(Refusal(R"({"properties":{"a":{"not":{}}}})"),
-            "JSON schema: #/properties/a: keyword \"not\" is not supported");
-  for (const char* keyword : {"if", "patternProperties", "multipleOf", "uniqueItems", "contains",
-                              "minProperties", "propertyNames", "dependentRequired", "nonsense"}) {
-    EXPECT_THAT(Refusal(fmt::format(R"({{"items":{{"{}":true}}}})", keyword)),
-                HasSubstr(fmt::format("#/items: keyword \"{}\" is not supported", keyword)));
-  }
-  EXPECT_THAT(Refusal(R"({"format":"uri"})"), HasSubstr("format \"uri\" is not supported"));
-  EXPECT_THAT(Refusal(R"x({"pattern":"(?=a)"})x"), HasSubstr("only \"(?:\""));
-  EXPECT_THAT(Refusal(R"({"pattern":"a\\1"})"), HasSubstr("\"\\1\" is not supported"));
-  EXPECT_THAT(Refusal(R"({"pattern":"a^b"})"), HasSubstr("only at the ends"));
-  EXPECT_THAT(Refusal(R"({"pattern":"[z-a]"})"), HasSubstr("not in order"));
-  EXPECT_THAT(Refusal(R"({"pattern":"(a"})"), HasSubstr("not closed"));
-  EXPECT_THAT(Refusal(R"({"oneOf":[{"type":"integer"},{"type":"number"}]})"),
-              HasSubstr("alternatives 0 and 1"));
-  EXPECT_THAT(Refusal(R"({"oneOf":[{"properties":{"a":{"const":1}}},{"type":"object"}]})"),
-              HasSubstr("alternatives 0 and 1"));
-  EXPECT_THAT(Refusal(R"({"$ref":"http://x/y"})"), HasSubstr("only places of the same schema"));
-  EXPECT_THAT(Refusal(R"({"$ref":"#/$defs/no"})"), HasSubstr("leads nowhere"));
-  EXPECT_THAT(Refusal(R"({"enum":["a"],"minLength":1})"), HasSubstr("beside \"enum\""));
-  EXPECT_THAT(Refusal(R"({"allOf":[{"pattern":"a"},{"pattern":"b"}]})"), HasSubstr("pattern"));
-  EXPECT_THAT(Refusal(R"({"type":"number","minimum":1e-9})"), HasSubstr("minimum"));
-  EXPECT_THAT(Refusal(R"({"type":"float"})"), HasSubstr("expected a JSON type"));
-  EXPECT_THAT(Refusal(R"({"type":"string","minLength":-1})"), HasSubstr("minLength"));
-  EXPECT_THAT(Refusal(R"({"required":"a"})"), HasSubstr("a list of names"));
-  EXPECT_THAT(Refusal("[]"), HasSubstr("expected an object, true or false"));
-  EXPECT_THAT(Refusal("{"), HasSubstr("not valid JSON"));
-  EXPECT_THAT(Refusal(""), HasSubstr("not valid JSON"));
-}
-
-TEST(JsonGrammar, WhatNothingFollowsIsRefused) {
-  for (const char* schema :
-       {"false", R"({"enum":[]})", R"({"type":"integer","minimum":2,"maximum":1})",
-        R"({"type":"array","minItems":2,"maxItems":1})", R"({"minLength":3,"maxLength":2})",
-        R"({"allOf":[{"type":"string"},{"type":"null"}]})", R"({"anyOf":[{"$ref":"#"}]})",
-        R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})",
-        R"({"type":"object","required":["a"],"additionalProperties":false})",
-        R"({"pattern":"^a$","minLength":2})"}) {
-    EXPECT_THAT(Refusal(schema), HasSubstr("no value follows it")) << schema;
-  }
-  EXPECT_THAT(Refusal(R"({"$ref":"#"})"), HasSubstr("lead more than"));
-}
-
-TEST(JsonGrammar, HostileSchemasAreRefusedQuickly) {
-  EXPECT_THAT(Refusal(std::string(100'000, '[')), HasSubstr("nested deeper"));
-  EXPECT_THAT(Refusal("{\"title\":\"" + std::string(300'000, 'x') + "\"}"), HasSubstr("limit"));
-  std::string many = R"({"enum":[0)";
-  for (int i = 0; i < 20'000; ++i) many += ",1";
-  EXPECT_THAT(Refusal(many + "]}"), HasSubstr("10000"));
-  std::string doubling = R"({"$ref":"#/$defs/d0","$defs":{"d60":{"type":"null"})";
-  for (int i = 0; i < 60; ++i) {
-    doubling += fmt::format(
-        R"(,"d{0}":{{"allOf":[{{"$ref":"#/$defs/d{1}"}},{{"$ref":"#/$defs/d{1}"}}]}})", i, i + 1);
-  }
-  EXPECT_THAT(Refusal(doubling + "}}"), HasSubstr("#"));
-  EXPECT_THAT(Refusal(R"x({"pattern":"((((a{1000}){1000}){1000}){1000})"})x"),
-              HasSubstr("too long"));
-  EXPECT_THAT(Refusal(R"({"pattern":"(a|b)*a(a|b){20}"})"), HasSubstr("too many different cases"));
-  EXPECT_THAT(Refusal(R"({"minLength":1000000})"), HasSubstr("minLength"));
-  EXPECT_THAT(Refusal(R"({"minItems":1000000})"), HasSubstr("minItems"));
-  std::string long_strings = R"({"properties":{"a":{"type":"null"})";
-  for (int i = 0; i < 40; ++i) {
-    long_strings += fmt::format(R"(,"p{}":{{"type":"string","minLength":{}}})", i, 4096 - i);
-  }
-  EXPECT_THAT(Refusal(long_strings + "}}"), HasSubstr("states"));
-}
-
-TEST(JsonGrammar, DoublingAlternativesAreOne) {
-  std::string doubling = R"({"$ref":"#/$defs/d0","$defs":{"d40":{"type":"null"})";
-  for (int i = 0; i < 40; ++i) {
-    doubling += fmt::format(
-        R"(,"d{0}":{{"anyOf":[{{"$ref":"#/$defs/d{1}"}},{{"$ref":"#/$defs/d{1}"}}]}})", i, i + 1);
-  }
-  EXPECT_TRUE(Allows(doubling + "}}", "null"));
-}
-
-TEST(JsonGrammar, ManyAlternativesAndOptionalProperties) {
-  std::string alternatives = R"({"anyOf":[)";
-  std::string properties = R"({"properties":{)";
-  for (int i = 0; i < 200; ++i) {
-    const char* comma = i == 0 ? "" : ",";
-    alternatives += fmt::format(
-        R"({}{{"type":"object","properties":{{"k":{{"const":{}}}}},"required":["k"]}})", comma, i);
-    properties += fmt::format(R"({}"p{}":{{"type":"integer"}})", comma, i);
-  }
-  for (int i = 0; i < 200; i += 7) {
-    EXPECT_TRUE(Allows(alternatives + "]}", fmt::format(R"({{"k":{}}})", i)));
-    EXPECT_TRUE(Allows(properties + "}}", fmt::format(R"({{"p{}":1,"p199":2}})", i)));
-  }
-}
-
-TEST(JsonGrammar, AfterTheEndOnlyTheEndMayCome) {
-  const int32_t end = EndToken(Nano());
-  const auto constraint = NewConstraint(Compiled(R"({"const":1})", Nano()));
-  std::vector<float> logits(static_cast<size_t>(Nano().size()));
-  constraint->Accept(Nano().TokenId("1").value());
-  for (int i = 0; i < 3; ++i) {
-    std::fill(logits.begin(), logits.end(), 0.0f);
-    constraint->Mask(logits);
-    for (size_t t = 0; t < logits.size(); ++t) {
-      EXPECT_EQ(std::isfinite(logits[t]), static_cast<int32_t>(t) == end) << t;
-    }
-    constraint->Accept(end);
-  }
-}
-
-TEST(JsonGrammar, AVocabularyWithoutAnEndIsRefused) {
-  EXPECT_EQ(CompileJsonSchema("{}", Nano(), {}).status().code(), StatusCode::kInvalidArgument);
-  const int32_t beyond = Nano().size();
-  EXPECT_EQ(CompileJsonSchema("{}", Nano(), {&beyond, 1}).status().code(),
-            StatusCode::kInvalidArgument);
-}
-
-TEST(GrammarCache, KeepsTheLastAndReportsErrors) {
-  const int32_t end = EndToken(Nano());
-  GrammarCache cache(Nano(), {&end, 1});
-  const auto first = cache.Get("{}").value();
-  EXPECT_EQ(cache.Get("{}").value(), first);
-  for (int i = 0; i < 20; ++i) {
-    EXPECT_TRUE(cache.Get(fmt::format(R"({{"const":{}}})", i)).ok());
-  }
-  EXPECT_NE(cache.Get("{}").value(), first);
-  EXPECT_FALSE(cache.Get("nonsense").ok());
 }
 
 }  // namespace

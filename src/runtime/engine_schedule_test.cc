@@ -1,0 +1,249 @@
+// Many requests at once: their order, their bounds, and their end.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/engine_fixture.h"
+
+namespace fastvlm {
+namespace {
+
+using ::testing::HasSubstr;
+
+const char* const kQuestions[] = {"Describe the image.", "How many objects are there?",
+                                  "What does the text say?", "What color is the background?"};
+
+// Different requests from several threads at random times, each with the answer it has alone.
+struct Crowd {
+  static constexpr int kThreads = 4;
+  std::vector<EngineRequest> requests;
+  std::vector<Answer> expected;
+  std::vector<Collector> collectors;
+
+  Crowd(int size, const std::function<Answer(const EngineRequest&)>& alone);
+  void SubmitAll(Engine& engine);
+  void ExpectAnswersAsAlone();
+};
+
+Crowd::Crowd(int size, const std::function<Answer(const EngineRequest&)>& alone)
+    : collectors(static_cast<size_t>(size)) {
+  std::mt19937 random(1);
+  const auto pick = [&](int count) {
+    return static_cast<int>(random() % static_cast<uint32_t>(count));
+  };
+  for (int i = 0; i < size; ++i) {
+    EngineRequest request =
+        Ask(i % 5 == 0 ? "" : kPictures[pick(6)],
+            kQuestions[pick(4)] + std::string(static_cast<size_t>(pick(40)), '!'), 1 + pick(40));
+    if (i % 3 == 0) {
+      request.generate.sampling.temperature = 0.8f;
+      request.generate.sampling.seed = static_cast<uint64_t>(i);
+    }
+    if (i % 7 == 0) request.encode.width = request.encode.height = 128;
+    expected.push_back(alone(request));
+    requests.push_back(std::move(request));
+  }
+}
+
+void Crowd::SubmitAll(Engine& engine) {
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(static_cast<uint32_t>(t));
+      for (size_t i = t; i < requests.size(); i += kThreads) {
+        std::this_thread::sleep_for(std::chrono::microseconds(random() % 20000));
+        ASSERT_TRUE(engine.Submit(requests[i], collectors[i].Callback()).ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+void Crowd::ExpectAnswersAsAlone() {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const Answer& answer = collectors[i].Wait();
+    EXPECT_EQ(answer.token_ids, expected[i].token_ids) << "request " << i;
+    EXPECT_EQ(answer.text, expected[i].text) << "request " << i;
+  }
+}
+
+// What one user gets does not depend on who else is there.
+TEST_F(EngineTest, AnswersOfManyAreThoseOfEachAlone) {
+  Crowd crowd(32, [](const EngineRequest& request) { return Alone(request); });
+  EngineOptions options;
+  options.max_active = 6;
+  const auto engine = NewEngine(options);
+  crowd.SubmitAll(*engine);
+  crowd.ExpectAnswersAsAlone();
+  EXPECT_EQ(engine->stats().requests, 32);
+  EXPECT_GT(engine->stats().cached_prompt_tokens, 0);
+}
+
+TEST_F(EngineTest, SoTheyAreInEightBits) {
+  const auto model = LoadNano(Precision::kQ8);
+  Crowd crowd(12, [&](const EngineRequest& request) { return Alone(request, model); });
+  const auto engine = Engine::Create(model).value();
+  crowd.SubmitAll(*engine);
+  crowd.ExpectAnswersAsAlone();
+}
+
+TEST_F(EngineTest, TheCallbackCancels) {
+  const auto engine = NewEngine();
+  Collector collector;
+  collector.CancelAfter(3);
+  ASSERT_TRUE(engine->Submit(Ask("fox", "Describe the image."), collector.Callback()).ok());
+  const Answer& answer = collector.Wait();
+  EXPECT_EQ(answer.finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(answer.token_ids.size(), 3u);
+  EXPECT_EQ(answer.text, collector.streamed());
+  EXPECT_EQ(engine->stats().cancelled, 1);
+}
+
+// The engine stands still in a callback until Open is called.
+class Gate {
+ public:
+  EngineCallback Around(EngineCallback inner) {
+    return [this, inner = std::move(inner)](const EngineEvent& event) {
+      std::unique_lock lock(mutex_);
+      reached_ = true;
+      news_.notify_all();
+      news_.wait(lock, [&] { return open_; });
+      lock.unlock();
+      return inner(event);
+    };
+  }
+  void WaitUntilReached() {
+    std::unique_lock lock(mutex_);
+    news_.wait(lock, [&] { return reached_; });
+  }
+  void Open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    news_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable news_;
+  bool reached_ = false, open_ = false;
+};
+
+TEST_F(EngineTest, TheQueueIsBoundedAndItsRequestsCanBeCancelled) {
+  EngineOptions options;
+  options.max_active = 1;
+  options.max_queued = 2;
+  const auto engine = NewEngine(options);
+  Gate gate;
+  Collector running, queued, cancelled;
+  const EngineRequest request = Ask("", "What is this?", 8);
+  ASSERT_TRUE(engine->Submit(request, gate.Around(running.Callback())).ok());
+  gate.WaitUntilReached();
+  ASSERT_TRUE(engine->Submit(request, queued.Callback()).ok());
+  const Result<int64_t> id = engine->Submit(request, cancelled.Callback());
+  ASSERT_TRUE(id.ok());
+  const Status full = engine->Submit(request, {}).status();
+  EXPECT_EQ(full.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(engine->stats().active, 1);
+  EXPECT_EQ(engine->stats().queued, 2);
+  EXPECT_EQ(engine->stats().rejected, 1);
+  engine->Cancel(*id);
+  gate.Open();
+  EXPECT_EQ(cancelled.Wait().finish_reason, FinishReason::kCancelled);
+  EXPECT_TRUE(cancelled.Wait().token_ids.empty());
+  EXPECT_EQ(queued.Wait().token_ids, running.Wait().token_ids);
+  EXPECT_TRUE(engine->Submit(request, {}).ok());
+}
+
+TEST_F(EngineTest, TimeRunsOutInTheQueueAndWhileDecoding) {
+  EngineOptions options;
+  options.max_active = 1;
+  const auto engine = NewEngine(options);
+  Gate gate;
+  Collector running, queued;
+  EngineRequest request = Ask("", "What is this?", 8);
+  request.timeout_ms = 20;
+  ASSERT_TRUE(engine->Submit(request, gate.Around(running.Callback())).ok());
+  ASSERT_TRUE(engine->Submit(request, queued.Callback()).ok());
+  // Either the first token or the timeout stands at the gate by then.
+  gate.WaitUntilReached();
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  gate.Open();
+  for (Collector* collector : {&running, &queued}) {
+    const Status status = collector->WaitForStatus();
+    EXPECT_EQ(status.code(), StatusCode::kTimedOut);
+    EXPECT_THAT(status.message(), HasSubstr("timed out"));
+  }
+  EXPECT_EQ(engine->stats().timed_out, 2);
+}
+
+// One request decodes while the picture of another is encoded, and has it cancelled between two
+// blocks of the encoder.
+TEST_F(EngineTest, OthersDecodeWhileAPictureIsEncodedAndItCanBeCancelled) {
+  const auto engine = NewEngine();
+  Collector writer, viewer;
+  EngineCallback collect = writer.Callback();
+  int events = 0;
+  Result<int64_t> id = Status();
+  EngineRequest text = Ask("", "Tell me a long story.", 60);
+  text.generate.sampling.temperature = 3;  // far from any end
+  text.generate.sampling.top_k = 0;
+  const auto callback = [&](const EngineEvent& event) {
+    ++events;
+    if (events == 1) id = engine->Submit(Ask("group", "What is this?"), viewer.Callback());
+    if (events == 3) {
+      EXPECT_TRUE(id.ok());
+      if (id.ok()) engine->Cancel(*id);
+    }
+    return collect(event);
+  };
+  ASSERT_TRUE(engine->Submit(text, callback).ok());
+  EXPECT_EQ(viewer.Wait().finish_reason, FinishReason::kCancelled);
+  EXPECT_TRUE(viewer.Wait().token_ids.empty());
+  EXPECT_GT(writer.Wait().token_ids.size(), 3u);
+  EXPECT_EQ(engine->stats().images_encoded, 0);
+}
+
+TEST_F(EngineTest, DrainFinishesWhatRuns) {
+  const auto engine = NewEngine();
+  Collector a, b;
+  const EngineRequest request = Ask("fox", "Describe the image.");
+  ASSERT_TRUE(engine->Submit(request, a.Callback()).ok());
+  ASSERT_TRUE(engine->Submit(request, b.Callback()).ok());
+  engine->Drain(600'000);
+  EXPECT_EQ(a.Wait().finish_reason, FinishReason::kStop);
+  EXPECT_EQ(b.Wait().finish_reason, FinishReason::kStop);
+  EXPECT_EQ(engine->Submit(request, {}).status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(engine->stats().active, 0);
+  EXPECT_EQ(engine->stats().queued, 0);
+}
+
+TEST_F(EngineTest, DrainCancelsAfterTheTimeAndSoDoesTheEnd) {
+  EngineRequest request = Ask("fox", "Describe the image.", 900);
+  request.generate.sampling.temperature = 3;
+  request.generate.sampling.top_k = 0;
+  Collector drained, left;
+  {
+    const auto engine = NewEngine();
+    ASSERT_TRUE(engine->Submit(request, drained.Callback()).ok());
+    drained.WaitForEvents(1);
+    engine->Drain(0);
+    EXPECT_EQ(engine->stats().cancelled, 1);
+    const auto other = NewEngine();
+    ASSERT_TRUE(other->Submit(request, left.Callback()).ok());
+  }
+  EXPECT_EQ(drained.Wait().finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(left.Wait().finish_reason, FinishReason::kCancelled);
+}
+
+}  // namespace
+}  // namespace fastvlm

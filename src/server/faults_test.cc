@@ -1,0 +1,267 @@
+// A server and clients that ask too much, break the rules, or go away.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+#include <atomic>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/running_server.h"
+
+namespace fastvlm {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+TEST(Server, WrongRequestsGetTheirStatus) {
+  ServerOptions options;
+  options.max_body_bytes = 100'000;
+  Running server(options);
+  httplib::Client client = server.Client();
+  const char* path = "/v1/chat/completions";
+  const auto status = [](const httplib::Result& result) { return result ? result->status : -1; };
+  EXPECT_EQ(status(client.Post(path, "{", "application/json")), 400);
+  EXPECT_EQ(status(client.Post(path, "{}", "text/plain")), 415);
+  EXPECT_EQ(status(client.Post(path, {{"Content-Encoding", "gzip"}}, "{}", "application/json")),
+            415);
+  EXPECT_EQ(status(client.Post(path, std::string(100'001, ' '), "application/json")), 413);
+  const httplib::Result method = client.Get(path);
+  EXPECT_EQ(status(method), 405);
+  EXPECT_EQ(method->get_header_value("Allow"), "POST");
+  EXPECT_EQ(status(client.Get("/../../etc/passwd")), 404);
+  EXPECT_EQ(status(client.Get("/%2e%2e/etc/passwd")), 404);
+  EXPECT_EQ(status(client.Get("/nothing")), 404);
+  EXPECT_EQ(status(client.Post("/nothing", "{}", "application/json")), 404);
+  const httplib::Result image = server.Post(path, Question("x", "data:image/png;base64,AAAAAAAA"));
+  EXPECT_EQ(status(image), 400);
+  EXPECT_EQ(json::parse(image->body)["error"]["code"], "invalid_image");
+  json wide = Question("x", SampleUri());
+  wide["resolution"] = 100;
+  EXPECT_EQ(status(server.Post(path, wide)), 400);
+  const httplib::Result long_prompt = server.Post(path, Question(std::string(20'000, 'x')));
+  EXPECT_EQ(status(long_prompt), 400);
+  const httplib::Result ollama = client.Post("/api/chat", "{", "application/json");
+  EXPECT_EQ(status(ollama), 400);
+  EXPECT_TRUE(json::parse(ollama->body)["error"].is_string());
+  server.Chat(Question("Hello"));  // and it still works
+}
+
+TEST(Server, ABodyThatIsTooLongIsNotRead) {
+  ServerOptions options;
+  options.max_body_bytes = 100'000;
+  Running server(options);
+  RawClient announced(server.port());
+  announced.Send(PostHead("Content-Length: 1073741824\r\n\r\n{"));
+  EXPECT_THAT(announced.Read(), StartsWith("HTTP/1.1 413"));
+  RawClient waits(server.port());
+  waits.Send(PostHead("Content-Length: 1073741824\r\nExpect: 100-continue\r\n\r\n"));
+  EXPECT_THAT(waits.Read(), StartsWith("HTTP/1.1 413"));
+  RawClient chunked(server.port());
+  chunked.Send(PostHead("Transfer-Encoding: chunked\r\n\r\n"));
+  const std::string chunk = "4000\r\n" + std::string(0x4000, ' ') + "\r\n";
+  for (int i = 0; i < 8; ++i) chunked.Send(chunk);
+  EXPECT_THAT(chunked.Read(), StartsWith("HTTP/1.1 413"));
+  RawClient negative(server.port());
+  negative.Send(PostHead("Content-Length: -5\r\n\r\n"));
+  EXPECT_THAT(negative.Read(), StartsWith("HTTP/1.1 411"));
+  RawClient huge(server.port());
+  huge.Send(PostHead("Content-Length: 99999999999999999999999\r\n\r\n"));
+  EXPECT_THAT(huge.Read(), StartsWith("HTTP/1.1 413"));
+  server.Chat(Question("Hello"));
+}
+
+TEST(Server, GarbageIsRefused) {
+  Running server;
+  for (const std::string& text :
+       {std::string("\r\n\r\n"), std::string("GET\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
+        std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n", 13),
+        "GET /" + std::string(10'000, 'a') + " HTTP/1.1\r\n\r\n",
+        "GET /health HTTP/1.1\r\nX: " + std::string(100'000, 'a') + "\r\n\r\n"}) {
+    RawClient client(server.port());
+    client.Send(text);
+    EXPECT_THAT(client.Read(2000), AnyOf(StartsWith("HTTP/1.1 4"), "", "...open"))
+        << text.substr(0, 40);
+  }
+  EXPECT_EQ(server.Client().Get("/health")->status, 200);
+}
+
+TEST(Server, SlowClientsAreCutOff) {
+  ServerOptions options;
+  options.send_timeout_ms = 300;
+  options.idle_timeout_ms = 300;
+  Running server(options);
+  RawClient idle(server.port());
+  RawClient head(server.port());
+  head.Send("POST /v1/chat/completions HTTP/1.1\r\nHost: loc");
+  RawClient body(server.port());
+  body.Send(PostHead("Content-Length: 1000\r\n\r\n{"));
+  EXPECT_THAT(idle.Read(), Not(HasSubstr("open")));
+  EXPECT_THAT(head.Read(), Not(HasSubstr("open")));
+  EXPECT_THAT(body.Read(), StartsWith("HTTP/1.1 408"));
+  // One byte now and then does not help.
+  RawClient drop(server.port());
+  drop.Send("GET /health HTTP/1.1\r\nX: ");
+  const auto start = std::chrono::steady_clock::now();
+  std::string answer;
+  do {
+    drop.Send("a");
+    answer = drop.Read(50);
+  } while (answer.ends_with("...open") &&
+           std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+}
+
+TEST(Server, ConnectionsAreLimited) {
+  ServerOptions options;
+  options.max_connections = 2;
+  Running server(options);
+  RawClient first(server.port());
+  RawClient second(server.port());
+  const std::string get = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  first.Send(get);
+  second.Send(get);
+  EXPECT_THAT(first.Read(500), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(second.Read(500), StartsWith("HTTP/1.1 200"));
+  RawClient third(server.port());
+  EXPECT_THAT(third.Read(), StartsWith("HTTP/1.1 503"));
+  first.Close();
+  EXPECT_TRUE(Eventually([&] {
+    RawClient later(server.port());
+    later.Send(get);
+    return later.Read(300).starts_with("HTTP/1.1 200");
+  }));
+}
+
+TEST(Server, AFullQueueIs429) {
+  EngineOptions engine;
+  engine.max_active = 1;
+  engine.max_queued = 1;
+  engine.image_cache_bytes = 0;
+  engine.prefix_cache_bytes = 0;
+  Running server({}, engine);
+  std::atomic<int> served = 0;
+  std::atomic<int> refused = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([&, i] {
+      const httplib::Result result = server.Post("/v1/chat/completions", SlowRequest(i));
+      ASSERT_TRUE(result);
+      if (result->status == 200) ++served;
+      if (result->status == 429) {
+        ++refused;
+        EXPECT_GT(std::stoi(result->get_header_value("Retry-After")), 0);
+        EXPECT_EQ(json::parse(result->body)["error"]["type"], "rate_limit_error");
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(served + refused, 8);
+  EXPECT_GE(served, 1);
+  EXPECT_GE(refused, 1);
+}
+
+TEST(Server, AClientThatGoesAwayCancels) {
+  Running server;
+  for (bool stream : {false, true}) {
+    json request = SlowRequest(stream ? 1 : 2);
+    request["resolution"] = stream ? 832 : 864;  // nearly all of nano's context
+    request["stream"] = stream;
+    const int64_t before = server.engine().stats().cancelled;
+    RawClient client(server.port());
+    client.Send(PostText(request));
+    ASSERT_TRUE(Eventually([&] { return server.engine().stats().active > 0; }));
+    client.Close();
+    EXPECT_TRUE(Eventually([&] {
+      const EngineStats stats = server.engine().stats();
+      return stats.active == 0 && stats.cancelled == before + 1;
+    })) << "stream "
+        << stream;
+  }
+  server.Stop();
+  EXPECT_THAT(server.log(), HasSubstr("client gone"));
+}
+
+TEST(Server, AClientThatDoesNotReadItsAnswerIsDropped) {
+  ServerOptions options;
+  options.write_timeout_ms = 300;
+  Running server(options);
+  json request = Question("Describe the image.");
+  request["stream"] = true;
+  request["max_tokens"] = 900;  // more than the sockets' buffers hold
+  request["logprobs"] = true;
+  request["top_logprobs"] = 20;
+  RawClient client(server.port(), /*receive_buffer=*/4096);
+  client.Send(PostText(request));
+  ASSERT_TRUE(Eventually([&] { return server.log().find("client gone") != std::string::npos; }));
+  EXPECT_TRUE(Eventually([&] { return server.engine().stats().active == 0; }));
+  const std::string answer = client.Read();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(answer, HasSubstr("data: {"));
+  EXPECT_THAT(answer, Not(HasSubstr("[DONE]")));
+  EXPECT_THAT(answer, Not(HasSubstr("...open")));
+  server.Chat(Question("Hello"));
+}
+
+// demo.png takes 28 KB in its file and 192 KB as pixels; a body counts three times.
+TEST(Server, RequestsThatTakeTooMuchMemoryTogetherAre503) {
+  ServerOptions options;
+  options.max_request_bytes = 200'000;
+  Running server(options);
+  const char* path = "/v1/chat/completions";
+  const auto expect_503 = [&](const json& body) {
+    const httplib::Result result = server.Post(path, body);
+    ASSERT_TRUE(result);
+    EXPECT_EQ(result->status, 503) << result->body;
+    EXPECT_THAT(json::parse(result->body)["error"]["message"].get<std::string>(),
+                HasSubstr("too much memory"));
+  };
+  expect_503(Question("What is this?", SampleUri()));  // the pixels
+  expect_503(Question(std::string(100'000, 'x')));     // the body
+  server.Chat(Question("Hello"));                      // and all of it was given back
+  {
+    RawClient other(server.port());
+    other.Send(PostHead("Content-Length: 60000\r\n\r\n{"));
+    EXPECT_TRUE(Eventually([&] {
+      const httplib::Result result = server.Post(path, Question("Hello" + std::string(8000, ' ')));
+      return result && result->status == 503;
+    }));
+  }
+  EXPECT_TRUE(Eventually([&] {
+    const httplib::Result result = server.Post(path, Question("Hello"));
+    return result && result->status == 200;
+  }));
+}
+
+TEST(Server, ARequestThatTakesTooLongIs504) {
+  ServerOptions options;
+  options.request_timeout_ms = 1;
+  Running server(options);
+  const httplib::Result result = server.Post("/v1/chat/completions", SlowRequest(1));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->status, 504) << result->body;
+}
+
+TEST(Server, StoppingFinishesWhatRuns) {
+  Running server;
+  int status = 0;
+  std::thread client([&] {
+    const httplib::Result result = server.Post("/v1/chat/completions", SlowRequest(1));
+    status = result ? result->status : -1;
+  });
+  ASSERT_TRUE(Eventually([&] { return server.engine().stats().active > 0; }));
+  RawClient idle(server.port());
+  server.Stop();  // returns when everything has ended, the idle connection too
+  client.join();
+  EXPECT_EQ(status, 200);
+  EXPECT_FALSE(RawClient(server.port()).connected());
+}
+
+}  // namespace
+}  // namespace fastvlm
