@@ -38,8 +38,8 @@ void PrintCalibration(const Calibration& calibration) {
            fmt::format("visual-token cosine {:.6f} (worst {:.6f}) on {} pictures, target {}",
                        calibration.cosine_mean, calibration.cosine_worst, calibration.pictures,
                        calibration.target));
-  PrintRow("", fmt::format("all in q8 {:.6f}; kept in bf16: {}", calibration.cosine_quantized,
-                           calibration.kept.empty() ? "nothing" : ""));
+  PrintRow("", fmt::format("all in q8 {:.6f}; kept in bf16:{}", calibration.cosine_quantized,
+                           calibration.kept.empty() ? " nothing" : ""));
   for (const Calibration::Kept& kept : calibration.kept) {
     PrintRow("", fmt::format("  {:<42}{:.2e} lost by it alone", kept.tensor, kept.loss));
   }
