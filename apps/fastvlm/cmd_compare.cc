@@ -167,12 +167,12 @@ CommandFn AddCompare(CLI::App& app) {
   AddPrecisionFlag(app, "--candidate", flags->candidate,
                    "Precision that is compared with it: f32, bf16, q8, q4 or auto");
   app.add_option("--candidate-model", flags->candidate_model,
-                 "Directory of another form of the same model, quantized for example\n"
+                 "Directory or name of another form of the same model, quantized for example\n"
                  "(default: that of --model)")
-      ->type_name("DIR");
+      ->type_name("MODEL");
   app.add_option("--candidate-vision", flags->candidate_vision,
                  "What --vision is for --model, for --candidate-model")
-      ->type_name("DIR");
+      ->type_name("MODEL");
   AddImageFlags(app, flags->image);
   app.add_option("--prompt", flags->options.prompt, "What is asked about each picture")
       ->capture_default_str();

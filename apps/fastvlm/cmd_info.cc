@@ -33,6 +33,18 @@ void PrintRow(std::string_view name, std::string_view value) {
   fmt::print("  {:<16}{}\n", name, value);
 }
 
+void PrintCalibration(const Calibration& calibration) {
+  PrintRow("calibration",
+           fmt::format("visual-token cosine {:.6f} (worst {:.6f}) on {} pictures, target {}",
+                       calibration.cosine_mean, calibration.cosine_worst, calibration.pictures,
+                       calibration.target));
+  PrintRow("", fmt::format("all in q8 {:.6f}; kept in bf16:{}", calibration.cosine_quantized,
+                           calibration.kept.empty() ? " nothing" : ""));
+  for (const Calibration::Kept& kept : calibration.kept) {
+    PrintRow("", fmt::format("  {:<42}{:.2e} lost by it alone", kept.tensor, kept.loss));
+  }
+}
+
 void PrintModel(const ModelInfo& info) {
   fmt::print("Model {}\n", info.directory);
   PrintRow("layout", fmt::format("{}, {} weights, {} on disk", info.layout, info.dtype,
@@ -55,30 +67,44 @@ void PrintModel(const ModelInfo& info) {
   PrintRow("vocabulary", fmt::format("{} tokens, {} output head", info.vocabulary,
                                      info.tied_embeddings ? "tied" : "own"));
   PrintRow("context", fmt::format("{} tokens", info.context_tokens));
+  if (info.calibration) PrintCalibration(*info.calibration);
+}
+
+Json CalibrationJson(const Calibration& calibration) {
+  Json kept = Json::array();
+  for (const Calibration::Kept& one : calibration.kept) {
+    kept.push_back({{"tensor", one.tensor}, {"loss", one.loss}});
+  }
+  return {
+      {"target", calibration.target},           {"cosine_quantized", calibration.cosine_quantized},
+      {"cosine_mean", calibration.cosine_mean}, {"cosine_worst", calibration.cosine_worst},
+      {"pictures", calibration.pictures},       {"kept", kept}};
 }
 
 Json ModelJson(const ModelInfo& info) {
-  return {{"directory", info.directory},
-          {"layout", info.layout},
-          {"dtype", info.dtype},
-          {"file_bytes", info.file_bytes},
-          {"image_size", info.image_size},
-          {"pixels_per_token", info.pixels_per_token},
-          {"stage_blocks", info.stage_blocks},
-          {"stage_channels", info.stage_channels},
-          {"feature_channels", info.feature_channels},
-          {"hidden", info.hidden},
-          {"layers", info.layers},
-          {"heads", info.heads},
-          {"kv_heads", info.kv_heads},
-          {"intermediate", info.intermediate},
-          {"vocabulary", info.vocabulary},
-          {"tied_embeddings", info.tied_embeddings},
-          {"context_tokens", info.context_tokens},
-          {"vision_parameters", info.vision_parameters},
-          {"projector_parameters", info.projector_parameters},
-          {"decoder_parameters", info.decoder_parameters},
-          {"warnings", info.warnings}};
+  Json json = {{"directory", info.directory},
+               {"layout", info.layout},
+               {"dtype", info.dtype},
+               {"file_bytes", info.file_bytes},
+               {"image_size", info.image_size},
+               {"pixels_per_token", info.pixels_per_token},
+               {"stage_blocks", info.stage_blocks},
+               {"stage_channels", info.stage_channels},
+               {"feature_channels", info.feature_channels},
+               {"hidden", info.hidden},
+               {"layers", info.layers},
+               {"heads", info.heads},
+               {"kv_heads", info.kv_heads},
+               {"intermediate", info.intermediate},
+               {"vocabulary", info.vocabulary},
+               {"tied_embeddings", info.tied_embeddings},
+               {"context_tokens", info.context_tokens},
+               {"vision_parameters", info.vision_parameters},
+               {"projector_parameters", info.projector_parameters},
+               {"decoder_parameters", info.decoder_parameters},
+               {"warnings", info.warnings}};
+  if (info.calibration) json["calibration"] = CalibrationJson(*info.calibration);
+  return json;
 }
 
 void PrintSystem(const SystemInfo& system, int threads) {
@@ -119,7 +145,12 @@ int Run(const InfoFlags& flags) {
     return ExitCode(directory.status());
   }
   if (directory.ok()) {
-    const Result<ModelInfo> info = InspectModel(*directory, flags.vision_directory);
+    const Result<std::string> vision = VisionDirectory(flags.vision_directory);
+    if (!vision.ok()) {
+      PrintError(vision.status().message());
+      return ExitCode(vision.status());
+    }
+    const Result<ModelInfo> info = InspectModel(*directory, *vision);
     if (!info.ok()) {
       PrintError(info.status().message());
       return ExitCode(info.status());

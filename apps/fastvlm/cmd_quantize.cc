@@ -3,11 +3,13 @@
 
 #include <atomic>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
+#include "models.h"
 #include "terminal.h"
 
 namespace fastvlm {
@@ -29,17 +31,70 @@ std::string Megabytes(int64_t bytes) {
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
-int Run(const QuantizeFlags& flags) {
-  const Stopwatch stopwatch;
-  ProgressLine line("Writing");
+const char* Label(QuantizeStep step) {
+  switch (step) {
+    case QuantizeStep::kCalibrating:
+      return "Calibrating";
+    case QuantizeStep::kWriting:
+      return "Writing";
+    case QuantizeStep::kChecking:
+      return "Checking";
+  }
+  return "";
+}
+
+// A progress line for each step.
+class StepLines {
+ public:
+  void Update(QuantizeStep step, double done) {
+    if (!line_ || step != step_) {
+      Clear();
+      step_ = step;
+      line_.emplace(Label(step));
+    }
+    line_->Update(done);
+  }
+  void Clear() { line_.reset(); }
+
+ private:
+  QuantizeStep step_ = QuantizeStep::kWriting;
+  std::optional<ProgressLine> line_;
+};
+
+void PrintCalibration(const Calibration& calibration) {
+  fmt::print("visual-token cosine  mean {:.6f}, worst {:.6f} on {} pictures; all in q8 {:.6f}\n",
+             calibration.cosine_mean, calibration.cosine_worst, calibration.pictures,
+             calibration.cosine_quantized);
+  if (calibration.kept.empty()) {
+    fmt::print("kept in bf16         nothing: q8 reaches the target {}\n", calibration.target);
+    return;
+  }
+  fmt::print("kept in bf16         {} matrices for the target {}; lost by each alone:\n",
+             calibration.kept.size(), calibration.target);
+  for (const Calibration::Kept& kept : calibration.kept) {
+    fmt::print("  {:<44}{:.2e}\n", kept.tensor, kept.loss);
+  }
+}
+
+Result<QuantizeReport> Quantize(const QuantizeFlags& flags) {
+  const Result<std::string> source = ModelDirectory(flags.source);
+  if (!source.ok()) return source.status();
+  const Result<std::string> vision = VisionDirectory(flags.options.vision_directory);
+  if (!vision.ok()) return vision.status();
+  QuantizeOptions options = flags.options;
+  options.vision_directory = *vision;
+  StepLines lines;
   signal(SIGINT, Interrupt);
   signal(SIGTERM, Interrupt);
-  const Result<QuantizeReport> report =
-      QuantizeModel(flags.source, flags.directory, flags.options, [&line](double done) {
-        line.Update(done);
-        return !interrupted.load();
-      });
-  line.Clear();
+  return QuantizeModel(*source, flags.directory, options, [&lines](QuantizeStep step, double done) {
+    lines.Update(step, done);
+    return !interrupted.load();
+  });
+}
+
+int Run(const QuantizeFlags& flags) {
+  const Stopwatch stopwatch;
+  const Result<QuantizeReport> report = Quantize(flags);
   if (!report.ok()) {
     PrintError(report.status().message());
     return ExitCode(report.status());
@@ -49,6 +104,7 @@ int Run(const QuantizeFlags& flags) {
     fmt::print("{}  {}\n", file.path, Megabytes(file.bytes));
     bytes += file.bytes;
   }
+  if (report->calibration) PrintCalibration(*report->calibration);
   fmt::print(stderr, "{} from {}, {:.0f} % of it, in {:.1f} s\n", Megabytes(bytes),
              Megabytes(report->source_bytes),
              100.0 * static_cast<double>(bytes) / static_cast<double>(report->source_bytes),
@@ -67,8 +123,11 @@ CommandFn AddQuantize(CLI::App& app) {
       "Examples:\n"
       "  fastvlm quantize FastVLM-0.5B FastVLM-0.5B-q8\n"
       "  fastvlm quantize FastVLM-0.5B FastVLM-0.5B-q4 --type q4\n"
+      "  fastvlm quantize FastVLM-0.5B FastVLM-0.5B-q8 --calibrate photo.jpg chart.png page.png\n"
       "  fastvlm describe --model FastVLM-0.5B-q8 photo.jpg");
-  app.add_option("SRC", flags->source, "Directory of a FastVLM checkpoint")->required();
+  app.add_option("SRC", flags->source,
+                 "Directory of a FastVLM checkpoint, or the name of a fetched model")
+      ->required();
   app.add_option("OUT_DIR", flags->directory, "Directory to write into; made if it is not there")
       ->required();
   static const std::map<std::string, WeightFormat> kTypes = {{"f32", WeightFormat::kF32},
@@ -90,6 +149,18 @@ CommandFn AddQuantize(CLI::App& app) {
                      "(default: as --type, and q8 with q4)")
           ->transform(CLI::CheckedTransformer(kEncoderTypes).description(""))
           ->type_name("TYPE");
+  CLI::Option* calibrate =
+      app.add_option("--calibrate", flags->options.calibrate,
+                     "Pictures to measure the image encoder's loss on. As few of its matrices as\n"
+                     "needed, those that lose most, stay in bf16 until --target is reached")
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+          ->type_name("IMAGES");
+  app.add_option("--target", flags->options.target,
+                 "Mean cosine between the visual tokens and those in f32 on these pictures,\n"
+                 "above 0 and up to 1")
+      ->needs(calibrate)
+      ->type_name("COSINE")
+      ->capture_default_str();
   AddVisionFlag(app, flags->options.vision_directory);
   app.add_flag("--force", flags->options.overwrite, "Replace files that are there already");
   app.add_option("-t,--threads", flags->options.threads,

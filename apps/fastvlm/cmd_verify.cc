@@ -138,7 +138,9 @@ Result<bool> Verify(const VerifyFlags& flags) {
   const Result<std::string> directory = ModelDirectory(flags.model.directory);
   if (!directory.ok()) return directory.status();
   // Before the weights are loaded: they may be for nothing.
-  const Result<ModelInfo> info = InspectModel(*directory);
+  const Result<std::string> vision = VisionDirectory(flags.model.options.vision_directory);
+  if (!vision.ok()) return vision.status();
+  const Result<ModelInfo> info = InspectModel(*directory, *vision);
   if (!info.ok()) return info.status();
   const Result<Golden> golden = ChooseGolden(flags, *info);
   if (!golden.ok()) return golden.status();

@@ -55,10 +55,11 @@ const char* PrecisionName(Precision precision) {
 }
 
 void AddVisionFlag(CLI::App& app, std::string& directory) {
-  app.add_option("--vision", directory,
-                 "Directory of the original FastVLM of the same size; its image encoder is used\n"
-                 "with files that have none, such as Apple's MLX exports")
-      ->type_name("DIR");
+  app.add_option(
+         "--vision", directory,
+         "Directory or name of the original FastVLM of the same size; its image encoder is\n"
+         "used with files that have none, such as Apple's MLX exports")
+      ->type_name("MODEL");
 }
 
 void AddModelFlags(CLI::App& app, ModelFlags& flags) {

@@ -88,12 +88,20 @@ Result<std::string> ModelDirectory(const std::string& flag) {
   return NoSuchModel(flag, *cache);
 }
 
+Result<std::string> VisionDirectory(const std::string& flag) {
+  return flag.empty() ? flag : ModelDirectory(flag);
+}
+
 Result<std::shared_ptr<const Model>> LoadModel(const ModelFlags& flags) {
   const Result<std::string> directory = ModelDirectory(flags.directory);
   if (!directory.ok()) return directory.status();
+  const Result<std::string> vision = VisionDirectory(flags.options.vision_directory);
+  if (!vision.ok()) return vision.status();
+  ModelOptions options = flags.options;
+  options.vision_directory = *vision;
   ProgressLine progress("Loading ");
   Result<std::shared_ptr<const Model>> model =
-      Model::Load(*directory, flags.options, [&](double done) { progress.Update(done); });
+      Model::Load(*directory, options, [&](double done) { progress.Update(done); });
   progress.Clear();
   if (!model.ok()) return model.status();
   for (const std::string& warning : (*model)->info().warnings) PrintWarning(warning);

@@ -24,6 +24,9 @@ Result<ModelCache> OpenModelCache();
 // fetch the model.
 Result<std::string> ModelDirectory(const std::string& flag);
 
+// The directory of --vision, likewise; empty if the flag is not given.
+Result<std::string> VisionDirectory(const std::string& flag);
+
 // Loads the model the flags choose, with a progress line, and prints its warnings.
 Result<std::shared_ptr<const Model>> LoadModel(const ModelFlags& flags);
 

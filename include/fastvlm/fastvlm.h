@@ -3,6 +3,7 @@
 #define FASTVLM_FASTVLM_H_
 
 #include "fastvlm/benchmark.h"
+#include "fastvlm/calibration.h"
 #include "fastvlm/compare.h"
 #include "fastvlm/engine.h"
 #include "fastvlm/image.h"

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "fastvlm/calibration.h"
 #include "fastvlm/image.h"
 #include "fastvlm/options.h"
 #include "fastvlm/status.h"
@@ -36,7 +38,8 @@ struct ModelInfo {
   int64_t projector_parameters = 0;
   int64_t decoder_parameters = 0;
   int64_t file_bytes = 0;
-  int64_t weight_bytes = 0;  // in memory once loaded
+  int64_t weight_bytes = 0;                // in memory once loaded
+  std::optional<Calibration> calibration;  // of the image encoder, if its file has one
   std::vector<std::string> warnings;
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "fastvlm/calibration.h"
 #include "fastvlm/status.h"
 
 namespace fastvlm {
@@ -26,6 +27,11 @@ struct QuantizeOptions {
   bool overwrite = false;
   int threads = 0;               // 0: one for each physical core; otherwise 1..256
   std::string vision_directory;  // as in ModelOptions
+  // Picture files. Unless there are none, they decide which matrices of the image encoder stay in
+  // BF16, so that the mean cosine of the visual tokens to those in f32 reaches `target`, (0, 1].
+  // Only for an encoder of kQ8.
+  std::vector<std::string> calibrate;
+  double target = 0.999;
 };
 
 struct QuantizedFile {
@@ -36,14 +42,19 @@ struct QuantizedFile {
 struct QuantizeReport {
   std::vector<QuantizedFile> files;
   int64_t source_bytes = 0;  // of the files with the source's tensors
+  std::optional<Calibration> calibration;
 };
 
-// Called with 0..1; returning false ends the work with kCancelled and removes what was written.
-using QuantizeProgressFn = std::function<bool(double fraction)>;
+enum class QuantizeStep { kCalibrating, kWriting, kChecking };  // the first and last if calibrated
+
+// Called with 0..1 for each step; returning false ends the work with kCancelled and removes what
+// was written.
+using QuantizeProgressFn = std::function<bool(QuantizeStep step, double fraction)>;
 
 // Reads a checkpoint in any layout and writes both files into `directory`, which is made if need
 // be. They take their names when both are complete: whatever happens before, what was there stays.
-// kInvalidArgument if they exist and `overwrite` is not set.
+// kInvalidArgument if they exist and `overwrite` is not set. kUnsupported if `target` cannot be
+// reached.
 Result<QuantizeReport> QuantizeModel(const std::string& source, const std::string& directory,
                                      const QuantizeOptions& options,
                                      const QuantizeProgressFn& progress = {});

@@ -27,6 +27,10 @@ class Checkpoint {
   static Result<Checkpoint> Open(const std::string& directory,
                                  const std::string& vision_directory = "");
 
+  // The same for these two files, whatever their names.
+  static Result<Checkpoint> OpenGguf(const GgufPaths& paths,
+                                     const std::string& vision_directory = "");
+
   const ModelConfig& config() const { return config_; }
   // Valid as long as this checkpoint.
   const ModelTensors& tensors() const { return tensors_; }
@@ -47,7 +51,6 @@ class Checkpoint {
  private:
   Checkpoint() = default;
 
-  static Result<Checkpoint> OpenGguf(const GgufPaths& paths, const std::string& vision_directory);
   Status ReadGgufDecoder(const std::string& path);
   Status ReadGgufVision(const std::string& path);
   // Takes the image half of `other`.

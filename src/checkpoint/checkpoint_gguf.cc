@@ -75,6 +75,7 @@ Status Checkpoint::ReadGgufDecoder(const std::string& path) {
 Status Checkpoint::ReadGgufVision(const std::string& path) {
   FASTVLM_ASSIGN_OR_RETURN(GgufFile file, OpenGgufFile(path));
   FASTVLM_RETURN_IF_ERROR(PrepareGgufVision(&file, &config_.vision));
+  FASTVLM_ASSIGN_OR_RETURN(config_.calibration, ReadGgufCalibration(file));
   config_.file_bytes += file.tensors.file_bytes;
   WeightReader reader(file.tensors, GgufVisionLayout());
   FASTVLM_ASSIGN_OR_RETURN(tensors_.vision, ReadVision(&reader, &config_.vision));
@@ -100,6 +101,7 @@ Status Checkpoint::AdoptVision(Checkpoint other, const std::string& directory) {
                  directory, other.config_.decoder.hidden, config_.decoder.hidden);
   }
   config_.vision = other.config_.vision;
+  config_.calibration = std::move(other.config_.calibration);
   config_.vision_parameters = other.config_.vision_parameters;
   config_.projector_parameters = other.config_.projector_parameters;
   config_.file_bytes += other.config_.file_bytes;

@@ -426,6 +426,13 @@ Result<int64_t> Gguf::IntegerOr(std::string_view key, int64_t low, int64_t high,
   return Integer(key, low, high);
 }
 
+Result<double> Gguf::Number(std::string_view key, double low, double high) const {
+  const GgufValue* value = Find(key);
+  const std::optional<double> number = value == nullptr ? std::nullopt : AsNumber(*value);
+  if (number && *number >= low && *number <= high) return *number;
+  return Wrong(key, fmt::format("a number from {} to {}", low, high));
+}
+
 Result<double> Gguf::PositiveOr(std::string_view key, double absent) const {
   const GgufValue* value = Find(key);
   if (value == nullptr) return absent;

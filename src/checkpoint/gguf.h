@@ -57,6 +57,7 @@ struct Gguf {
   // Absent: an error without a default, else `absent`. Integers may have any type.
   Result<int64_t> Integer(std::string_view key, int64_t low, int64_t high) const;
   Result<int64_t> IntegerOr(std::string_view key, int64_t low, int64_t high, int64_t absent) const;
+  Result<double> Number(std::string_view key, double low, double high) const;
   Result<double> PositiveOr(std::string_view key, double absent) const;
   Result<bool> BoolOr(std::string_view key, bool absent) const;
   Result<std::string> String(std::string_view key) const;

@@ -253,6 +253,38 @@ Status PrepareGgufVision(GgufFile* file, VisionConfig* config) {
   return {};
 }
 
+Result<std::optional<Calibration>> ReadGgufCalibration(const GgufFile& file) {
+  const Gguf& gguf = file.gguf;
+  if (gguf.Find("fastvlm.calibration.target") == nullptr) return std::optional<Calibration>();
+  Calibration calibration;
+  for (const auto& [key, value] :
+       {std::pair("fastvlm.calibration.target", &calibration.target),
+        std::pair("fastvlm.calibration.cosine_quantized", &calibration.cosine_quantized),
+        std::pair("fastvlm.calibration.cosine_mean", &calibration.cosine_mean),
+        std::pair("fastvlm.calibration.cosine_worst", &calibration.cosine_worst)}) {
+    FASTVLM_ASSIGN_OR_RETURN(*value, gguf.Number(key, -1, 1));
+  }
+  FASTVLM_ASSIGN_OR_RETURN(calibration.pictures,
+                           gguf.Integer("fastvlm.calibration.pictures", 1, UINT32_MAX));
+  constexpr char kKept[] = "fastvlm.calibration.kept";
+  constexpr char kLoss[] = "fastvlm.calibration.kept_loss";
+  FASTVLM_ASSIGN_OR_RETURN(const GgufArray* names, gguf.Array(kKept));
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<double> losses, gguf.Numbers(kLoss));
+  if (names->strings.size() != names->count) return gguf.Wrong(kKept, "an array of texts");
+  if (losses.size() != names->count) {
+    return gguf.Wrong(kLoss, fmt::format("an array of {}", names->count));
+  }
+  for (size_t i = 0; i < losses.size(); ++i) {
+    Calibration::Kept kept{std::string(names->strings[i]), losses[i]};
+    if (!file.tensors.tensors.contains(kept.tensor)) {
+      return gguf.Wrong(kKept, "names of tensors in this file");
+    }
+    if (!(kept.loss >= 0 && kept.loss <= 2)) return gguf.Wrong(kLoss, "numbers from 0 to 2");
+    calibration.kept.push_back(std::move(kept));
+  }
+  return std::optional(std::move(calibration));
+}
+
 Result<StoredTokenizer> ReadGgufTokenizer(const Gguf& gguf) {
   FASTVLM_RETURN_IF_ERROR(CheckTokenizerKind(gguf));
   StoredTokenizer tokenizer;

@@ -12,6 +12,7 @@
 #include "checkpoint/model_config.h"
 #include "checkpoint/stored_tokenizer.h"
 #include "checkpoint/tensor_files.h"
+#include "fastvlm/calibration.h"
 
 namespace fastvlm {
 
@@ -43,6 +44,9 @@ Status ReadGgufDecoderConfig(const GgufFile& file, ModelConfig* config);
 // The image half: head_dim and image_size. Before the tensors are read their shapes are brought
 // into the form that ReadVision expects. kUnsupported for encoders that are not ours.
 Status PrepareGgufVision(GgufFile* file, VisionConfig* config);
+
+// What `fastvlm quantize --calibrate` wrote into an image half; nothing if it was not calibrated.
+Result<std::optional<Calibration>> ReadGgufCalibration(const GgufFile& file);
 
 // kUnsupported unless it is Qwen2's byte-level BPE.
 Result<StoredTokenizer> ReadGgufTokenizer(const Gguf& gguf);

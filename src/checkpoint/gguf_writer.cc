@@ -49,6 +49,11 @@ void GgufWriter::SetFloat32(std::string_view key, float value) {
   Append(&metadata_, value);
 }
 
+void GgufWriter::SetFloat64(std::string_view key, double value) {
+  SetKey(key, GgufType::kFloat64);
+  Append(&metadata_, value);
+}
+
 void GgufWriter::SetBool(std::string_view key, bool value) {
   SetKey(key, GgufType::kBool);
   Append(&metadata_, static_cast<uint8_t>(value));
@@ -74,6 +79,11 @@ void GgufWriter::SetUint32s(std::string_view key, std::span<const uint32_t> valu
 void GgufWriter::SetFloat32s(std::string_view key, std::span<const float> values) {
   SetKey(key, GgufType::kArray);
   AppendArray(&metadata_, GgufType::kFloat32, values);
+}
+
+void GgufWriter::SetFloat64s(std::string_view key, std::span<const double> values) {
+  SetKey(key, GgufType::kArray);
+  AppendArray(&metadata_, GgufType::kFloat64, values);
 }
 
 void GgufWriter::AddTensor(std::string_view name, Dtype dtype, const std::vector<int64_t>& shape) {

@@ -22,11 +22,13 @@ class GgufWriter {
   void SetString(std::string_view key, std::string_view value);
   void SetUint32(std::string_view key, uint32_t value);
   void SetFloat32(std::string_view key, float value);
+  void SetFloat64(std::string_view key, double value);
   void SetBool(std::string_view key, bool value);
   void SetStrings(std::string_view key, std::span<const std::string> values);
   void SetInt32s(std::string_view key, std::span<const int32_t> values);
   void SetUint32s(std::string_view key, std::span<const uint32_t> values);
   void SetFloat32s(std::string_view key, std::span<const float> values);
+  void SetFloat64s(std::string_view key, std::span<const double> values);
 
   // shape: rows first; rows of block types are whole blocks.
   void AddTensor(std::string_view name, Dtype dtype, const std::vector<int64_t>& shape);

@@ -4,10 +4,12 @@
 #define FASTVLM_CHECKPOINT_MODEL_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "checkpoint/tensor.h"
+#include "fastvlm/calibration.h"
 
 namespace fastvlm {
 
@@ -57,7 +59,8 @@ struct ModelConfig {
   std::string dtype_text;      // the same as a user reads it
   VisionConfig vision;
   DecoderConfig decoder;
-  int64_t vision_parameters = 0;  // without the head that only CLIP training used
+  std::optional<Calibration> calibration;  // of the image half, if its file has one
+  int64_t vision_parameters = 0;           // without the head that only CLIP training used
   int64_t projector_parameters = 0;
   int64_t decoder_parameters = 0;  // a tied head counts once
   int64_t file_bytes = 0;          // all tensor files together

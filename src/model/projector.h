@@ -3,11 +3,13 @@
 #ifndef FASTVLM_MODEL_PROJECTOR_H_
 #define FASTVLM_MODEL_PROJECTOR_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "base/thread_pool.h"
 #include "checkpoint/weights.h"
+#include "model/vision_layers.h"
 #include "ops/packed_linear.h"
 
 namespace fastvlm {
@@ -21,6 +23,12 @@ class Projector {
 
   // features: [tokens, feature_channels] -> embeddings: [tokens, hidden].
   void Forward(const float* features, int64_t tokens, float* embeddings, ThreadPool& pool) const;
+
+  // As VisionEncoder::VisitLayers, for the step after the encoder's.
+  template <typename Visit>
+  void VisitLayers(size_t step, const Visit& visit) {
+    VisitProjectorLayers(first_, second_, step, visit);
+  }
 
  private:
   PackedLinear first_;

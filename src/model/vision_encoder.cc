@@ -247,6 +247,17 @@ struct VisionEncoder::Run {
     Tap("stage." + std::to_string(index), config.channels);
     return true;
   }
+
+  // From the map before stage `first` to the features.
+  bool Finish(size_t first, float* features) {
+    for (size_t i = first; i < encoder.stages_.size(); ++i) {
+      if (!RunStage(i)) return false;
+    }
+    Depthwise(encoder.expand_, x, height, width, features, DepthwiseActivation::kNone, pool);
+    SqueezeExciteGelu(encoder.squeeze_excite_, features, pixels(), float_scratch(), pool);
+    if (tap) tap("features", features, {pixels(), encoder.feature_channels()});
+    return true;
+  }
 };
 
 bool VisionEncoder::Forward(const float* pixels, int64_t height, int64_t width, float* features,
@@ -258,13 +269,24 @@ bool VisionEncoder::Forward(const float* pixels, int64_t height, int64_t width, 
   run.x = workspace.a.data();
   run.y = workspace.b.data();
   run.Stem(pixels);
-  for (size_t i = 0; i < stages_.size(); ++i) {
-    if (!run.RunStage(i)) return false;
-  }
-  Depthwise(expand_, run.x, run.height, run.width, features, DepthwiseActivation::kNone, pool);
-  SqueezeExciteGelu(squeeze_excite_, features, run.pixels(), run.float_scratch(), pool);
-  if (tap) tap("features", features, {run.pixels(), feature_channels()});
-  return true;
+  return run.Finish(0, features);
+}
+
+bool VisionEncoder::ForwardFrom(size_t stage, const float* map, int64_t height, int64_t width,
+                                float* features, VisionWorkspace& workspace, ThreadPool& pool,
+                                const EncodeProgressFn& progress) const {
+  FASTVLM_CHECK(height > 0 && height % stride() == 0 && width > 0 && width % stride() == 0);
+  FASTVLM_CHECK(stage < stages_.size());
+  Reserve(height, width, pool.threads(), workspace);
+  const size_t before = stage == 0 ? 0 : stage - 1;
+  const int64_t shrunk = int64_t{4} << before;
+  const TapFn no_tap;
+  Run run{*this,  workspace,       pool,           progress,
+          no_tap, height / shrunk, width / shrunk, Work(height, width)};
+  run.x = workspace.a.data();
+  run.y = workspace.b.data();
+  std::copy_n(map, run.pixels() * config_.stages[before].channels, run.x);
+  return run.Finish(stage, features);
 }
 
 }  // namespace fastvlm

@@ -13,6 +13,7 @@
 #include "checkpoint/model_config.h"
 #include "checkpoint/weights.h"
 #include "model/tap.h"
+#include "model/vision_layers.h"
 #include "ops/depthwise.h"
 #include "ops/packed_linear.h"
 #include "ops/squeeze_excite.h"
@@ -47,6 +48,20 @@ class VisionEncoder {
   bool Forward(const float* pixels, int64_t height, int64_t width, float* features,
                VisionWorkspace& workspace, ThreadPool& pool, const EncodeProgressFn& progress = {},
                const TapFn& tap = {}) const;
+
+  // The rest of a pass from stage `stage` on. map: what the tap got from the step before it, "stem"
+  // or "stage.<stage - 1>". height and width are those of the pixels.
+  bool ForwardFrom(size_t stage, const float* map, int64_t height, int64_t width, float* features,
+                   VisionWorkspace& workspace, ThreadPool& pool,
+                   const EncodeProgressFn& progress = {}) const;
+
+  size_t stages() const { return stages_.size(); }
+  // The weights of all linear layers, to be exchanged for others of the same shape while no pass
+  // runs; visit as in vision_layers.h.
+  template <typename Visit>
+  void VisitLayers(const Visit& visit) {
+    VisitEncoderLayers(stem_pointwise_, stages_, visit);
+  }
 
  private:
   // y = residual + layer_scale * fc2(gelu(fc1(conv(x))))

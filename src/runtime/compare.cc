@@ -10,6 +10,7 @@
 #include "image/preprocess.h"
 #include "model/kv_cache.h"
 #include "runtime/model_impl.h"
+#include "runtime/token_cosine.h"
 #include "text/chat_prompt.h"
 
 namespace fastvlm {
@@ -44,18 +45,6 @@ struct StageSums {
             ratio(max_difference, max_reference)};
   }
 };
-
-double Cosine(const float* a, const float* b, int64_t size) {
-  double ab = 0, aa = 0, bb = 0;
-  for (int64_t i = 0; i < size; ++i) {
-    const double x = a[i], y = b[i];
-    ab += x * y;
-    aa += x * x;
-    bb += y * y;
-  }
-  if (aa == 0 || bb == 0) return aa == bb ? 1 : 0;
-  return ab / std::sqrt(aa * bb);
-}
 
 bool AllFinite(const std::vector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
@@ -109,8 +98,7 @@ class ComparedModel {
       return true;
     };
     impl_.model.encoder().Forward(pixels.values.data(), pixels.height, pixels.width,
-                                  features.data(), impl_.vision_workspace, impl_.pool, report,
-                                  tap);
+                                  features.data(), impl_.vision_workspace, impl_.pool, report, tap);
     impl_.model.projector().Forward(features.data(), tokens, visual.data(), impl_.pool);
     tap("visual tokens", visual.data(), {tokens, hidden});
     return visual;
@@ -234,18 +222,6 @@ double LogProbability(const std::vector<Choice>& choices) {
   return sum;
 }
 
-void CompareTokens(const std::vector<float>& reference, const std::vector<float>& candidate,
-                   int64_t hidden, PictureComparison* picture) {
-  picture->visual_tokens = static_cast<int64_t>(reference.size()) / hidden;
-  picture->cosine_worst = 1;
-  for (int64_t t = 0; t < picture->visual_tokens; ++t) {
-    const double cosine =
-        Cosine(reference.data() + t * hidden, candidate.data() + t * hidden, hidden);
-    picture->cosine_mean += cosine / static_cast<double>(picture->visual_tokens);
-    picture->cosine_worst = std::min(picture->cosine_worst, cosine);
-  }
-}
-
 Result<PictureComparison> ComparePicture(const ComparedModel& reference,
                                          const ComparedModel& candidate, const Image& image,
                                          const ProgressFn& progress, std::vector<StageSums>* sums) {
@@ -274,7 +250,11 @@ Result<PictureComparison> ComparePicture(const ComparedModel& reference,
                  (AllFinite(expected) ? candidate : reference).info().directory);
   }
   PictureComparison picture;
-  CompareTokens(expected, actual, reference.info().hidden, &picture);
+  TokenCosine cosine;
+  cosine.Add(expected, actual, reference.info().hidden);
+  picture.visual_tokens = cosine.tokens();
+  picture.cosine_mean = cosine.mean();
+  picture.cosine_worst = cosine.worst();
 
   std::vector<int32_t> answer;
   FASTVLM_ASSIGN_OR_RETURN(const auto own, reference.Walk(expected, &answer));

@@ -66,13 +66,16 @@ ModelInfo Describe(const std::string& directory, const Opened& opened) {
   info.projector_parameters = config.projector_parameters;
   info.decoder_parameters = config.decoder_parameters;
   info.file_bytes = config.file_bytes;
+  info.calibration = config.calibration;
   info.warnings = opened.checkpoint.warnings();
   return info;
 }
 
-Precision Resolve(Precision asked, Dtype stored) {
+// A calibrated file is as its maker wants it.
+Precision Resolve(Precision asked, const ModelConfig& stored) {
   if (asked != Precision::kFastest) return asked;
-  return IsBlockDtype(stored) ? Precision::kAsStored : DefaultPrecision();
+  const bool keep = IsBlockDtype(stored.dtype) || stored.calibration.has_value();
+  return keep ? Precision::kAsStored : DefaultPrecision();
 }
 
 // What kAsStored comes to, as the decoder's layers are held.
@@ -144,7 +147,7 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   std::vector<int32_t> banned_ids;
   if (const auto image_id = opened.tokenizer.TokenId("<image>")) banned_ids.push_back(*image_id);
 
-  const Precision precision = Resolve(options.precision, opened.checkpoint.config().dtype);
+  const Precision precision = Resolve(options.precision, opened.checkpoint.config());
   const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
   auto impl = std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
                                      precision, threads, progress);

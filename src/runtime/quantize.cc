@@ -13,6 +13,7 @@
 #include "base/thread_pool.h"
 #include "checkpoint/gguf_blocks.h"
 #include "checkpoint/gguf_model.h"
+#include "runtime/calibrate.h"
 #include "runtime/load_vocabulary.h"
 #include "runtime/quantize_plan.h"
 
@@ -78,6 +79,8 @@ class Output {
   }
 
   Status Commit() { return file_.Commit(); }
+  // Where FileReplacement has the file before Commit.
+  std::string temporary_path() const { return path_ + ".part"; }
 
  private:
   Status WriteTensor(const PlannedTensor& tensor, ThreadPool& pool,
@@ -136,22 +139,39 @@ class Output {
   FileReplacement file_;
 };
 
-Status PrepareDirectory(const std::string& directory, bool overwrite) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) {
-    return Error(StatusCode::kIoError, "{}: cannot create the directory: {}", directory,
-                 error.message());
+// The directory to write into; removed again if it was made here and stayed empty.
+class OutputDirectory {
+ public:
+  explicit OutputDirectory(std::string path) : path_(std::move(path)) {}
+  ~OutputDirectory() {
+    std::error_code ignored;
+    if (made_) std::filesystem::remove(path_, ignored);
   }
-  for (const char* name : {kModelGguf, kVisionGguf}) {
-    const std::string path = directory + "/" + name;
-    if (!overwrite && FileExists(path)) {
-      return Error(StatusCode::kInvalidArgument,
-                   "{}: exists already; name another directory, or replace it with --force", path);
+  OutputDirectory(const OutputDirectory&) = delete;
+  OutputDirectory& operator=(const OutputDirectory&) = delete;
+
+  Status Prepare(bool overwrite) {
+    std::error_code error;
+    made_ = std::filesystem::create_directories(path_, error);
+    if (error) {
+      return Error(StatusCode::kIoError, "{}: cannot create the directory: {}", path_,
+                   error.message());
     }
+    for (const char* name : {kModelGguf, kVisionGguf}) {
+      if (overwrite || !FileExists(Path(name))) continue;
+      return Error(StatusCode::kInvalidArgument,
+                   "{}: exists already; name another directory, or replace it with --force",
+                   Path(name));
+    }
+    return {};
   }
-  return {};
-}
+
+  std::string Path(const char* name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+  bool made_ = false;
+};
 
 // "FastVLM-0.5B" of "/models/FastVLM-0.5B/".
 std::string NameOf(const std::string& source) {
@@ -161,49 +181,123 @@ std::string NameOf(const std::string& source) {
   return name.empty() ? "FastVLM" : name;
 }
 
+WeightFormat EncoderFormat(const QuantizeOptions& options) {
+  return options.encoder.value_or(options.type == WeightFormat::kQ4 ? WeightFormat::kQ8
+                                                                    : options.type);
+}
+
+Status CheckOptions(const QuantizeOptions& options) {
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    return Error(StatusCode::kInvalidArgument, "threads is {}, expected 0 (automatic) to {}",
+                 options.threads, kMaxThreads);
+  }
+  if (options.calibrate.empty()) return {};
+  if (!(options.target > 0 && options.target <= 1)) {
+    return Error(StatusCode::kInvalidArgument,
+                 "target is {}, expected a cosine above 0 and up to 1", options.target);
+  }
+  if (EncoderFormat(options) != WeightFormat::kQ8) {
+    return Error(StatusCode::kInvalidArgument,
+                 "calibrating decides which matrices of the image encoder are q8, but it is to be "
+                 "written in another type; use --encoder q8, or leave out --calibrate");
+  }
+  return CheckIsaEnvironment();
+}
+
+CalibrateProgressFn StepProgress(const QuantizeProgressFn& progress, QuantizeStep step) {
+  return [&progress, step](double fraction) { return !progress || progress(step, fraction); };
+}
+
+// A checkpoint on its way into two files.
+class Quantizer {
+ public:
+  Quantizer(const Checkpoint& checkpoint, const QuantizeOptions& options,
+            const QuantizeProgressFn& progress)
+      : checkpoint_(checkpoint),
+        options_(options),
+        progress_(progress),
+        pool_(options.threads == 0 ? PhysicalCoreCount() : options.threads) {}
+
+  Status Calibrate() {
+    if (options_.calibrate.empty()) return {};
+    FASTVLM_ASSIGN_OR_RETURN(
+        pictures_, LoadCalibrationPictures(options_.calibrate, checkpoint_.config().vision, pool_));
+    FASTVLM_ASSIGN_OR_RETURN(
+        calibration_, fastvlm::Calibrate(checkpoint_, options_.target, &pictures_, pool_,
+                                         StepProgress(progress_, QuantizeStep::kCalibrating)));
+    return {};
+  }
+
+  Result<QuantizeReport> Write(const OutputDirectory& directory, const Vocabulary& vocabulary,
+                               const std::string& name, const std::string& chat_template) {
+    const WeightFormat encoder = EncoderFormat(options_);
+    const Calibration* calibration = calibration_ ? &*calibration_ : nullptr;
+    Output vision(directory.Path(kVisionGguf), PlanVision(checkpoint_, encoder, calibration));
+    SetVisionMetadata(checkpoint_, name, encoder, calibration, &vision.writer());
+    Output decoder(directory.Path(kModelGguf), PlanDecoder(checkpoint_, options_.type));
+    FASTVLM_RETURN_IF_ERROR(SetDecoderMetadata(checkpoint_, vocabulary, name, chat_template,
+                                               options_.type, &decoder.writer()));
+    // Both at once: a disk without room for the second one says so before the work begins.
+    FASTVLM_RETURN_IF_ERROR(vision.Create());
+    FASTVLM_RETURN_IF_ERROR(decoder.Create());
+    FASTVLM_RETURN_IF_ERROR(WriteBoth(vision, decoder));
+    FASTVLM_RETURN_IF_ERROR(Check(vision, decoder));
+    // A directory counts as a model once it has model.gguf.
+    FASTVLM_RETURN_IF_ERROR(vision.Commit());
+    FASTVLM_RETURN_IF_ERROR(decoder.Commit());
+    QuantizeReport report;
+    report.files = {{decoder.path(), decoder.bytes()}, {vision.path(), vision.bytes()}};
+    report.source_bytes = checkpoint_.config().file_bytes;
+    report.calibration = calibration_;
+    return report;
+  }
+
+ private:
+  Status WriteBoth(Output& vision, Output& decoder) {
+    const auto total = static_cast<double>(vision.bytes() + decoder.bytes());
+    int64_t done = 0;
+    const auto on_bytes = [&](int64_t bytes) {
+      done += bytes;
+      return !progress_ ||
+             progress_(QuantizeStep::kWriting, std::min(1.0, static_cast<double>(done) / total));
+    };
+    FASTVLM_RETURN_IF_ERROR(vision.Write(pool_, on_bytes));
+    return decoder.Write(pool_, on_bytes);
+  }
+
+  // What is reported was measured on what is in the files.
+  Status Check(const Output& vision, const Output& decoder) {
+    if (!calibration_) return {};
+    FASTVLM_ASSIGN_OR_RETURN(
+        const Checkpoint written,
+        Checkpoint::OpenGguf({decoder.temporary_path(), vision.temporary_path()}));
+    return CheckCalibration(written, *calibration_, pictures_, pool_,
+                            StepProgress(progress_, QuantizeStep::kChecking));
+  }
+
+  const Checkpoint& checkpoint_;
+  const QuantizeOptions& options_;
+  const QuantizeProgressFn& progress_;
+  ThreadPool pool_;
+  std::vector<CalibrationPicture> pictures_;
+  std::optional<Calibration> calibration_;
+};
+
 }  // namespace
 
 Result<QuantizeReport> QuantizeModel(const std::string& source, const std::string& directory,
                                      const QuantizeOptions& options,
                                      const QuantizeProgressFn& progress) {
-  if (options.threads < 0 || options.threads > kMaxThreads) {
-    return Error(StatusCode::kInvalidArgument, "threads is {}, expected 0 (automatic) to {}",
-                 options.threads, kMaxThreads);
-  }
-  const WeightFormat encoder = options.encoder.value_or(
-      options.type == WeightFormat::kQ4 ? WeightFormat::kQ8 : options.type);
+  FASTVLM_RETURN_IF_ERROR(CheckOptions(options));
   FASTVLM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
                            Checkpoint::Open(source, options.vision_directory));
   FASTVLM_ASSIGN_OR_RETURN(const Vocabulary vocabulary, LoadVocabulary(checkpoint, source));
   FASTVLM_ASSIGN_OR_RETURN(const std::string chat, ReadChatTemplate(checkpoint, source));
-  FASTVLM_RETURN_IF_ERROR(PrepareDirectory(directory, options.overwrite));
-
-  const std::string name = NameOf(source);
-  Output vision(directory + "/" + kVisionGguf, PlanVision(checkpoint, encoder));
-  SetVisionMetadata(checkpoint, name, encoder, &vision.writer());
-  Output decoder(directory + "/" + kModelGguf, PlanDecoder(checkpoint, options.type));
-  FASTVLM_RETURN_IF_ERROR(
-      SetDecoderMetadata(checkpoint, vocabulary, name, chat, options.type, &decoder.writer()));
-  // Both at once: a disk without room for the second one says so before the work begins.
-  FASTVLM_RETURN_IF_ERROR(vision.Create());
-  FASTVLM_RETURN_IF_ERROR(decoder.Create());
-
-  ThreadPool pool(options.threads == 0 ? PhysicalCoreCount() : options.threads);
-  const auto total = static_cast<double>(vision.bytes() + decoder.bytes());
-  int64_t done = 0;
-  const auto on_bytes = [&](int64_t bytes) {
-    done += bytes;
-    return !progress || progress(std::min(1.0, static_cast<double>(done) / total));
-  };
-  FASTVLM_RETURN_IF_ERROR(vision.Write(pool, on_bytes));
-  FASTVLM_RETURN_IF_ERROR(decoder.Write(pool, on_bytes));
-  // A directory counts as a model once it has model.gguf.
-  FASTVLM_RETURN_IF_ERROR(vision.Commit());
-  FASTVLM_RETURN_IF_ERROR(decoder.Commit());
-  QuantizeReport report;
-  report.files = {{decoder.path(), decoder.bytes()}, {vision.path(), vision.bytes()}};
-  report.source_bytes = checkpoint.config().file_bytes;
-  return report;
+  OutputDirectory output(directory);
+  FASTVLM_RETURN_IF_ERROR(output.Prepare(options.overwrite));
+  Quantizer quantizer(checkpoint, options, progress);
+  FASTVLM_RETURN_IF_ERROR(quantizer.Calibrate());
+  return quantizer.Write(output, vocabulary, NameOf(source), chat);
 }
 
 }  // namespace fastvlm

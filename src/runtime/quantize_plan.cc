@@ -1,6 +1,7 @@
 #include "runtime/quantize_plan.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/json.h"
@@ -34,6 +35,9 @@ class Planner {
   // Without `fill_up`, rows that are no whole number of blocks stay as they are.
   explicit Planner(bool fill_up) : fill_up_(fill_up) {}
 
+  // Matrices that are BF16 whatever is said later.
+  void Keep(const std::string& name) { kept_.insert(name); }
+
   std::vector<PlannedTensor> Take() { return std::move(tensors_); }
 
   void Matrix(const std::string& name, const Tensor& source, Dtype dtype) {
@@ -41,6 +45,7 @@ class Planner {
     tensor.name = name;
     tensor.rows = source.shape[0];
     tensor.k = source.row_elements();
+    if (kept_.contains(name)) dtype = Dtype::kBf16;
     if (tensor.k % BlockValues(dtype) != 0 && !fill_up_) dtype = ExactDtype(source.dtype);
     tensor.dtype = dtype;
     const int64_t block = BlockValues(dtype);
@@ -94,6 +99,7 @@ class Planner {
 
  private:
   bool fill_up_;
+  std::set<std::string> kept_;
   std::vector<PlannedTensor> tensors_;
 };
 
@@ -197,6 +203,22 @@ void SetSpecialTokens(const DecoderConfig& config, const Vocabulary& vocabulary,
   writer->SetInt32s("fastvlm.eos_token_ids", config.eos_ids);
 }
 
+void SetCalibration(const Calibration& calibration, GgufWriter* writer) {
+  writer->SetFloat64("fastvlm.calibration.target", calibration.target);
+  writer->SetFloat64("fastvlm.calibration.cosine_quantized", calibration.cosine_quantized);
+  writer->SetFloat64("fastvlm.calibration.cosine_mean", calibration.cosine_mean);
+  writer->SetFloat64("fastvlm.calibration.cosine_worst", calibration.cosine_worst);
+  writer->SetUint32("fastvlm.calibration.pictures", static_cast<uint32_t>(calibration.pictures));
+  std::vector<std::string> tensors;
+  std::vector<double> losses;
+  for (const Calibration::Kept& kept : calibration.kept) {
+    tensors.push_back(kept.tensor);
+    losses.push_back(kept.loss);
+  }
+  writer->SetStrings("fastvlm.calibration.kept", tensors);
+  writer->SetFloat64s("fastvlm.calibration.kept_loss", losses);
+}
+
 }  // namespace
 
 int64_t PlannedTensor::row_bytes() const {
@@ -229,10 +251,14 @@ std::vector<PlannedTensor> PlanDecoder(const Checkpoint& checkpoint, WeightForma
   return plan.Take();
 }
 
-std::vector<PlannedTensor> PlanVision(const Checkpoint& checkpoint, WeightFormat format) {
+std::vector<PlannedTensor> PlanVision(const Checkpoint& checkpoint, WeightFormat format,
+                                      const Calibration* calibration) {
   const VisionTensors& tensors = checkpoint.tensors().vision;
   const Dtype dtype = DtypeOf(format);
   Planner plan(/*fill_up=*/true);
+  if (calibration != nullptr) {
+    for (const Calibration::Kept& kept : calibration->kept) plan.Keep(kept.tensor);
+  }
   const auto channels = static_cast<int64_t>(tensors.stem_conv_bias.size());
   plan.Values("vision.stem.0.weight", StemWeight(tensors.stem_conv), {channels, 3, 3, 3});
   plan.Vector("vision.stem.0.bias", tensors.stem_conv_bias);
@@ -290,7 +316,7 @@ Status SetDecoderMetadata(const Checkpoint& checkpoint, const Vocabulary& vocabu
 }
 
 void SetVisionMetadata(const Checkpoint& checkpoint, const std::string& name, WeightFormat format,
-                       GgufWriter* writer) {
+                       const Calibration* calibration, GgufWriter* writer) {
   const ModelConfig& config = checkpoint.config();
   const auto set = [&](const char* key, int64_t value) {
     writer->SetUint32(key, static_cast<uint32_t>(value));
@@ -319,6 +345,7 @@ void SetVisionMetadata(const Checkpoint& checkpoint, const std::string& name, We
   }
   writer->SetUint32s("fastvlm.vision.stage_blocks", blocks);
   writer->SetUint32s("fastvlm.vision.stage_channels", channels);
+  if (calibration != nullptr) SetCalibration(*calibration, writer);
 }
 
 }  // namespace fastvlm

@@ -29,14 +29,17 @@ struct PlannedTensor {
 
 // Views into the checkpoint.
 std::vector<PlannedTensor> PlanDecoder(const Checkpoint& checkpoint, WeightFormat format);
-std::vector<PlannedTensor> PlanVision(const Checkpoint& checkpoint, WeightFormat format);
+// With a calibration, the matrices that it keeps are BF16.
+std::vector<PlannedTensor> PlanVision(const Checkpoint& checkpoint, WeightFormat format,
+                                      const Calibration* calibration);
 
 // Keys of llama.cpp's architecture "qwen2" and of the tokenizer, and ours.
 Status SetDecoderMetadata(const Checkpoint& checkpoint, const Vocabulary& vocabulary,
                           const std::string& name, const std::string& chat_template,
                           WeightFormat format, GgufWriter* writer);
+// calibration: or null.
 void SetVisionMetadata(const Checkpoint& checkpoint, const std::string& name, WeightFormat format,
-                       GgufWriter* writer);
+                       const Calibration* calibration, GgufWriter* writer);
 
 }  // namespace fastvlm
 

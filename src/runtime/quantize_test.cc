@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -183,7 +184,8 @@ TEST(Quantize, NothingIsReplacedUnasked) {
 
   QuantizeOptions replace;
   replace.overwrite = true;
-  report = QuantizeModel(kModel, directory.path(), replace, [](double done) { return done < 0.5; });
+  report = QuantizeModel(kModel, directory.path(), replace,
+                         [](QuantizeStep, double done) { return done < 0.5; });
   EXPECT_EQ(report.status().code(), StatusCode::kCancelled);
   EXPECT_EQ(ReadTextFile(directory.path() + "/model.gguf", 99).value(), "mine");
   EXPECT_FALSE(FileExists(directory.path() + "/mmproj.gguf"));
@@ -191,6 +193,23 @@ TEST(Quantize, NothingIsReplacedUnasked) {
   EXPECT_FALSE(FileExists(directory.path() + "/mmproj.gguf.part"));
   EXPECT_TRUE(QuantizeModel(kModel, directory.path(), replace).ok());
   EXPECT_TRUE(InspectModel(directory.path()).ok());
+}
+
+// In the middle of the work, at the same place each time.
+TEST(QuantizeDeathTest, KilledItLeavesNoModel) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("out");
+  const auto kill_at = [](QuantizeStep step, double done) {
+    if (step == QuantizeStep::kWriting && done > 0.5) raise(SIGKILL);
+    return true;
+  };
+  EXPECT_EXIT((void)QuantizeModel(kModel, out, {}, kill_at), testing::KilledBySignal(SIGKILL), "");
+  EXPECT_TRUE(FileExists(out + "/model.gguf.part"));
+  EXPECT_FALSE(FileExists(out + "/model.gguf"));
+  EXPECT_FALSE(InspectModel(out).ok());
+  ASSERT_TRUE(QuantizeModel(kModel, out, {}).ok());
+  EXPECT_TRUE(InspectModel(out).ok());
+  EXPECT_FALSE(FileExists(out + "/model.gguf.part"));
 }
 
 // A language model alone needs an encoder from elsewhere.

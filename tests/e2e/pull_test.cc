@@ -123,6 +123,39 @@ TEST_F(PullTest, AnUnknownModelNamesWhatThereIs) {
   EXPECT_THAT(Run({"info", "./nowhere"}).err, HasSubstr("./nowhere: no such directory"));
 }
 
+// Wherever a command takes a second model, and where it quantizes one.
+TEST_F(PullTest, NamesStandForOtherModelsToo) {
+  ASSERT_EQ(Run({"pull", "--quiet", "owner/model"}).exit_code, 0);
+  const std::string out = cache_ / "q8";
+  const ProgramResult quantized = Run({"quantize", "owner/model", out});
+  ASSERT_EQ(quantized.exit_code, 0) << quantized.err;
+
+  const auto compare = [&](const std::string& candidate) {
+    return Run({"compare", "--json", "--model", kModel, "--candidate-model", candidate,
+                "--candidate", "q8", "--max-tokens", "1", "--resolution", "64", kImage});
+  };
+  const ProgramResult named = compare("model");
+  ASSERT_EQ(named.exit_code, 0) << named.err;
+  EXPECT_EQ(Json::parse(named.out)["cosine_mean"], Json::parse(compare(kModel).out)["cosine_mean"]);
+  EXPECT_THAT(compare("owner/none").err, HasSubstr("owner/model"));
+
+  // The language model alone, and the encoder of the fetched one.
+  std::filesystem::remove(out + "/mmproj.gguf");
+  const auto describe = [&](const std::vector<std::string>& vision) {
+    std::vector<std::string> arguments = {
+        "describe", "--json", "--max-tokens", "2", "--resolution", "64", "--model", out, kImage};
+    arguments.insert(arguments.end(), vision.begin(), vision.end());
+    return Run(arguments);
+  };
+  EXPECT_EQ(describe({}).exit_code, 1);
+  const ProgramResult by_name = describe({"--vision", "model"});
+  ASSERT_EQ(by_name.exit_code, 0) << by_name.err;
+  EXPECT_EQ(Json::parse(by_name.out)["token_ids"],
+            Json::parse(describe({"--vision", kModel}).out)["token_ids"]);
+  EXPECT_THAT(describe({"--vision", "owner/none"}).err, HasSubstr("owner/model"));
+  EXPECT_EQ(Run({"info", out, "--vision", "owner/model"}).exit_code, 0);
+}
+
 TEST_F(PullTest, KilledThenResumed) {
   EXPECT_EQ(PullAndSignal("KILL").exit_code, 128 + SIGKILL);
   const Json list = Json::parse(Run({"models", "--json"}).out);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -74,6 +75,113 @@ TEST(QuantizeCommand, ARerunReplacesWhatAKilledRunLeft) {
   EXPECT_EQ(Fastvlm({"quantize", kNano, directory.path()}).exit_code, 0);
   EXPECT_THAT(Names(directory.path()), testing::ElementsAre("mmproj.gguf", "model.gguf"));
   EXPECT_EQ(Fastvlm({"info", directory.path()}).exit_code, 0);
+}
+
+// Killed while it writes, again and again at different moments: what is there is never a model,
+// unless it is the whole one, and the next run is not in its way.
+TEST(QuantizeCommand, KilledItLeavesNoModel) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("out");
+  const std::string script =
+      "\"$0\" quantize \"$1\" \"$2\" --type f32 -t 1 & pid=$!; "
+      "while [ ! -e \"$2/model.gguf.part\" ] && kill -0 $pid 2>/dev/null; do :; done; "
+      "sleep $3; kill -KILL $pid; wait $pid; exit $?";
+  int killed = 0;
+  for (const char* delay : {"0", "0.004", "0.008", "0.016", "0"}) {
+    std::filesystem::remove_all(out);
+    const ProgramResult result =
+        RunProgram({"/bin/sh", "-c", script, FASTVLM_PROGRAM, kNano, out, delay});
+    const bool whole = std::filesystem::exists(out + "/model.gguf");
+    EXPECT_EQ(Fastvlm({"info", out}).exit_code, whole ? 0 : 1);
+    EXPECT_EQ(Fastvlm({"describe", "--max-tokens", "2", "--model", out, kFox}).exit_code,
+              whole ? 0 : 1);
+    if (whole) continue;
+    EXPECT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
+    EXPECT_THAT(Names(out), testing::Contains("model.gguf.part"));
+    ++killed;
+    EXPECT_EQ(Fastvlm({"quantize", kNano, out}).exit_code, 0);
+    EXPECT_EQ(Names(out).size(), 2u);
+    EXPECT_EQ(Fastvlm({"info", out}).exit_code, 0);
+  }
+  EXPECT_GT(killed, 0);
+}
+
+std::vector<std::string> Calibrate(const std::string& out, std::vector<std::string> more) {
+  std::vector<std::string> arguments = {"quantize",    kNano, out,
+                                        "--calibrate", kFox,  kNano + "/samples/count.png"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+json ModelInfo(const std::string& directory) {
+  const ProgramResult info = Fastvlm({"info", "--json", directory});
+  EXPECT_EQ(info.exit_code, 0) << info.err;
+  return info.exit_code == 0 ? json::parse(info.out)["model"] : json();
+}
+
+TEST(QuantizeCommand, CalibratedAFileHasTheCosineThatWasPromised) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("q8");
+  const ProgramResult written = Fastvlm(Calibrate(out, {"--target", "0.99999"}));
+  ASSERT_EQ(written.exit_code, 0) << written.err;
+  EXPECT_THAT(written.out, HasSubstr("visual-token cosine  mean 0.99999"));
+  EXPECT_THAT(written.out, HasSubstr("matrices for the target 0.99999"));
+
+  const json calibration = ModelInfo(out)["calibration"];
+  EXPECT_EQ(calibration["target"], 0.99999);
+  EXPECT_EQ(calibration["pictures"], 2);
+  EXPECT_LT(calibration["cosine_quantized"], 0.99999);
+  EXPECT_GE(calibration["cosine_mean"], 0.99999);
+  ASSERT_FALSE(calibration["kept"].empty());
+  const ProgramResult text = Fastvlm({"info", out});
+  EXPECT_THAT(text.out, HasSubstr("target 0.99999"));
+  for (const json& kept : calibration["kept"]) {
+    EXPECT_THAT(text.out, HasSubstr(kept["tensor"].get<std::string>()));
+    EXPECT_THAT(written.out, HasSubstr(kept["tensor"].get<std::string>()));
+  }
+  const ProgramResult compared = Fastvlm({"compare", "--json", "--model", kNano, "--reference",
+                                          "f32", "--candidate-model", out, "--candidate", "auto",
+                                          "--max-tokens", "1", kFox, kNano + "/samples/count.png"});
+  ASSERT_EQ(compared.exit_code, 0) << compared.err;
+  const json loss = json::parse(compared.out);
+  EXPECT_DOUBLE_EQ(loss["cosine_mean"], calibration["cosine_mean"]);
+  EXPECT_DOUBLE_EQ(loss["cosine_worst"], calibration["cosine_worst"]);
+  EXPECT_EQ(Fastvlm({"describe", "-q", "--model", out, kFox}).exit_code, 0);
+}
+
+TEST(QuantizeCommand, CalibratedForLittleItKeepsNothing) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("q4");
+  const ProgramResult written = Fastvlm(Calibrate(out, {"--target", "0.9", "--type", "q4"}));
+  ASSERT_EQ(written.exit_code, 0) << written.err;
+  EXPECT_THAT(written.out, HasSubstr("nothing: q8 reaches the target 0.9"));
+  EXPECT_THAT(Fastvlm({"info", out}).out, HasSubstr("kept in bf16: nothing"));
+  EXPECT_TRUE(ModelInfo(out)["calibration"]["kept"].empty());
+  EXPECT_FALSE(ModelInfo(kNano).contains("calibration"));
+}
+
+TEST(QuantizeCommand, CalibrationMistakes) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("out");
+  const ProgramResult alone = Fastvlm({"quantize", kNano, out, "--target", "0.99"});
+  EXPECT_EQ(alone.exit_code, 2);
+  EXPECT_THAT(alone.err, HasSubstr("--calibrate"));
+  for (const char* target : {"0", "1.5", "-1", "nan", "much"}) {
+    const ProgramResult result = Fastvlm(Calibrate(out, {"--target", target}));
+    EXPECT_EQ(result.exit_code, 2) << target;
+    EXPECT_THAT(result.err, HasSubstr("target")) << target;
+  }
+  EXPECT_EQ(Fastvlm({"quantize", kNano, out, "--calibrate"}).exit_code, 2);
+  EXPECT_EQ(Fastvlm(Calibrate(out, {"--encoder", "bf16"})).exit_code, 2);
+  EXPECT_EQ(Fastvlm(Calibrate(out, {"--type", "f16"})).exit_code, 2);
+  const ProgramResult beyond = Fastvlm(Calibrate(out, {"--target", "1"}));  // nano is in F16
+  EXPECT_EQ(beyond.exit_code, 1);
+  EXPECT_THAT(beyond.err, HasSubstr("the target 1 cannot be reached"));
+  directory.Write("broken.png", "no picture");
+  const ProgramResult broken = Fastvlm(Calibrate(out, {directory.Path("broken.png")}));
+  EXPECT_EQ(broken.exit_code, 1);
+  EXPECT_THAT(broken.err, HasSubstr("broken.png"));
+  EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 // A limit on the size of files stands for a full disk, which a test cannot make.

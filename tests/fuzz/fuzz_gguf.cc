@@ -37,6 +37,7 @@ void ReadDecoderHalf(const GgufFile& file) {
 void ReadVisionHalf(GgufFile file) {
   VisionConfig config;
   if (!PrepareGgufVision(&file, &config).ok()) return;
+  static_cast<void>(ReadGgufCalibration(file));
   WeightReader reader(file.tensors, GgufVisionLayout());
   const auto vision = ReadVision(&reader, &config);
   if (!vision.ok()) return;
