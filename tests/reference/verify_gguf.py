@@ -115,7 +115,7 @@ def compare_with_llama(checks, args, tokenizer, name, model, path, exact, *more)
     same, worst, tokens = 0, 0.0, 0
     for prompt in PROMPTS:
         ids = llama.tokenize(CHAT.format(prompt))
-        ours = describe(args.fastvlm, model, prompt, *more)
+        ours = describe(args.fastvlm, model, prompt, "--precision", "f32" if exact else "auto", *more)
         answer = without_end(ours["token_ids"], stop)
         theirs = without_end(llama.greedy(ids, MAX_TOKENS)["tokens"], stop)
         same += answer == theirs and ours["prompt_tokens"] == len(ids)
