@@ -164,8 +164,10 @@ class HubServer {
       response.set_content("Entry not found", "text/plain");
       return;
     }
-    const std::string& contents =
+    // A copy: a client that hangs up early is past its request while this one still sends.
+    std::string contents =
         sent_instead.contains(name) ? sent_instead.at(name) : files_.at(name).contents;
+    const size_t size = contents.size();
     if (!etag.empty()) response.set_header("ETag", etag);
     const std::string if_range = request.get_header_value("If-Range");
     if (!ranges || (!if_range.empty() && if_range != etag)) {
@@ -178,9 +180,9 @@ class HubServer {
       drop = true;
     }
     response.set_content_provider(
-        contents.size(), "application/octet-stream",
-        [this, &contents, drop, sent = size_t{0}](size_t offset, size_t length,
-                                                  httplib::DataSink& sink) mutable {
+        size, "application/octet-stream",
+        [this, contents = std::move(contents), drop, sent = size_t{0}](
+            size_t offset, size_t length, httplib::DataSink& sink) mutable {
           size_t bytes = std::min(length, size_t{64} << 10);
           if (drop) bytes = std::min(bytes, drop_after - std::min(sent, drop_after.load()));
           const int wait_ms = chunk_delay_ms + stall_ms.exchange(0);
