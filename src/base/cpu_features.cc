@@ -23,6 +23,16 @@ bool HasF16c() {
 }
 #endif
 
+bool IsAmd() {
+#if defined(__x86_64__)
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(0, &eax, &ebx, &ecx, &edx) != 0 && ebx == signature_AMD_ebx &&
+         ecx == signature_AMD_ecx && edx == signature_AMD_edx;
+#else
+  return false;
+#endif
+}
+
 constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni,
                             Isa::kAvx512Bf16};
 
@@ -115,6 +125,11 @@ Status CheckIsaEnvironment() { return Choice().status; }
 Isa SetMaxIsaForTesting(Isa isa) {
   FASTVLM_CHECK(CpuSupports(isa));
   return std::exchange(Choice().isa, isa);
+}
+
+bool HasFastBf16Products() {
+  static const bool is_amd = IsAmd();
+  return is_amd && MaxIsa() >= Isa::kAvx512Bf16;
 }
 
 bool EmulateBf16Products() { return EmulateBf16(); }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/gemm_quantized_variant.h"
+#include "kernels/quantize_rows/args.h"
 
 namespace fastvlm {
 
@@ -19,9 +20,8 @@ inline void BenchGemmQuantized(benchmark::State& state, const GemmQuantizedVaria
   const int64_t rows = state.range(0), depth = state.range(1);
   const int64_t blocks = depth / kQuantBlock, columns = variant.tile_n;
   const auto size = [](int64_t a, int64_t b) { return static_cast<size_t>(a * b); };
-  const std::vector<uint8_t> x(size(rows, depth * variant.x_bytes), 1);
-  const std::vector<float> x_scale(size(rows, blocks), 0.01f);
-  const std::vector<int32_t> x_sum(size(rows, blocks), 32);
+  const int64_t tile_bytes = blocks * QuantizedBlockBytes(variant.tile_m, variant.x_bytes);
+  const std::vector<uint8_t> x(size((rows + variant.tile_m - 1) / variant.tile_m, tile_bytes), 0x3c);
   const std::vector<uint8_t> weights(size(blocks, variant.block_bytes), 0x11);
   const std::vector<float> start(size(columns, 1), 0.0f);
   std::vector<float> y(size(rows, columns));
@@ -36,10 +36,7 @@ inline void BenchGemmQuantized(benchmark::State& state, const GemmQuantizedVaria
   args.y_stride = columns;
   args.blocks = blocks;
   args.x = x.data();
-  args.x_stride = depth;
-  args.x_scale = x_scale.data();
-  args.x_sum = x_sum.data();
-  args.block_stride = blocks;
+  args.x_stride = tile_bytes;
   args.weights = widened ? wide.data() : weights.data();
   args.panel_stride = blocks * (widened ? variant.wide_block_bytes : variant.block_bytes);
   args.next = args.weights;

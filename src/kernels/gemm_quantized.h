@@ -17,12 +17,10 @@ namespace fastvlm {
 // before the activation. GELU adds an absolute error of 7e-5 + 4e-7 |argument| at most.
 struct GemmQuantizedArgs : GemmOutput {
   int64_t blocks = 0;  // depth / kQuantBlock
-  // qx in [-127, 127], int8_t or int16_t as the variant has it, row i at x + i * x_stride elements.
-  const void* x = nullptr;
+  // Quantized rows as kernels/quantize_rows/args.h has them, in tiles of the variant's tile_m rows
+  // and values of its x_bytes; a tile begins x_stride bytes after the one before it.
+  const uint8_t* x = nullptr;
   int64_t x_stride = 0;
-  const float* x_scale = nullptr;  // [rows, blocks], row i at x_scale + i * block_stride
-  const int32_t* x_sum = nullptr;  // of qx over a block, laid out like x_scale
-  int64_t block_stride = 0;
   // Panels of tile_n columns, [blocks] of block_bytes each, as the kernel's pack.h has them; a
   // panel begins panel_stride bytes after the one before it.
   const uint8_t* weights = nullptr;

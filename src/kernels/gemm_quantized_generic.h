@@ -1,5 +1,6 @@
 // The way over the tiles of y, for every vector instruction set. Included after the vector header
 // and simd/math.h by a kernel's <isa>.cc, which hands Gemm a struct `Tile` with
+//   Block:                      what a tile of its kind reads, a TileBlock
 //   kTileM, kPanels1, kPanels2: rows of a tile, and panels side by side when there are one or two
 //   kTileN, kBlockBytes:        columns of a panel, bytes of a block of it
 //   Add<rows, panels>(...):     adds one block of the depth to the sums of rows x panels
@@ -8,16 +9,28 @@
 
 namespace fastvlm::FASTVLM_SIMD {
 
-// Where a tile reads its block: rows of x, and panels of the weights panel_stride bytes apart.
-template <typename X>
+// Where a tile reads its block: a block of a tile of x (kernels/quantize_rows/args.h), and panels of
+// the weights panel_stride bytes apart.
+template <typename Value, int kRows>
 struct TileBlock {
-  const X* x;
-  int64_t x_stride;
-  const float* x_scale;
-  const int32_t* x_sum;
-  int64_t block_stride;
+  using X = Value;
+  static constexpr int64_t kXBytes = kRows * (kQuantBlock * sizeof(X) + 4 + 4);
+
+  const uint8_t* block;
   const uint8_t* weights;
   int64_t panel_stride;
+
+  const X* x(int r) const { return reinterpret_cast<const X*>(block) + r * kQuantBlock; }
+  float x_scale(int r) const {
+    float scale;
+    std::memcpy(&scale, block + kRows * kQuantBlock * sizeof(X) + r * 4, sizeof(scale));
+    return scale;
+  }
+  int32_t x_start(int r) const {
+    int32_t start;
+    std::memcpy(&start, block + kRows * (kQuantBlock * sizeof(X) + 4) + r * 4, sizeof(start));
+    return start;
+  }
 };
 
 // The sums of rows x panels of y, [rows][panels * kTileN], stay in the L1 cache while the blocks of
@@ -33,14 +46,9 @@ FASTVLM_INLINE void RunTile(const GemmQuantizedArgs& args, int64_t i, int64_t j)
     }
   }
   const int64_t panel = j / Tile::kTileN * args.panel_stride;
-  TileBlock<typename Tile::X> block = {
-      static_cast<const typename Tile::X*>(args.x) + i * args.x_stride,
-      args.x_stride,
-      args.x_scale + i * args.block_stride,
-      args.x_sum + i * args.block_stride,
-      args.block_stride,
-      args.weights + panel,
-      args.panel_stride};
+  using Block = typename Tile::Block;
+  Block block = {args.x + i / Tile::kTileM * args.x_stride, args.weights + panel,
+                 args.panel_stride};
   const uint8_t* next = (args.next != nullptr ? args.next : args.weights) + panel;
   for (int64_t b = 0; b < args.blocks; ++b) {
     if constexpr (last) {
@@ -52,9 +60,7 @@ FASTVLM_INLINE void RunTile(const GemmQuantizedArgs& args, int64_t i, int64_t j)
       next += Tile::kBlockBytes;
     }
     Tile::template Add<rows, panels>(block, sums);
-    block.x += kQuantBlock;
-    ++block.x_scale;
-    ++block.x_sum;
+    block.block += Block::kXBytes;
     block.weights += Tile::kBlockBytes;
   }
   FinishTile<GeluForm::kNear>(args, {sums, i, j, rows, kVectors});
@@ -88,16 +94,10 @@ FASTVLM_INLINE void RunGemm(const GemmQuantizedArgs& args) {
   int64_t j = 0;
   if (args.rows == 1) j = RunFewRows<Tile, 1, Tile::kPanels1>(args);
   if (args.rows == 2) j = RunFewRows<Tile, 2, Tile::kPanels2>(args);
-  // Fewer than four rows would wait as well: the last two tiles share what is left.
-  constexpr int kHalf = Tile::kTileM / 2 + 1;
   for (; j < args.columns; j += Tile::kTileN) {
     int64_t i = 0;
-    for (; i + Tile::kTileM + 4 <= args.rows; i += Tile::kTileM) {
+    for (; i + Tile::kTileM < args.rows; i += Tile::kTileM) {
       RunTile<Tile, Tile::kTileM, 1, false>(args, i, j);
-    }
-    if (i + Tile::kTileM < args.rows) {
-      RunTile<Tile, kHalf, 1, false>(args, i, j);
-      i += kHalf;
     }
     RunLastTile<Tile, Tile::kTileM>(args, i, j);
   }

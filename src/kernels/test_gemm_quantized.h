@@ -14,6 +14,7 @@
 
 #include "base/float16.h"
 #include "kernels/gemm_quantized_variant.h"
+#include "kernels/quantize_rows/args.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -101,9 +102,7 @@ class QuantizedProblem {
         columns_(columns),
         blocks_(blocks),
         y_stride_(columns + padding),
-        x_(Size(rows * depth() * test.variant.x_bytes)),
-        x_scale_(Size(rows * blocks)),
-        x_sum_(Size(rows * blocks)),
+        x_(Size(CeilDivide(rows, test.variant.tile_m) * tile_bytes())),
         start_(Size(CeilDivide(columns, test.variant.tile_n) * test.variant.tile_n)),
         y_(Size(rows * y_stride_ - padding)) {}
 
@@ -113,7 +112,9 @@ class QuantizedProblem {
     for (int64_t i = 0; i < rows_; ++i) {
       for (int64_t p = 0; p < depth(); ++p) SetX(i, p, random.Integer(-127, 127));
     }
-    random.Fill(x_scale_.data(), x_scale_.size(), 0, 0.01f);
+    for (int64_t i = 0; i < rows_; ++i) {
+      for (int64_t b = 0; b < blocks_; ++b) SetXScale(i, b, random.Uniform(0, 0.01f));
+    }
     random.Fill(start_.data(), start_.size(), -1, 1);
     for (int64_t j = 0; j < columns_; ++j) {
       for (int64_t p = 0; p < depth(); ++p) {
@@ -126,27 +127,35 @@ class QuantizedProblem {
   }
 
   void SetX(int64_t i, int64_t p, int q) {
-    const int64_t at = i * depth() + p;
-    if (test_.variant.x_bytes == 1) {
-      reinterpret_cast<int8_t*>(x_.data())[at] = static_cast<int8_t>(q);
-    } else {
-      reinterpret_cast<int16_t*>(x_.data())[at] = static_cast<int16_t>(q);
-    }
+    uint8_t* at = XAt(i, p / kQuantBlock) + p % kQuantBlock * test_.variant.x_bytes;
+    const auto narrow = static_cast<int8_t>(q);
+    const auto wide = static_cast<int16_t>(q);
+    std::memcpy(at, test_.variant.x_bytes == 1 ? static_cast<const void*>(&narrow) : &wide,
+                Size(test_.variant.x_bytes));
   }
   int X(int64_t i, int64_t p) {
-    const int64_t at = i * depth() + p;
-    return test_.variant.x_bytes == 1 ? reinterpret_cast<int8_t*>(x_.data())[at]
-                                      : reinterpret_cast<int16_t*>(x_.data())[at];
+    const uint8_t* at = XAt(i, p / kQuantBlock) + p % kQuantBlock * test_.variant.x_bytes;
+    int16_t wide;
+    std::memcpy(&wide, at, Size(test_.variant.x_bytes));
+    return test_.variant.x_bytes == 1 ? static_cast<int8_t>(*at) : wide;
   }
-  float& x_scale(int64_t i, int64_t b) { return x_scale_[Size(i * blocks_ + b)]; }
+  void SetXScale(int64_t i, int64_t b, float scale) { std::memcpy(ScaleAt(i, b), &scale, 4); }
+  float XScale(int64_t i, int64_t b) {
+    float scale;
+    std::memcpy(&scale, ScaleAt(i, b), 4);
+    return scale;
+  }
   float& start(int64_t j) { return start_[Size(j)]; }
   float y(int64_t i, int64_t j) { return y_[Size(i * y_stride_ + j)]; }
 
   GemmQuantizedArgs Args() {
     for (int64_t i = 0; i < rows_; ++i) {
       for (int64_t b = 0; b < blocks_; ++b) {
-        int32_t& sum = x_sum_[Size(i * blocks_ + b)] = 0;
-        for (int64_t p = 0; p < kQuantBlock; ++p) sum += X(i, b * kQuantBlock + p);
+        int32_t start = 0;
+        for (int64_t p = 0; p < kQuantBlock; ++p) {
+          start -= test_.variant.offset * X(i, b * kQuantBlock + p);
+        }
+        std::memcpy(ScaleAt(i, b) + test_.variant.tile_m * 4, &start, 4);
       }
     }
     GemmQuantizedArgs args;
@@ -157,10 +166,7 @@ class QuantizedProblem {
     args.y_stride = y_stride_;
     args.blocks = blocks_;
     args.x = x_.data();
-    args.x_stride = depth();
-    args.x_scale = x_scale_.data();
-    args.x_sum = x_sum_.data();
-    args.block_stride = blocks_;
+    args.x_stride = tile_bytes();
     args.weights = weights.data();
     args.panel_stride = weights.panel_stride();
     return args;
@@ -191,7 +197,7 @@ class QuantizedProblem {
       for (int64_t p = b * kQuantBlock; p < (b + 1) * kQuantBlock; ++p) {
         dot += X(i, p) * weights.Weight(j, p);
       }
-      sum = std::fma(static_cast<float>(dot), x_scale(i, b) * weights.Scale(j, b), sum);
+      sum = std::fma(static_cast<float>(dot), XScale(i, b) * weights.Scale(j, b), sum);
     }
     return sum;
   }
@@ -213,11 +219,24 @@ class QuantizedProblem {
  private:
   static size_t Size(int64_t size) { return static_cast<size_t>(size); }
 
+  int64_t x_block_bytes() const {
+    return QuantizedBlockBytes(test_.variant.tile_m, test_.variant.x_bytes);
+  }
+  int64_t tile_bytes() const { return blocks_ * x_block_bytes(); }
+  uint8_t* BlockOfX(int64_t i, int64_t b) {
+    return x_.data() + i / test_.variant.tile_m * tile_bytes() + b * x_block_bytes();
+  }
+  uint8_t* XAt(int64_t i, int64_t b) {
+    return BlockOfX(i, b) + i % test_.variant.tile_m * kQuantBlock * test_.variant.x_bytes;
+  }
+  uint8_t* ScaleAt(int64_t i, int64_t b) {
+    const GemmQuantizedVariant& v = test_.variant;
+    return BlockOfX(i, b) + v.tile_m * kQuantBlock * v.x_bytes + i % v.tile_m * 4;
+  }
+
   QuantizedCase test_;
   int64_t rows_, columns_, blocks_, y_stride_;
   GuardedBuffer<uint8_t> x_;
-  GuardedBuffer<float> x_scale_;
-  GuardedBuffer<int32_t> x_sum_;
   GuardedBuffer<float> start_, y_;
 };
 
@@ -284,7 +303,7 @@ TEST_P(GemmQuantizedTest, ScalesThatAreNotFiniteShow) {
   const int64_t columns = GetParam().variant.tile_n + 5;
   QuantizedProblem problem(GetParam(), 2, columns, 2, 0);
   problem.Randomize(random);
-  problem.x_scale(1, 1) = std::numeric_limits<float>::quiet_NaN();
+  problem.SetXScale(1, 1, std::numeric_limits<float>::quiet_NaN());
   problem.Run(false);
   for (int64_t j = 0; j < columns; ++j) {
     EXPECT_TRUE(std::isfinite(problem.y(0, j)));
@@ -306,9 +325,7 @@ TEST_P(GemmQuantizedTest, CutsDoNotMatter) {
   half.blocks = cut;
   variant.fn(half);
   half.blocks = blocks - cut;
-  half.x = static_cast<const uint8_t*>(half.x) + cut * kQuantBlock * variant.x_bytes;
-  half.x_scale += cut;
-  half.x_sum += cut;
+  half.x += cut * QuantizedBlockBytes(variant.tile_m, variant.x_bytes);
   half.weights += cut * variant.block_bytes;
   half.start = y.data();
   half.start_stride = columns;

@@ -27,8 +27,8 @@ constexpr int64_t kUnpackRows = 24;
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
 
-// The part of x W^T that a kernel is called for: output.rows rows from `row` on, output.columns
-// columns from `column` (a multiple of tile_n) on, units [begin, begin + count) of the depth.
+// The part of x W^T that a kernel is called for: output.rows rows from `row` (a multiple of tile_m)
+// on, output.columns columns from `column` (a multiple of tile_n) on, units [begin, begin + count) of the depth.
 struct Piece {
   int64_t row;
   int64_t column;
@@ -143,38 +143,36 @@ struct Bf16Product {
   }
 };
 
-// Quantized rows of x, in scratch memory.
+// Quantized rows of x in scratch memory, as kernels/quantize_rows/args.h has them.
 struct QuantizedRows {
-  uint8_t* q;    // [m, blocks * 32] of x_bytes each
-  float* scale;  // [m, blocks]
-  int32_t* sum;  // [m, blocks]
+  uint8_t* tiles;
 
+  static int64_t BlockBytes(const PackedLinear& weights) {
+    return QuantizedBlockBytes(weights.tile_m(), weights.quantized().x_bytes);
+  }
+  static int64_t TileBytes(const PackedLinear& weights) {
+    return weights.blocks() * BlockBytes(weights);
+  }
   static size_t Bytes(const PackedLinear& weights, int64_t m) {
-    const int64_t values = kQuantBlock * weights.quantized().x_bytes;
-    return static_cast<size_t>(m * weights.blocks()) *
-           (static_cast<size_t>(values) + sizeof(float) + sizeof(int32_t));
+    return static_cast<size_t>(CeilDiv(m, weights.tile_m()) * TileBytes(weights));
   }
-  QuantizedRows(const PackedLinear& weights, int64_t m, void* scratch) {
-    const int64_t blocks = m * weights.blocks();
-    scale = static_cast<float*>(scratch);
-    sum = reinterpret_cast<int32_t*>(scale + blocks);
-    q = reinterpret_cast<uint8_t*>(sum + blocks);
-  }
+  explicit QuantizedRows(void* scratch) : tiles(static_cast<uint8_t*>(scratch)) {}
 
-  // Rows [first, first + count) of x.
+  // Rows [first, first + count) of x; first: a multiple of tile_m.
   void Fill(const PackedLinear& weights, const float* x, int64_t x_stride, int64_t first,
             int64_t count) const {
-    const int64_t blocks = weights.blocks();
-    const int64_t row_bytes = blocks * kQuantBlock * weights.quantized().x_bytes;
-    const QuantizeRowsArgs args = {count,
-                                   weights.k(),
-                                   x + first * x_stride,
-                                   x_stride,
-                                   q + first * row_bytes,
-                                   scale + first * blocks,
-                                   sum + first * blocks};
+    const GemmQuantizedVariant& product = weights.quantized();
+    QuantizeRowsArgs args;
+    args.rows = count;
+    args.depth = weights.k();
+    args.x = x + first * x_stride;
+    args.x_stride = x_stride;
+    args.tile_rows = weights.tile_m();
+    args.tile_stride = TileBytes(weights);
+    args.tiles = tiles + first / args.tile_rows * args.tile_stride;
+    args.start_factor = -product.offset;
     const QuantizeRowsVariant& variant = BestQuantizeRows();
-    (weights.quantized().x_bytes == 1 ? variant.to_int8 : variant.to_int16)(args);
+    (product.x_bytes == 1 ? variant.to_int8 : variant.to_int16)(args);
   }
 };
 
@@ -184,7 +182,7 @@ struct QuantizedProduct {
   QuantizedRows rows;
 
   int64_t units() const { return weights.blocks(); }
-  int64_t row_bytes() const { return units() * kQuantBlock * weights.quantized().x_bytes; }
+  int64_t row_bytes() const { return QuantizedRows::TileBytes(weights) / weights.tile_m(); }
   int64_t max_piece_units() const {
     const GemmQuantizedVariant& variant = weights.quantized();
     return kPanelBytes / std::max(variant.block_bytes, variant.wide_block_bytes);
@@ -194,12 +192,9 @@ struct QuantizedProduct {
     GemmQuantizedArgs args;
     static_cast<GemmOutput&>(args) = output;
     args.blocks = piece.count;
-    args.x =
-        rows.q + piece.row * row_bytes() + piece.begin * kQuantBlock * weights.quantized().x_bytes;
-    args.x_stride = units() * kQuantBlock;
-    args.x_scale = rows.scale + piece.row * units() + piece.begin;
-    args.x_sum = rows.sum + piece.row * units() + piece.begin;
-    args.block_stride = units();
+    args.x = rows.tiles + piece.row / weights.tile_m() * QuantizedRows::TileBytes(weights) +
+             piece.begin * QuantizedRows::BlockBytes(weights);
+    args.x_stride = QuantizedRows::TileBytes(weights);
     args.weights = weights.quantized(piece.column, piece.begin);
     args.panel_stride = weights.panel_bytes();
     return args;
@@ -397,11 +392,13 @@ void Linear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_st
     pool.ParallelFor(plan.blocks(), [&](int64_t index, int) { plan.Run(call, index); });
   };
   const auto fill = [&](const auto& rows) {
-    ForChunks(m, weights.k(), pool,
-              [&](int64_t first, int64_t count) { rows.Fill(weights, x, x_stride, first, count); });
+    const int64_t tile = weights.tile_m();
+    ForChunks(CeilDiv(m, tile), weights.k() * tile, pool, [&](int64_t first, int64_t count) {
+      rows.Fill(weights, x, x_stride, first * tile, std::min(count * tile, m - first * tile));
+    });
   };
   if (weights.is_quantized()) {
-    const QuantizedRows rows(weights, m, scratch);
+    const QuantizedRows rows(scratch);
     fill(rows);
     run(QuantizedProduct{weights, rows});
   } else if (weights.has_bf16_products()) {
@@ -423,7 +420,7 @@ void LinearOneThread(const PackedLinear& weights, const float* x, int64_t m, int
     for (int64_t index = 0; index < plan.blocks(); ++index) plan.Run(call, index);
   };
   if (weights.is_quantized()) {
-    const QuantizedRows rows(weights, m, scratch);
+    const QuantizedRows rows(scratch);
     rows.Fill(weights, x, x_stride, 0, m);
     run(QuantizedProduct{weights, rows});
   } else if (weights.has_bf16_products()) {

@@ -67,7 +67,7 @@ TEST(Precision, Bf16ProductsKeepVisualTokens) {
   EXPECT_GE(cosines.mean, 0.9999);
   EXPECT_GE(cosines.worst, 0.9995);
   // The bits of a CPU that only rounds the weights are others.
-  if (MaxIsa() < Isa::kAvx512Bf16) {
+  if (!HasFastBf16Products()) {
     EXPECT_NE(bf16.values, VisualTokens(Precision::kBf16).values);
   }
 }

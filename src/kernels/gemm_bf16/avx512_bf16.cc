@@ -10,19 +10,16 @@ namespace fastvlm::avx512 {
 constexpr int kTileM = 12;
 constexpr int64_t kTileN = 2 * kLanes;
 
-// A vector of pairs of bf16. By memory, because compilers differ in what they cast to __m512bh.
-FASTVLM_INLINE __m512bh LoadBf16Pairs(const uint16_t* p) {
-  __m512bh pairs;
-  std::memcpy(&pairs, p, sizeof(pairs));
-  return pairs;
-}
-FASTVLM_INLINE __m512bh SetBf16Pair(const uint16_t* p) {
+FASTVLM_INLINE __m512i SetBf16Pair(const uint16_t* p) {
   int32_t pair;
   std::memcpy(&pair, p, sizeof(pair));
-  const __m512i all = _mm512_set1_epi32(pair);
-  __m512bh pairs;
-  std::memcpy(&pairs, &all, sizeof(pairs));
-  return pairs;
+  return _mm512_set1_epi32(pair);
+}
+
+// sum += the two products of each lane's pairs. In assembly, and the loops around it unrolled by
+// pragma: GCC 12 otherwise keeps the sums in memory.
+FASTVLM_INLINE void AddPairs(__m512& sum, __m512i w, __m512i x) {
+  asm volatile("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
 }
 
 // The sums of rows x panels of y live in registers while the depth runs by. The last tile of a
@@ -32,7 +29,9 @@ FASTVLM_INLINE void Bf16Tile(const GemmBf16Args& args, int64_t i, int64_t j) {
   constexpr int kVectors = 2 * panels;
   __m512 sums[rows][kVectors];
   const float* start = args.start + i * args.start_stride + j;
+#pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       sums[r][v] = Load(start + r * args.start_stride + v * kLanes).v;
     }
@@ -48,19 +47,24 @@ FASTVLM_INLINE void Bf16Tile(const GemmBf16Args& args, int64_t i, int64_t j) {
       }
       next += 2 * kTileN;
     }
-    __m512bh b[kVectors];
+    __m512i b[kVectors];
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      b[v] = LoadBf16Pairs(w + v / 2 * args.panel_stride + v % 2 * 2 * kLanes);
+      b[v] = _mm512_loadu_si512(w + v / 2 * args.panel_stride + v % 2 * 2 * kLanes);
     }
+#pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
-      const __m512bh a = SetBf16Pair(x + r * args.x_stride);
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], b[v], a);
+      const __m512i a = SetBf16Pair(x + r * args.x_stride);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) AddPairs(sums[r][v], b[v], a);
     }
     x += 2;
     w += 2 * kTileN;
   }
   alignas(64) float stored[rows * kVectors * kLanes];
+#pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       _mm512_store_ps(stored + (r * kVectors + v) * kLanes, sums[r][v]);
     }

@@ -38,8 +38,8 @@ std::span<const GemmBf16Variant> GemmBf16Variants();  // best first
 const GemmBf16Variant& BestGemmBf16();
 
 // The variant for linear layers in bf16, or null where they had better widen their weights and
-// multiply with kernels/gemm_f32: on a CPU without VDPBF16PS rounding x would lose and gain
-// nothing. FASTVLM_BF16_PRODUCTS (base/cpu_features.h) asks for it all the same.
+// multiply with kernels/gemm_f32: on a CPU without VDPBF16PS, or with a slow one, rounding x would
+// lose and gain nothing. FASTVLM_BF16_PRODUCTS (base/cpu_features.h) asks for it all the same.
 const GemmBf16Variant* GemmBf16ForLinear();
 
 }  // namespace fastvlm

@@ -27,7 +27,7 @@ const GemmBf16Variant& BestGemmBf16() { return SelectVariant(GemmBf16Variants())
 
 const GemmBf16Variant* GemmBf16ForLinear() {
   const GemmBf16Variant& best = BestGemmBf16();
-  return best.isa != Isa::kScalar || EmulateBf16Products() ? &best : nullptr;
+  return HasFastBf16Products() || EmulateBf16Products() ? &best : nullptr;
 }
 
 }  // namespace fastvlm

@@ -40,12 +40,12 @@ struct WideWeights {
 
 template <typename Weights>
 struct Q8Tile {
-  using X = int16_t;
+  using Block = TileBlock<int16_t, 6>;
   static constexpr int kTileM = 6, kTileN = 16, kPanels1 = 4, kPanels2 = 2;
   static constexpr int64_t kBlockBytes = Weights::kBlockBytes;
 
   template <int rows, int panels>
-  FASTVLM_INLINE void Add(const TileBlock<X>& block, float* sums) {
+  FASTVLM_INLINE void Add(const Block& block, float* sums) {
     constexpr int kVectors = 2 * panels;
     __m256i acc[rows][kVectors];
     for (int r = 0; r < rows; ++r) {
@@ -58,7 +58,7 @@ struct Q8Tile {
       }
       for (int r = 0; r < rows; ++r) {
         int32_t two;
-        std::memcpy(&two, block.x + r * block.x_stride + pair * 2, sizeof(two));
+        std::memcpy(&two, block.x(r) + pair * 2, sizeof(two));
         const __m256i x = _mm256_set1_epi32(two);
         for (int v = 0; v < kVectors; ++v) {
           Accumulate(acc[r][v], _mm256_madd_epi16(x, w[v]));
@@ -69,7 +69,7 @@ struct Q8Tile {
       const __m256 w_scale = Weights::Scales(block.weights + v / 2 * block.panel_stride, v % 2);
       for (int r = 0; r < rows; ++r) {
         const __m256 scale =
-            _mm256_mul_ps(_mm256_set1_ps(block.x_scale[r * block.block_stride]), w_scale);
+            _mm256_mul_ps(_mm256_set1_ps(block.x_scale(r)), w_scale);
         float* sum = sums + (r * kVectors + v) * 8;
         _mm256_store_ps(sum,
                         _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[r][v]), scale, _mm256_load_ps(sum)));

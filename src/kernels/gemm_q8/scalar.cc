@@ -37,16 +37,20 @@ float Activate(Activation activation, float x) {
 
 float Sum(const GemmQuantizedArgs& args, int64_t i, int64_t j) {
   const uint8_t* panel = args.weights + j / kTileN * args.panel_stride;
-  const auto* x = static_cast<const int16_t*>(args.x) + i * args.x_stride;
+  const uint8_t* x = args.x + i * args.x_stride;  // a tile is one row
   float sum = args.start[i * args.start_stride + j];
   for (int64_t b = 0; b < args.blocks; ++b) {
     const uint8_t* block = panel + b * kBlockBytes;
+    const auto* q = reinterpret_cast<const int16_t*>(x);
     int32_t dot = 0;
     for (int64_t p = 0; p < kQuantBlock; ++p) {
-      dot += x[b * kQuantBlock + p] * Weight(block, j % kTileN, p);
+      dot += q[p] * Weight(block, j % kTileN, p);
     }
-    const float scale = args.x_scale[i * args.block_stride + b] * Scale(block, j % kTileN);
+    float x_scale;
+    std::memcpy(&x_scale, x + kQuantBlock * sizeof(*q), sizeof(x_scale));
+    const float scale = x_scale * Scale(block, j % kTileN);
     sum = std::fma(static_cast<float>(dot), scale, sum);
+    x += kQuantBlock * sizeof(*q) + 4 + 4;
   }
   return sum;
 }

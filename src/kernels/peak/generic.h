@@ -5,10 +5,12 @@ namespace fastvlm::FASTVLM_SIMD {
 double PeakF32(long iterations, float* sink) {
   constexpr int kSums = 12;
   F32 sums[kSums];
+#pragma GCC unroll 12
   for (int i = 0; i < kSums; ++i) sums[i] = Set(static_cast<float>(i));
   const F32 a = Set(sink[0]);
   const F32 b = Set(sink[1]);
   for (long n = 0; n < iterations; ++n) {
+#pragma GCC unroll 12
     for (int i = 0; i < kSums; ++i) sums[i] = MulAdd(sums[i], a, b);
   }
   F32 total = Zero();

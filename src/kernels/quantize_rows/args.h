@@ -8,17 +8,28 @@
 namespace fastvlm {
 
 // In each block of 32 values of a row, the last one filled up with zeros:
-//   scale = max |x| / 127,  q = round(x * (127 / max |x|)), half to even,  sum = sum of q
+//   scale = max |x| / 127,  q = round(x * (127 / max |x|)), half to even
+//   start = start_factor * sum of q: what an integer sum of products with the block begins with
 // A block of zeros has scale 0.
+//
+// Rows lie in tiles of tile_rows, as a product reads them: a tile is [ceil(depth / 32)] blocks, each
+//   [tile_rows][32] q (int8_t or int16_t), [tile_rows] scale (float), [tile_rows] start (int32_t)
+// without gaps. The rows that the last tile lacks are not written.
 struct QuantizeRowsArgs {
   int64_t rows = 0;
   int64_t depth = 0;
   const float* x = nullptr;  // [rows, depth], row i at x + i * x_stride
   int64_t x_stride = 0;
-  void* q = nullptr;       // [rows, q_stride] int8_t or int16_t, q_stride = depth rounded up to 32
-  float* scale = nullptr;  // [rows, q_stride / 32]
-  int32_t* sum = nullptr;  // [rows, q_stride / 32]
+  int64_t tile_rows = 1;
+  uint8_t* tiles = nullptr;  // aligned like floats; tile t at tiles + t * tile_stride bytes
+  int64_t tile_stride = 0;   // ceil(depth / 32) * QuantizedBlockBytes
+  int32_t start_factor = 1;  // in [-128, 128]
 };
+
+// Bytes of a block of a tile; x_bytes: of a value.
+constexpr int64_t QuantizedBlockBytes(int64_t tile_rows, int64_t x_bytes) {
+  return tile_rows * (32 * x_bytes + 4 + 4);
+}
 
 }  // namespace fastvlm
 

@@ -68,13 +68,13 @@ FASTVLM_INLINE void QuantizeBlock(const __m256* x, Q* q, float* scale, int32_t* 
 template <typename Q>
 FASTVLM_INLINE void Quantize(const QuantizeRowsArgs& args) {
   const int64_t blocks = (args.depth + kBlock - 1) / kBlock;
-  Q* q = static_cast<Q*>(args.q);
-  float* scale = args.scale;
-  int32_t* sum = args.sum;
+  const int64_t q_size = args.tile_rows * kBlock;
   for (int64_t i = 0; i < args.rows; ++i) {
     const float* x = args.x + i * args.x_stride;
+    uint8_t* block = args.tiles + i / args.tile_rows * args.tile_stride;
+    const int64_t row = i % args.tile_rows;
     int64_t left = args.depth;
-    for (int64_t b = 0; b < blocks; ++b, left -= kBlock, x += kBlock, q += kBlock) {
+    for (int64_t b = 0; b < blocks; ++b, left -= kBlock, x += kBlock) {
       __m256 values[4];
       for (int v = 0; v < 4; ++v) {
         const int64_t valid = left - v * 8;
@@ -82,7 +82,12 @@ FASTVLM_INLINE void Quantize(const QuantizeRowsArgs& args) {
                     : valid > 0 ? LoadPartial(x + v * 8, valid).v
                                 : _mm256_setzero_ps();
       }
-      QuantizeBlock(values, q, scale++, sum++);
+      Q* q = reinterpret_cast<Q*>(block);
+      float* scale = reinterpret_cast<float*>(q + q_size);
+      int32_t* start = reinterpret_cast<int32_t*>(scale + args.tile_rows);
+      QuantizeBlock(values, q + row * kBlock, scale + row, start + row);
+      start[row] *= args.start_factor;
+      block = reinterpret_cast<uint8_t*>(start + args.tile_rows);
     }
   }
 }

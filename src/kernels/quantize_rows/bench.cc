@@ -14,17 +14,15 @@ void BM_QuantizeRows(benchmark::State& state, const QuantizeRowsVariant& variant
   const auto count = static_cast<size_t>(rows * depth);
   std::vector<float> x(count);
   for (size_t i = 0; i < count; ++i) x[i] = static_cast<float>(i * 104729 % 511) / 511 - 0.5f;
-  std::vector<int16_t> q(count);
-  std::vector<float> scale(count / 32);
-  std::vector<int32_t> sum(count / 32);
   QuantizeRowsArgs args;
   args.rows = rows;
   args.depth = depth;
   args.x = x.data();
   args.x_stride = depth;
-  args.q = q.data();
-  args.scale = scale.data();
-  args.sum = sum.data();
+  args.tile_rows = 12;
+  args.tile_stride = depth / 32 * QuantizedBlockBytes(args.tile_rows, wide ? 2 : 1);
+  std::vector<uint8_t> tiles(static_cast<size_t>(rows / args.tile_rows * args.tile_stride));
+  args.tiles = tiles.data();
   for (auto _ : state) {
     (wide ? variant.to_int16 : variant.to_int8)(args);
     benchmark::ClobberMemory();

@@ -36,13 +36,18 @@ void QuantizeBlock(const float* x, int64_t count, Q* q, float* scale, int32_t* s
 template <typename Q>
 void Quantize(const QuantizeRowsArgs& args) {
   const int64_t blocks = (args.depth + kBlock - 1) / kBlock;
-  auto* q = static_cast<Q*>(args.q);
+  const int64_t block_bytes = QuantizedBlockBytes(args.tile_rows, sizeof(Q));
   for (int64_t i = 0; i < args.rows; ++i) {
     const float* x = args.x + i * args.x_stride;
-    for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t at = i * blocks + b;
-      QuantizeBlock(x + b * kBlock, std::min(kBlock, args.depth - b * kBlock), q + at * kBlock,
-                    args.scale + at, args.sum + at);
+    uint8_t* block = args.tiles + i / args.tile_rows * args.tile_stride;
+    const int64_t row = i % args.tile_rows;
+    for (int64_t b = 0; b < blocks; ++b, block += block_bytes) {
+      auto* q = reinterpret_cast<Q*>(block);
+      auto* scale = reinterpret_cast<float*>(q + args.tile_rows * kBlock);
+      auto* start = reinterpret_cast<int32_t*>(scale + args.tile_rows);
+      QuantizeBlock(x + b * kBlock, std::min(kBlock, args.depth - b * kBlock), q + row * kBlock,
+                    scale + row, start + row);
+      start[row] *= args.start_factor;
     }
   }
 }

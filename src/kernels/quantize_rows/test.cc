@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@ namespace fastvlm {
 namespace {
 
 constexpr int64_t kBlock = 32;
+constexpr int32_t kFactor = -128;
 
 size_t Size(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
 
@@ -30,35 +32,72 @@ struct Quantized {
   std::vector<int32_t> sum;
 };
 
-// Both outputs of a variant, which must agree, from and to buffers that end at unreadable pages.
+// One output of a variant, from and to buffers that end at unreadable pages.
+template <typename Q>
+Quantized QuantizeTo(void (*quantize)(const QuantizeRowsArgs&), GuardedBuffer<float>& x,
+                     int64_t rows, int64_t depth, int64_t x_stride, int64_t tile_rows) {
+  const int64_t blocks = (depth + kBlock - 1) / kBlock;
+  const int64_t block_bytes = QuantizedBlockBytes(tile_rows, sizeof(Q));
+  GuardedBuffer<uint8_t> tiles(Size((rows + tile_rows - 1) / tile_rows, blocks * block_bytes));
+  std::fill_n(tiles.data(), tiles.size(), uint8_t{0xee});
+  QuantizeRowsArgs args;
+  args.rows = rows;
+  args.depth = depth;
+  args.x = x.data();
+  args.x_stride = x_stride;
+  args.tile_rows = tile_rows;
+  args.tiles = tiles.data();
+  args.tile_stride = blocks * block_bytes;
+  args.start_factor = kFactor;
+  quantize(args);
+  Quantized result;
+  std::vector<bool> written(tiles.size());
+  const auto read = [&](size_t at, auto& value) {
+    std::memcpy(&value, tiles.data() + at, sizeof(value));
+    std::fill_n(written.begin() + static_cast<ptrdiff_t>(at), sizeof(value), true);
+  };
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t b = 0; b < blocks; ++b) {
+      const size_t block = Size(i / tile_rows, args.tile_stride) + Size(b, block_bytes);
+      const size_t row = Size(i % tile_rows, 1), scales = block + Size(tile_rows, 32 * sizeof(Q));
+      for (size_t p = 0; p < 32; ++p) {
+        Q q;
+        read(block + (row * 32 + p) * sizeof(Q), q);
+        result.q.push_back(q);
+      }
+      read(scales + row * 4, result.scale.emplace_back());
+      int32_t start;
+      read(scales + (Size(tile_rows, 1) + row) * 4, start);
+      EXPECT_EQ(start % kFactor, 0);
+      result.sum.push_back(start / kFactor);
+    }
+  }
+  for (size_t at = 0; at < tiles.size(); ++at) {
+    EXPECT_TRUE(written[at] || tiles[at] == 0xee) << "byte " << at << " of a row that is not there";
+  }
+  return result;
+}
+
+// Both outputs of a variant, which must agree, in tiles of any height.
 Quantized Quantize(const QuantizeRowsVariant& variant, GuardedBuffer<float>& x, int64_t rows,
                    int64_t depth, int64_t x_stride) {
-  const int64_t blocks = (depth + kBlock - 1) / kBlock;
-  GuardedBuffer<int8_t> q8(Size(rows * blocks, kBlock));
-  GuardedBuffer<int16_t> q16(q8.size());
-  GuardedBuffer<float> scale(Size(rows, blocks));
-  GuardedBuffer<int32_t> sum(scale.size());
-  const QuantizeRowsArgs args = {rows,      depth,        x.data(),  x_stride,
-                                 q8.data(), scale.data(), sum.data()};
-  variant.to_int8(args);
-  Quantized result = {{q8.data(), q8.data() + q8.size()},
-                      {scale.data(), scale.data() + scale.size()},
-                      {sum.data(), sum.data() + sum.size()}};
-  scale.Poison();
-  sum.Poison();
-  QuantizeRowsArgs wide = args;
-  wide.q = q16.data();
-  variant.to_int16(wide);
-  EXPECT_TRUE(std::equal(result.q.begin(), result.q.end(), q16.data()));
-  EXPECT_EQ(std::memcmp(result.scale.data(), scale.data(), scale.size() * sizeof(float)), 0);
-  EXPECT_TRUE(std::equal(result.sum.begin(), result.sum.end(), sum.data()));
+  const Quantized result = QuantizeTo<int8_t>(variant.to_int8, x, rows, depth, x_stride, 1);
+  for (int64_t tile_rows : {1, 2, 6, 12}) {
+    for (const Quantized& other :
+         {QuantizeTo<int8_t>(variant.to_int8, x, rows, depth, x_stride, tile_rows),
+          QuantizeTo<int16_t>(variant.to_int16, x, rows, depth, x_stride, tile_rows)}) {
+      EXPECT_EQ(result.q, other.q);
+      EXPECT_EQ(std::memcmp(result.scale.data(), other.scale.data(), result.scale.size() * 4), 0);
+      EXPECT_EQ(result.sum, other.sum);
+    }
+  }
   return result;
 }
 
 TEST_P(QuantizeRowsTest, IsWithinHalfAStep) {
   TestRandom random;
   for (int64_t depth : {1, 2, 3, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 131, 896}) {
-    for (int64_t rows : {1, 2, 5}) {
+    for (int64_t rows : {1, 2, 5, 13}) {
       const int64_t stride = depth + random.Integer(0, 3);
       GuardedBuffer<float> x(Size(rows - 1, stride) + Size(depth, 1));
       random.Fill(x.data(), x.size(), -3, 2);
@@ -127,7 +166,7 @@ INSTANTIATE_TEST_SUITE_P(Variants, QuantizeRowsTest,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(QuantizeRowsDispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2}) {
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
     if (!CpuSupports(isa)) continue;
     const Isa before = SetMaxIsaForTesting(isa);
     EXPECT_EQ(BestQuantizeRows().isa, isa);

@@ -10,10 +10,14 @@ namespace fastvlm {
   }
 FASTVLM_DECLARE(scalar)
 FASTVLM_DECLARE(avx2)
+FASTVLM_DECLARE(avx512)
 #undef FASTVLM_DECLARE
 
 std::span<const QuantizeRowsVariant> QuantizeRowsVariants() {
   static constexpr QuantizeRowsVariant kVariants[] = {
+#ifdef FASTVLM_HAVE_AVX512
+      {"avx512", Isa::kAvx512, avx512::QuantizeToInt8, avx512::QuantizeToInt16},
+#endif
 #ifdef FASTVLM_HAVE_AVX2
       {"avx2", Isa::kAvx2, avx2::QuantizeToInt8, avx2::QuantizeToInt16},
 #endif
