@@ -40,9 +40,9 @@ FASTVLM_INLINE void RunTile(const GemmQuantizedArgs& args, int64_t i, int64_t j)
   constexpr int kVectors = panels * Tile::kTileN / kLanes;
   alignas(64) float sums[rows * kVectors * kLanes];
   const float* start = args.start + i * args.start_stride + j;
-  for (int r = 0; r < rows; ++r) {
+  for (int r = 0; r < rows; ++r, start += args.start_stride) {
     for (int v = 0; v < kVectors; ++v) {
-      Store(sums + (r * kVectors + v) * kLanes, Load(start + r * args.start_stride + v * kLanes));
+      Store(sums + (r * kVectors + v) * kLanes, Load(start + v * kLanes));
     }
   }
   const int64_t panel = j / Tile::kTileN * args.panel_stride;
@@ -63,7 +63,11 @@ FASTVLM_INLINE void RunTile(const GemmQuantizedArgs& args, int64_t i, int64_t j)
     block.block += Block::kXBytes;
     block.weights += Tile::kBlockBytes;
   }
-  FinishTile<GeluForm::kNear>(args, {sums, i, j, rows, kVectors});
+  if constexpr (rows == Tile::kTileM && panels == 1) {
+    FinishTileOf<rows, kVectors, GeluForm::kNear>(args, sums, i, j);
+  } else {
+    FinishTile<GeluForm::kNear>(args, {sums, i, j, rows, kVectors});
+  }
 }
 
 // The last rows of a panel, at most `rows`.

@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t kBlockRows = 144;
 constexpr int64_t kBlockColumns = 64;
 constexpr int64_t kPanelBytes = 24 * 1024;
+constexpr int64_t kQuantizedPanelBytes = 32 * 1024;
 // x of a block up to this size is at home in an L2 cache of 512 KB.
 constexpr int64_t kCachedBytes = 256 * 1024;
 // How far ahead of its use a weight is fetched when memory sets the pace.
@@ -185,7 +186,8 @@ struct QuantizedProduct {
   int64_t row_bytes() const { return QuantizedRows::TileBytes(weights) / weights.tile_m(); }
   int64_t max_piece_units() const {
     const GemmQuantizedVariant& variant = weights.quantized();
-    return kPanelBytes / std::max(variant.block_bytes, variant.wide_block_bytes);
+    return variant.widen == nullptr ? kQuantizedPanelBytes / variant.block_bytes
+                                    : kPanelBytes / variant.wide_block_bytes;
   }
 
   GemmQuantizedArgs Args(const GemmOutput& output, const Piece& piece) const {

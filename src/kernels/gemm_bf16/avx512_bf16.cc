@@ -69,7 +69,11 @@ FASTVLM_INLINE void Bf16Tile(const GemmBf16Args& args, int64_t i, int64_t j) {
       _mm512_store_ps(stored + (r * kVectors + v) * kLanes, sums[r][v]);
     }
   }
-  FinishTile<GeluForm::kNear>(args, {stored, i, j, rows, kVectors});
+  if constexpr (rows == kTileM && panels == 1) {
+    FinishTileOf<rows, kVectors, GeluForm::kNear>(args, stored, i, j);
+  } else {
+    FinishTile<GeluForm::kNear>(args, {stored, i, j, rows, kVectors});
+  }
 }
 
 // The last rows of a panel, at most `rows`.

@@ -58,7 +58,11 @@ FASTVLM_INLINE void Tile(const GemmF32Args& args, int64_t i, int64_t j) {
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < kVectors; ++v) Store(stored + (r * kVectors + v) * kLanes, sums[r][v]);
   }
-  FinishTile<GeluForm::kExact>(args, {stored, i, j, rows, kVectors});
+  if constexpr (rows == kTileM && panels == 1) {
+    FinishTileOf<rows, kVectors, GeluForm::kExact>(args, stored, i, j);
+  } else {
+    FinishTile<GeluForm::kExact>(args, {stored, i, j, rows, kVectors});
+  }
 }
 
 // The last rows of a panel, at most kTileM.
