@@ -9,6 +9,26 @@ function(fastvlm_library name)
   endif()
 endfunction()
 
+# How tests are compiled.
+function(fastvlm_test_flags target)
+  target_link_libraries(${target} PRIVATE fastvlm_flags fmt::fmt GTest::gmock GTest::gtest_main)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  # Tests are compiled often and run once. At -O1 GCC 12 takes initializer lists for uninitialised.
+  target_compile_options(${target} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -Wno-error=maybe-uninitialized)
+  endif()
+  target_compile_definitions(${target} PRIVATE FASTVLM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+endfunction()
+
+# GoogleTest's headers, compiled once for all tests.
+function(fastvlm_add_test_headers)
+  file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/test_headers.cc CONTENT "// Its headers are what it is for.\n")
+  add_library(fastvlm_test_headers OBJECT ${PROJECT_BINARY_DIR}/test_headers.cc)
+  fastvlm_test_flags(fastvlm_test_headers)
+  target_precompile_headers(fastvlm_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+endfunction()
+
 # fastvlm_test(name SOURCES ... DEPS ...): a GoogleTest program, each case a ctest test.
 function(fastvlm_test name)
   if(NOT FASTVLM_BUILD_TESTS)
@@ -16,14 +36,9 @@ function(fastvlm_test name)
   endif()
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE ${arg_DEPS} fastvlm_flags GTest::gmock GTest::gtest_main)
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-  # Tests are compiled often and run once. At -O1 GCC 12 takes initializer lists for uninitialised.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(${name} PRIVATE -Wno-error=maybe-uninitialized)
-  endif()
-  target_compile_definitions(${name} PRIVATE FASTVLM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${arg_DEPS})
+  fastvlm_test_flags(${name})
+  target_precompile_headers(${name} REUSE_FROM fastvlm_test_headers)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES)
 endfunction()
 
