@@ -85,8 +85,7 @@ FASTVLM_INLINE void RunLastTile(const GemmQuantizedArgs& args, int64_t i, int64_
 // With one or two rows a tile of one panel would wait for its own sums; more panels side by side
 // give the CPU independent work.
 template <typename Tile, int rows, int panels>
-FASTVLM_INLINE int64_t RunFewRows(const GemmQuantizedArgs& args) {
-  int64_t j = 0;
+FASTVLM_INLINE int64_t RunFewRows(const GemmQuantizedArgs& args, int64_t j) {
   for (; j + (panels - 1) * Tile::kTileN < args.columns; j += panels * Tile::kTileN) {
     RunTile<Tile, rows, panels, true>(args, 0, j);
   }
@@ -96,8 +95,11 @@ FASTVLM_INLINE int64_t RunFewRows(const GemmQuantizedArgs& args) {
 template <typename Tile>
 FASTVLM_INLINE void RunGemm(const GemmQuantizedArgs& args) {
   int64_t j = 0;
-  if (args.rows == 1) j = RunFewRows<Tile, 1, Tile::kPanels1>(args);
-  if (args.rows == 2) j = RunFewRows<Tile, 2, Tile::kPanels2>(args);
+  if (args.rows == 1) {
+    j = RunFewRows<Tile, 1, Tile::kPanels1>(args, j);
+    j = RunFewRows<Tile, 1, 2>(args, j);
+  }
+  if (args.rows == 2) j = RunFewRows<Tile, 2, Tile::kPanels2>(args, j);
   for (; j < args.columns; j += Tile::kTileN) {
     int64_t i = 0;
     for (; i + Tile::kTileM < args.rows; i += Tile::kTileM) {

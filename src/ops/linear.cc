@@ -303,16 +303,28 @@ struct Call {
   }
 };
 
+// Panels of a streaming task: the kernel takes four side by side, or two where that gives the
+// threads more equal shares.
+int64_t StreamingPanels(int64_t panels, int threads) {
+  const auto busiest_thread = [&](int64_t step) {
+    return CeilDiv(CeilDiv(panels, step), threads) * step;
+  };
+  const int64_t most = RoundUp(CeilDiv(panels, int64_t{8} * threads), 4);
+  int64_t best = most;
+  for (int64_t step = most - 2; step >= 2; step -= 2) {
+    if (busiest_thread(step) < busiest_thread(best)) best = step;
+  }
+  return best;
+}
+
 // How y is cut into blocks. The cut has no influence on the results.
 class Plan {
  public:
   Plan(const PackedLinear& weights, int64_t m, int threads) : m_(m), n_(weights.n()) {
     streaming_ = m <= weights.tile_m();
     if (streaming_) {
-      // Whole groups of the four panels the kernel takes side by side.
-      const int64_t group = 4 * weights.tile_n();
       rows_ = m;
-      columns_ = RoundUp(CeilDiv(n_, int64_t{8} * threads), group);
+      columns_ = weights.tile_n() * StreamingPanels(CeilDiv(n_, weights.tile_n()), threads);
     } else {
       columns_ = kBlockColumns;
       int64_t row_blocks = CeilDiv(m, kBlockRows);

@@ -91,8 +91,7 @@ FASTVLM_INLINE void LastBf16Tile(const GemmBf16Args& args, int64_t i, int64_t j)
 // With one or two rows a tile of one panel would wait for its own sums; more panels side by side
 // give the CPU independent work.
 template <int rows, int panels>
-FASTVLM_INLINE int64_t FewBf16Rows(const GemmBf16Args& args) {
-  int64_t j = 0;
+FASTVLM_INLINE int64_t FewBf16Rows(const GemmBf16Args& args, int64_t j) {
   for (; j + (panels - 1) * kTileN < args.columns; j += panels * kTileN) {
     Bf16Tile<rows, panels, true>(args, 0, j);
   }
@@ -101,8 +100,11 @@ FASTVLM_INLINE int64_t FewBf16Rows(const GemmBf16Args& args) {
 
 void GemmBf16(const GemmBf16Args& args) {
   int64_t j = 0;
-  if (args.rows == 1) j = FewBf16Rows<1, 4>(args);
-  if (args.rows == 2) j = FewBf16Rows<2, 2>(args);
+  if (args.rows == 1) {
+    j = FewBf16Rows<1, 4>(args, j);
+    j = FewBf16Rows<1, 2>(args, j);
+  }
+  if (args.rows == 2) j = FewBf16Rows<2, 2>(args, j);
   // Fewer than four rows would wait as well: the last two tiles share what is left.
   constexpr int kHalf = kTileM / 2 + 1;
   for (; j < args.columns; j += kTileN) {

@@ -80,8 +80,7 @@ FASTVLM_INLINE void LastTile(const GemmF32Args& args, int64_t i, int64_t j) {
 // With one or two rows a tile of one panel would wait for its own sums; more panels side by side
 // give the CPU independent work.
 template <int rows, int panels, typename Weight>
-FASTVLM_INLINE int64_t FewRows(const GemmF32Args& args) {
-  int64_t j = 0;
+FASTVLM_INLINE int64_t FewRows(const GemmF32Args& args, int64_t j) {
   for (; j + (panels - 1) * kTileN < args.columns; j += panels * kTileN) {
     Tile<rows, panels, true, Weight>(args, 0, j);
   }
@@ -91,8 +90,11 @@ FASTVLM_INLINE int64_t FewRows(const GemmF32Args& args) {
 template <typename Weight>
 FASTVLM_INLINE void Gemm(const GemmF32Args& args) {
   int64_t j = 0;
-  if (args.rows == 1) j = FewRows<1, 4, Weight>(args);
-  if (args.rows == 2) j = FewRows<2, 2, Weight>(args);
+  if (args.rows == 1) {
+    j = FewRows<1, 4, Weight>(args, j);
+    j = FewRows<1, 2, Weight>(args, j);
+  }
+  if (args.rows == 2) j = FewRows<2, 2, Weight>(args, j);
   // Fewer than four rows would wait as well: the last two tiles share what is left.
   constexpr int64_t kHalf = kTileM / 2 + 1;
   for (; j < args.columns; j += kTileN) {
