@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/status.h"
@@ -13,7 +14,7 @@ Status OutOfRange(const char* name, double value, const char* range) {
   return Error(StatusCode::kInvalidArgument, "{} is {}, expected {}", name, value, range);
 }
 
-int32_t MostLikely(std::span<const float> logits) {
+int32_t MostLikelyToken(std::span<const float> logits) {
   int32_t best = -1;
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!std::isfinite(logits[i])) continue;
@@ -61,46 +62,50 @@ void Sampler::PenaliseSeen(std::span<float> logits) const {
 int32_t Sampler::Next(std::span<float> logits) {
   FASTVLM_CHECK(logits.size() == seen_.size());
   PenaliseSeen(logits);
-  if (options_.temperature == 0) return MostLikely(logits);
+  if (options_.temperature == 0) return MostLikelyToken(logits);
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!std::isfinite(logits[i])) continue;
     candidates_.push_back({static_cast<int32_t>(i), logits[i] / options_.temperature, 0});
   }
   if (candidates_.empty()) return -1;
-  KeepTopK();
-  ComputeProbabilities();
-  KeepTopP();
-  KeepMinP();
+  const bool sorted = KeepTopK();
+  const double most = ComputeProbabilities();
+  if (options_.top_p < 1) sorted ? KeepTopPOfSorted() : KeepTopP();
+  const double least = double{options_.min_p} * most;
+  std::erase_if(candidates_, [least](const Candidate& c) { return c.probability < least; });
   return Draw();
 }
 
-// Leaves the candidates sorted, most likely first.
-void Sampler::KeepTopK() {
-  const auto more_likely = [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-  };
-  const size_t k = static_cast<size_t>(options_.top_k);
-  if (k > 0 && k < candidates_.size()) {
-    std::partial_sort(candidates_.begin(), candidates_.begin() + options_.top_k, candidates_.end(),
-                      more_likely);
-    candidates_.resize(k);
-  } else {
-    std::sort(candidates_.begin(), candidates_.end(), more_likely);
-  }
+bool Sampler::MoreLikely(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 
-void Sampler::ComputeProbabilities() {
+// Whether it left the candidates sorted, most likely first. A whole vocabulary stays as it is: to
+// sort it for each token would take longer than a small model takes to compute one.
+bool Sampler::KeepTopK() {
+  const size_t k = static_cast<size_t>(options_.top_k);
+  if (k == 0 || k >= candidates_.size()) return false;
+  std::partial_sort(candidates_.begin(), candidates_.begin() + options_.top_k, candidates_.end(),
+                    MoreLikely);
+  candidates_.resize(k);
+  return true;
+}
+
+// The highest of them.
+double Sampler::ComputeProbabilities() {
+  float most = candidates_.front().logit;
+  for (const Candidate& candidate : candidates_) most = std::max(most, candidate.logit);
   double sum = 0;
   for (Candidate& candidate : candidates_) {
-    candidate.probability = std::exp(double{candidate.logit} - double{candidates_.front().logit});
+    candidate.probability = std::exp(double{candidate.logit} - double{most});
     sum += candidate.probability;
   }
   for (Candidate& candidate : candidates_) candidate.probability /= sum;
+  return 1 / sum;
 }
 
-void Sampler::KeepTopP() {
-  if (options_.top_p >= 1) return;
+void Sampler::KeepTopPOfSorted() {
   double sum = 0;
   for (size_t i = 0; i < candidates_.size(); ++i) {
     sum += candidates_[i].probability;
@@ -111,9 +116,30 @@ void Sampler::KeepTopP() {
   }
 }
 
-void Sampler::KeepMinP() {
-  const double least = double{options_.min_p} * candidates_.front().probability;
-  while (candidates_.back().probability < least) candidates_.pop_back();
+// Halves the range that holds the last candidate to keep. What is kept stays in its order, since
+// the one nth_element makes is each standard library's own.
+void Sampler::KeepTopP() {
+  // Together these have less than half of what is left out at the end.
+  const double least =
+      (1 - double{options_.top_p}) / (2.0 * static_cast<double>(candidates_.size()));
+  halved_.clear();
+  std::copy_if(candidates_.begin(), candidates_.end(), std::back_inserter(halved_),
+               [least](const Candidate& c) { return c.probability >= least; });
+  auto first = halved_.begin(), last = halved_.end();
+  double sum = 0;  // of the candidates before `first`, which are more likely than those from it on
+  while (last - first > 1) {
+    const auto middle = first + (last - first) / 2;
+    std::nth_element(first, middle, last, MoreLikely);
+    double half = 0;
+    for (auto at = first; at != middle; ++at) half += at->probability;
+    if (sum + half >= double{options_.top_p}) {
+      last = middle;
+    } else {
+      sum += half;
+      first = middle;
+    }
+  }
+  std::erase_if(candidates_, [&](const Candidate& c) { return MoreLikely(*first, c); });
 }
 
 int32_t Sampler::Draw() {

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 
@@ -95,6 +97,40 @@ TEST(Sampler, RepetitionPenaltyActsOnBothSigns) {
   std::vector<float> negative = {-1, -1.5f, -4};
   EXPECT_EQ(sampler.Next(negative), 1);
   EXPECT_EQ(negative[0], -2.0f);
+}
+
+// With top-k as large as the vocabulary nothing is sorted; what may be drawn stays the same.
+TEST(Sampler, TopPOfAWholeVocabularyIsThatOfASortedOne) {
+  constexpr size_t kTokens = 150;
+  std::vector<float> logits(kTokens);
+  for (size_t i = 0; i < kTokens; ++i) {
+    logits[i] = static_cast<float>(i * 7919 % 29) / 8;  // each value five times
+  }
+  logits[3] = -kInf;
+  std::vector<float> sorted = logits;
+  std::stable_sort(sorted.begin(), sorted.end(), std::greater<>());
+  double total = 0;
+  for (const float logit : sorted) total += std::exp(logit);
+  for (const float top_p : {0.001f, 0.05f, 0.5f, 0.9f, 0.999f}) {
+    size_t kept = 0;
+    for (double sum = 0; sum < double{top_p} * total; ++kept) sum += std::exp(sorted[kept]);
+    SamplingOptions options = AtTemperature(1);
+    options.top_p = top_p;
+    const auto whole = Shares(options, logits);
+    for (const auto& [token, share] : whole) {
+      EXPECT_GE(logits[static_cast<size_t>(token)], sorted[kept - 1]) << top_p;
+    }
+    EXPECT_LE(whole.size(), kept) << top_p;
+    if (kept < 60) {  // enough draws for each
+      EXPECT_EQ(whole.size(), kept) << top_p;
+    }
+    options.top_k = static_cast<int>(kTokens) - 2;
+    const auto cut = Shares(options, logits);
+    double ours = 0, theirs = 0;  // the mean logit
+    for (const auto& [token, share] : whole) ours += share * logits[static_cast<size_t>(token)];
+    for (const auto& [token, share] : cut) theirs += share * logits[static_cast<size_t>(token)];
+    EXPECT_NEAR(ours, theirs, 0.03) << top_p;
+  }
 }
 
 TEST(Sampler, SameSeedSameDraws) {
