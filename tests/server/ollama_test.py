@@ -18,6 +18,8 @@ def message(**fields):
 def test_list_and_show():
     assert [model.model for model in client.list().models] == ["nano"]
     assert "vision" in client.show("nano").capabilities
+    (loaded,) = client.ps().models
+    assert loaded.model == "nano" and loaded.size > 0 and loaded.details.family == "fastvlm"
 
 
 def test_chat():
