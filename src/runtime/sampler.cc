@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 
 #include "base/check.h"
 #include "base/status.h"
 
 namespace fastvlm {
 namespace {
+
+// Below it quotients overflow, and long before, nothing but the most likely token is drawn.
+constexpr float kColdest = 1e-30f;
 
 Status OutOfRange(const char* name, double value, const char* range) {
   return Error(StatusCode::kInvalidArgument, "{} is {}, expected {}", name, value, range);
@@ -43,7 +47,11 @@ Status ValidateSampling(const SamplingOptions& options) {
 
 Sampler::Sampler(const SamplingOptions& options, int64_t vocabulary)
     : options_(options), generator_(options.seed), seen_(static_cast<size_t>(vocabulary)) {
-  candidates_.reserve(static_cast<size_t>(vocabulary));
+  if (options.temperature < kColdest) return;
+  const auto all = static_cast<size_t>(vocabulary);
+  const bool whole = options.top_k == 0;
+  candidates_.reserve(whole ? all : std::min(all, static_cast<size_t>(options.top_k)));
+  if (whole && options.top_p < 1) halved_.reserve(all);
 }
 
 void Sampler::Observe(int32_t token) {
@@ -62,14 +70,11 @@ void Sampler::PenaliseSeen(std::span<float> logits) const {
 int32_t Sampler::Next(std::span<float> logits) {
   FASTVLM_CHECK(logits.size() == seen_.size());
   PenaliseSeen(logits);
-  if (options_.temperature == 0) return MostLikelyToken(logits);
+  if (options_.temperature < kColdest) return MostLikelyToken(logits);
   candidates_.clear();
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (!std::isfinite(logits[i])) continue;
-    candidates_.push_back({static_cast<int32_t>(i), logits[i] / options_.temperature, 0});
-  }
+  const bool sorted = options_.top_k > 0;
+  sorted ? CollectTopK(logits) : CollectAll(logits);
   if (candidates_.empty()) return -1;
-  const bool sorted = KeepTopK();
   const double most = ComputeProbabilities();
   if (options_.top_p < 1) sorted ? KeepTopPOfSorted() : KeepTopP();
   const double least = double{options_.min_p} * most;
@@ -81,15 +86,33 @@ bool Sampler::MoreLikely(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 
-// Whether it left the candidates sorted, most likely first. A whole vocabulary stays as it is: to
-// sort it for each token would take longer than a small model takes to compute one.
-bool Sampler::KeepTopK() {
-  const size_t k = static_cast<size_t>(options_.top_k);
-  if (k == 0 || k >= candidates_.size()) return false;
-  std::partial_sort(candidates_.begin(), candidates_.begin() + options_.top_k, candidates_.end(),
-                    MoreLikely);
-  candidates_.resize(k);
-  return true;
+// A whole vocabulary is not sorted: for each token that would take longer than a small model takes
+// to compute one.
+void Sampler::CollectAll(std::span<const float> logits) {
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!std::isfinite(logits[i])) continue;
+    candidates_.push_back({static_cast<int32_t>(i), logits[i] / options_.temperature, 0});
+  }
+}
+
+// Sorted, most likely first. On the way they are a heap whose front is the least likely one.
+void Sampler::CollectTopK(std::span<const float> logits) {
+  const auto k = static_cast<size_t>(options_.top_k);
+  float least = -std::numeric_limits<float>::infinity();  // a logit that is too low
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] > least) || !std::isfinite(logits[i])) continue;
+    const Candidate candidate{static_cast<int32_t>(i), logits[i] / options_.temperature, 0};
+    if (candidates_.size() == k) {
+      if (!MoreLikely(candidate, candidates_.front())) continue;  // equal after the division
+      std::pop_heap(candidates_.begin(), candidates_.end(), MoreLikely);
+      candidates_.pop_back();
+    }
+    candidates_.push_back(candidate);
+    std::push_heap(candidates_.begin(), candidates_.end(), MoreLikely);
+    // Equal ones that come later have higher ids.
+    if (candidates_.size() == k) least = logits[static_cast<size_t>(candidates_.front().token)];
+  }
+  std::sort_heap(candidates_.begin(), candidates_.end(), MoreLikely);
 }
 
 // The highest of them.

@@ -39,7 +39,8 @@ class Sampler {
 
   static bool MoreLikely(const Candidate& a, const Candidate& b);
   void PenaliseSeen(std::span<float> logits) const;
-  bool KeepTopK();
+  void CollectAll(std::span<const float> logits);
+  void CollectTopK(std::span<const float> logits);
   double ComputeProbabilities();
   void KeepTopPOfSorted();
   void KeepTopP();

@@ -63,6 +63,46 @@ TEST(Sampler, TopKKeepsTheMostLikely) {
   EXPECT_NEAR(shares.at(2), 1 / (1 + std::exp(-1.0)), 0.01);
 }
 
+// Against sorting, ties and all.
+TEST(Sampler, TopKOfManyAreTheFirstOfThemSorted) {
+  constexpr int kTokens = 200;
+  std::vector<float> logits(kTokens);
+  for (int i = 0; i < kTokens; ++i) {
+    logits[static_cast<size_t>(i)] = static_cast<float>(i * 7919 % 61);
+  }
+  logits[7] = std::nanf("");
+  logits[8] = kInf;
+  for (const int k : {1, 2, 50, 199, 200, 201}) {
+    std::vector<int32_t> sorted;
+    for (int32_t i = 0; i < kTokens; ++i) {
+      if (i != 7 && i != 8) sorted.push_back(i);
+    }
+    std::stable_sort(sorted.begin(), sorted.end(), [&](int32_t a, int32_t b) {
+      return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+    });
+    sorted.resize(std::min(sorted.size(), static_cast<size_t>(k)));
+    SamplingOptions options = AtTemperature(100);  // nearly equal shares
+    options.top_k = k;
+    const auto shares = Shares(options, logits);
+    for (const auto& [token, share] : shares) {
+      EXPECT_NE(std::find(sorted.begin(), sorted.end(), token), sorted.end()) << k << ' ' << token;
+    }
+    EXPECT_EQ(shares.size(), sorted.size()) << k;
+  }
+}
+
+TEST(Sampler, AlmostColdIsCold) {
+  for (const float temperature : {1e-40f, 1e-37f, 1e-20f, 1e-8f}) {
+    for (const int k : {0, 2}) {
+      SamplingOptions options = AtTemperature(temperature);
+      options.top_k = k;
+      Sampler sampler(options, 3);
+      std::vector<float> logits = {20, 30, 29.9f};
+      EXPECT_EQ(sampler.Next(logits), 1) << temperature;
+    }
+  }
+}
+
 TEST(Sampler, TopPKeepsTheSmallestSufficientSet) {
   SamplingOptions options = AtTemperature(1);
   options.top_p = 0.75f;
