@@ -5,7 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")"
 preset=${1:-release}
 
-scripts/install-deps.sh --train
+dependencies=(--train)
+case $preset in
+  asan | tsan) ;;  # the page is not tested there
+  *) dependencies+=(--web-tests) ;;
+esac
+scripts/install-deps.sh "${dependencies[@]}"
 scripts/lint_includes.py
 cmake --preset "$preset"
 cmake --build --preset "$preset"

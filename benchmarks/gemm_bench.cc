@@ -68,6 +68,8 @@ std::string_view FormatName(LinearFormat format) {
       return "f32";
     case LinearFormat::kBf16:
       return "bf16";
+    case LinearFormat::kBf16Weights:
+      return "bf16 weights";
     case LinearFormat::kQ8:
       return "q8";
     case LinearFormat::kQ4:

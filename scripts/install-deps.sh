@@ -93,9 +93,15 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "Installing: ${missing[*]}" >&2
 "${as_root[@]}" apt-get update -qq
-# A distribution without libtorch can do everything but train; its tests are left out then.
-if [[ " ${missing[*]} " == *" libtorch-dev "* ]] && ! apt-cache show libtorch-dev >/dev/null 2>&1; then
-  echo "This distribution has no libtorch-dev: fastvlm-train will not be built." >&2
-  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -vx libtorch-dev)
-fi
+# Without these everything else can be done all the same; their tests are left out or skipped then.
+leave_out() {
+  local package=$1 consequence=$2
+  if [[ " ${missing[*]} " == *" $package "* ]] && ! apt-cache show "$package" >/dev/null 2>&1; then
+    echo "This distribution has no $package: $consequence." >&2
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -vx "$package")
+  fi
+}
+leave_out libtorch-dev "fastvlm-train will not be built"
+leave_out chromium "the page's tests will be skipped, unless FASTVLM_CHROMIUM names a browser"
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"

@@ -195,8 +195,13 @@ Status FileReplacement::Write(std::span<const uint8_t> bytes) {
   return WriteAll(fd_, path_, bytes);
 }
 
-Status FileReplacement::Commit() {
+Status FileReplacement::Sync() {
   if (fsync(fd_) != 0 && errno != EINVAL) return SystemError(path_, "write");
+  return {};
+}
+
+Status FileReplacement::Commit() {
+  FASTVLM_RETURN_IF_ERROR(Sync());
   const std::string path = path_.substr(0, path_.size() - std::string_view(".part").size());
   if (rename(path_.c_str(), path.c_str()) != 0) return SystemError(path, "write");
   close(std::exchange(fd_, -1));

@@ -38,6 +38,7 @@ class FileReplacement {
   ~FileReplacement();
 
   Status Write(std::span<const uint8_t> bytes);
+  Status Sync();  // what was written is on the disk
   Status Commit();
 
  private:

@@ -10,25 +10,6 @@
 #include "checkpoint/weight_reader.h"
 
 namespace fastvlm {
-namespace {
-
-// Blocks for which there are no kernels are rounded when they are loaded.
-void WarnOfRounding(const DecoderTensors& tensors, std::vector<std::string>* warnings) {
-  for (const DecoderLayerTensors& layer : tensors.layers) {
-    for (const LinearTensors* linear :
-         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      const Dtype dtype = linear->weight.dtype;
-      if (!IsBlockDtype(dtype) || dtype == Dtype::kQ80 || dtype == Dtype::kQ40) continue;
-      warnings->push_back(fmt::format(
-          "{}: {} weights are rounded to Q8_0 in memory, since no kernel multiplies them as they "
-          "are; --precision f32 keeps their values",
-          linear->weight.file, DtypeName(dtype)));
-      return;
-    }
-  }
-}
-
-}  // namespace
 
 Result<Checkpoint> Checkpoint::OpenGguf(const GgufPaths& paths,
                                         const std::string& vision_directory) {
@@ -67,7 +48,6 @@ Status Checkpoint::ReadGgufDecoder(const std::string& path) {
   const Tensor& weight = tensors_.decoder.layers.front().q.weight;
   config_.dtype = weight.dtype;
   config_.dtype_text = weight.TypeText();
-  WarnOfRounding(tensors_.decoder, &warnings_);
   files_.push_back(std::move(file.tensors));
   return {};
 }

@@ -34,6 +34,16 @@ Result<std::string> TheOnly(const std::string& directory, const std::vector<std:
                directory, names.size(), names[0], names[1], preferred);
 }
 
+// Only the first part of a split model has its metadata, and each some of its tensors.
+Status CheckWhole(const Gguf& gguf) {
+  FASTVLM_ASSIGN_OR_RETURN(const int64_t parts, gguf.IntegerOr("split.count", 0, UINT32_MAX, 1));
+  if (parts <= 1) return {};
+  return Error(StatusCode::kUnsupported,
+               "{}: one of {} parts of a model; join them with llama.cpp's \"llama-gguf-split "
+               "--merge FIRST_PART WHOLE.gguf\"",
+               gguf.path, parts);
+}
+
 Status CheckArchitecture(const Gguf& gguf) {
   FASTVLM_ASSIGN_OR_RETURN(const std::string name, gguf.String("general.architecture"));
   if (name == "qwen2") return {};
@@ -208,6 +218,7 @@ Result<GgufFile> OpenGgufFile(const std::string& path) {
 
 Status ReadGgufDecoderConfig(const GgufFile& file, ModelConfig* model) {
   const Gguf& gguf = file.gguf;
+  FASTVLM_RETURN_IF_ERROR(CheckWhole(gguf));
   FASTVLM_RETURN_IF_ERROR(CheckArchitecture(gguf));
   FASTVLM_RETURN_IF_ERROR(CheckRope(gguf));
   model->model_type = "qwen2";

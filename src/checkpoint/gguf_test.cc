@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf_writer.h"
 #include "support/random.h"
 #include "support/temporary_directory.h"
@@ -267,6 +268,25 @@ TEST(GgufWriter, WhatIsWrittenIsRead) {
   EXPECT_THAT(gguf->tensors[0].tensor.ToF32(), ElementsAre(1, 2, 3));
   EXPECT_EQ(gguf->tensors[1].tensor.shape, (std::vector<int64_t>{2, 32}));
   EXPECT_EQ(gguf->tensors[1].tensor.ToF32()[5], 7.0f);  // scale 1
+}
+
+// As llama.cpp splits large files: the second part has these keys alone.
+TEST(GgufModel, APartOfASplitOneSaysHowToJoinThem) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.Path("m-00002-of-00003.gguf");
+  GgufWriter writer;
+  writer.SetUint32("split.no", 1);
+  writer.SetUint32("split.count", 3);
+  writer.AddTensor("blk.9.attn_q.weight", Dtype::kF32, {1});
+  auto file = FileReplacement::Create(path, writer.file_bytes());
+  ASSERT_TRUE(file.ok() && writer.Start(&*file).ok());
+  const float value = 1;
+  ASSERT_TRUE(writer.WriteData({reinterpret_cast<const uint8_t*>(&value), 4}).ok());
+  ASSERT_TRUE(file->Commit().ok());
+  const auto checkpoint = Checkpoint::Open(path);
+  ASSERT_EQ(checkpoint.status().code(), StatusCode::kUnsupported);
+  EXPECT_THAT(checkpoint.status().message(), HasSubstr("one of 3 parts"));
+  EXPECT_THAT(checkpoint.status().message(), HasSubstr("llama-gguf-split --merge"));
 }
 
 TEST(FileReplacement, LeavesNothingUnlessItIsCommitted) {

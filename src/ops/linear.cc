@@ -370,6 +370,7 @@ std::string_view ProfileName(const PackedLinear& weights, bool one_row) {
   switch (weights.format()) {
     case LinearFormat::kExact:
     case LinearFormat::kBf16:
+    case LinearFormat::kBf16Weights:
       if (weights.is_bf16()) return one_row ? "linear bf16, 1 row" : "linear bf16";
       return one_row ? "linear f32, 1 row" : "linear f32";
     case LinearFormat::kQ8:

@@ -301,10 +301,12 @@ TEST_P(LinearTest, Bf16FormatRoundsTheWeights) {
   ThreadPool pool(1);
   const float weight = 1.00390625f, x = 3;  // halfway between two bf16 values
   for (WeightType type : {WeightType::kF32, WeightType::kF16}) {
-    const PackedLinear packed = PackAs(type, {weight}, 1, 1, nullptr, pool, LinearFormat::kBf16);
-    float y = 0;
-    Linear(packed, &x, 1, 1, &y, 1, {}, nullptr, pool);
-    EXPECT_EQ(y, 3 * F32FromBf16(Bf16FromF32(weight)));
+    for (LinearFormat format : {LinearFormat::kBf16, LinearFormat::kBf16Weights}) {
+      const PackedLinear packed = PackAs(type, {weight}, 1, 1, nullptr, pool, format);
+      float y = 0;
+      Linear(packed, &x, 1, 1, &y, 1, {}, nullptr, pool);
+      EXPECT_EQ(y, 3 * F32FromBf16(Bf16FromF32(weight)));
+    }
   }
 }
 
@@ -320,7 +322,8 @@ TEST_P(LinearTest, WeightsReadRowByRowAreTheSame) {
     std::copy_n(weights.data() + row * k, k, out);
   };
   for (const LinearFormat format :
-       {LinearFormat::kExact, LinearFormat::kBf16, LinearFormat::kQ8, LinearFormat::kQ4}) {
+       {LinearFormat::kExact, LinearFormat::kBf16, LinearFormat::kBf16Weights, LinearFormat::kQ8,
+        LinearFormat::kQ4}) {
     const PackedLinear whole =
         PackedLinear::Pack(weights.data(), WeightType::kF32, n, k, bias.data(), format, pool);
     const PackedLinear rows = PackedLinear::Pack(read_row, n, k, bias.data(), format, pool);

@@ -34,6 +34,10 @@ void ReadRow(const void* weight, WeightType type, int64_t row, int64_t k, float*
   }
 }
 
+bool RoundsToBf16(LinearFormat format) {
+  return format == LinearFormat::kBf16 || format == LinearFormat::kBf16Weights;
+}
+
 }  // namespace
 
 PackedLinear::PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat format)
@@ -45,6 +49,7 @@ PackedLinear::PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat
       if (pairs_variant_ == nullptr) variant_ = &BestGemmF32();
       break;
     case LinearFormat::kExact:
+    case LinearFormat::kBf16Weights:
       variant_ = &BestGemmF32();
       break;
     case LinearFormat::kQ8:
@@ -99,7 +104,7 @@ void PackedLinear::PackFloats(const void* weight, WeightType type, ThreadPool& p
   const int64_t tile_n = variant_->tile_n;
   const int64_t padded = RoundUp(n_, tile_n);
   const size_t size = static_cast<size_t>(padded * k_);
-  const bool to_bf16 = type == WeightType::kBf16 || format_ == LinearFormat::kBf16;
+  const bool to_bf16 = type == WeightType::kBf16 || RoundsToBf16(format_);
   if (to_bf16) {
     bf16_ = Buffer<uint16_t>(size);
   } else {
@@ -124,7 +129,7 @@ void PackedLinear::PackFloats(const void* weight, WeightType type, ThreadPool& p
 void PackedLinear::PackFloats(const ReadRowFn& read_row, ThreadPool& pool) {
   const int64_t tile_n = variant_->tile_n;
   const int64_t padded = RoundUp(n_, tile_n);
-  const bool to_bf16 = format_ == LinearFormat::kBf16;
+  const bool to_bf16 = RoundsToBf16(format_);
   if (to_bf16) {
     bf16_ = Buffer<uint16_t>(static_cast<size_t>(padded * k_));
   } else {

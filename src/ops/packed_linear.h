@@ -22,10 +22,11 @@ using ReadRowFn = std::function<void(int64_t row, float* out)>;
 using FindRowFn = std::function<const uint8_t*(int64_t row)>;
 
 enum class LinearFormat {
-  kExact,  // BF16 as it is, the others as f32; products are of f32
-  kBf16,   // rounded to BF16; so is x if the CPU has products of bf16, else they are of f32
-  kQ8,     // blocks of 32 times 8 bits and a scale; x is quantized to 8 bits as well
-  kQ4,     // blocks of 32 times 4 bits and a scale; x is quantized to 8 bits
+  kExact,        // BF16 as it is, the others as f32; products are of f32
+  kBf16,         // rounded to BF16; so is x if the CPU has products of bf16, else they are of f32
+  kBf16Weights,  // rounded to BF16; products are of f32: what kExact makes of BF16
+  kQ8,           // blocks of 32 times 8 bits and a scale; x is quantized to 8 bits as well
+  kQ4,           // blocks of 32 times 4 bits and a scale; x is quantized to 8 bits
 };
 
 // Immutable after Pack, shareable between threads. Belongs to the kernel variant that was the best

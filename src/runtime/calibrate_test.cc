@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "base/file.h"
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
@@ -234,7 +235,8 @@ TEST_F(NanoImageHalf, LossesAreTrueAndNoMatrixIsKeptInVain) {
     EXPECT_EQ(one.loss, 1 - MeanCosine(reference)) << one.tensor;
     kept.insert(one.tensor);
   }
-  Quantize([&](const std::string& name) { return !kept.contains(name); }, LinearFormat::kBf16);
+  Quantize([&](const std::string& name) { return !kept.contains(name); },
+           LinearFormat::kBf16Weights);
   EXPECT_EQ(MeanCosine(reference), calibration->cosine_mean);
   // What was left out loses less than the least that was kept.
   const double least = calibration->kept.back().loss;
@@ -246,7 +248,8 @@ TEST_F(NanoImageHalf, LossesAreTrueAndNoMatrixIsKeptInVain) {
   Quantize([&](const std::string& name) { return name == left_out.front(); }, LinearFormat::kExact);
   EXPECT_LE(1 - MeanCosine(reference), least);
   kept.erase(calibration->kept.back().tensor);
-  Quantize([&](const std::string& name) { return !kept.contains(name); }, LinearFormat::kBf16);
+  Quantize([&](const std::string& name) { return !kept.contains(name); },
+           LinearFormat::kBf16Weights);
   EXPECT_LT(MeanCosine(reference), kTarget);
 }
 
@@ -310,6 +313,21 @@ TEST(Calibrate, ATargetThatCannotBeReachedIsAnErrorAndLeavesNothing) {
   const auto written = Checkpoint::Open(directory.Path("out"));
   ASSERT_TRUE(written.ok()) << written.status().message();
   EXPECT_EQ(written->config().calibration->cosine_mean, report->calibration->cosine_mean);
+}
+
+// Where the CPU multiplies bf16, --precision bf16 rounds what layers are given as well; a file
+// whose types are kept does not, and the promise is about that one.
+TEST(Calibrate, WhatIsPromisedIsWhatTheFileGivesWhereProductsAreOfBf16) {
+  const bool before = SetEmulateBf16ProductsForTesting(true);
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("out");
+  const auto report = QuantizeModel(kModel, out, CalibrateOptions(0.99995));
+  EXPECT_TRUE(report.ok()) << report.status().message();
+  if (report.ok()) {
+    EXPECT_FALSE(report->calibration->kept.empty());
+    EXPECT_EQ(CosineOf(out, Precision::kFastest).mean(), report->calibration->cosine_mean);
+  }
+  SetEmulateBf16ProductsForTesting(before);
 }
 
 TEST(Calibrate, Mistakes) {

@@ -89,12 +89,14 @@ TEST_F(EngineTest, AnswersOfManyAreThoseOfEachAlone) {
   EXPECT_GT(engine->stats().cached_prompt_tokens, 0);
 }
 
-TEST_F(EngineTest, SoTheyAreInEightBits) {
-  const auto model = LoadNano(Precision::kQ8);
-  Crowd crowd(12, [&](const EngineRequest& request) { return Alone(request, model); });
-  const auto engine = Engine::Create(model).value();
-  crowd.SubmitAll(*engine);
-  crowd.ExpectAnswersAsAlone();
+TEST_F(EngineTest, SoTheyAreInFewerBits) {
+  for (const Precision precision : {Precision::kQ8, Precision::kQ4, Precision::kBf16}) {
+    const auto model = LoadNano(precision);
+    Crowd crowd(12, [&](const EngineRequest& request) { return Alone(request, model); });
+    const auto engine = Engine::Create(model).value();
+    crowd.SubmitAll(*engine);
+    crowd.ExpectAnswersAsAlone();
+  }
 }
 
 TEST_F(EngineTest, TheCallbackCancels) {

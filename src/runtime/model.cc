@@ -41,6 +41,41 @@ Result<Opened> Open(const std::string& directory, const std::string& vision_dire
   return Opened{std::move(checkpoint), std::move(tokenizer)};
 }
 
+// Weights of these types are multiplied as other ones, unless at f32.
+bool IsRounded(Dtype dtype) {
+  return dtype == Dtype::kMlxAffine ||
+         (IsBlockDtype(dtype) && dtype != Dtype::kQ80 && dtype != Dtype::kQ40);
+}
+
+const char* TypeName(Precision in_memory) {
+  switch (in_memory) {
+    case Precision::kBf16:
+      return "BF16";
+    case Precision::kQ8:
+      return "Q8_0";
+    case Precision::kQ4:
+      return "Q4_0";
+    default:
+      return "F32";
+  }
+}
+
+// What `precision` loses of weights that were quantized in another way before.
+void WarnOfRounding(const Checkpoint& checkpoint, Precision in_memory, ModelInfo* info) {
+  if (in_memory == Precision::kF32) return;
+  for (const DecoderLayerTensors& layer : checkpoint.tensors().decoder.layers) {
+    for (const LinearTensors* linear :
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      if (!IsRounded(linear->weight.dtype)) continue;
+      info->warnings.push_back(fmt::format(
+          "{}: {} weights are rounded once more, to {} in memory, since no kernel multiplies them "
+          "as they are; --precision f32 keeps their values",
+          linear->weight.file, linear->weight.TypeText(), TypeName(in_memory)));
+      return;
+    }
+  }
+}
+
 ModelInfo Describe(const std::string& directory, const Opened& opened) {
   const ModelConfig& config = opened.checkpoint.config();
   ModelInfo info;
@@ -129,7 +164,11 @@ Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& opti
 
 Result<ModelInfo> InspectModel(const std::string& directory, const std::string& vision_directory) {
   FASTVLM_ASSIGN_OR_RETURN(const Opened opened, Open(directory, vision_directory));
-  return Describe(directory, opened);
+  const ModelConfig& config = opened.checkpoint.config();
+  ModelInfo info = Describe(directory, opened);
+  const Precision usual = Resolve(Precision::kFastest, config);
+  WarnOfRounding(opened.checkpoint, PrecisionInMemory(usual, config.dtype), &info);
+  return info;
 }
 
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -148,6 +187,8 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   if (const auto image_id = opened.tokenizer.TokenId("<image>")) banned_ids.push_back(*image_id);
 
   const Precision precision = Resolve(options.precision, opened.checkpoint.config());
+  info.precision = PrecisionInMemory(precision, opened.checkpoint.config().dtype);
+  WarnOfRounding(opened.checkpoint, info.precision, &info);
   const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
   auto impl = std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
                                      precision, threads, progress);
@@ -159,7 +200,6 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   impl->eos_ids = std::move(eos_ids);
   impl->banned_ids = std::move(banned_ids);
   impl->grammars = std::make_unique<GrammarCache>(impl->tokenizer, impl->eos_ids);
-  info.precision = PrecisionInMemory(precision, impl->checkpoint.config().dtype);
   info.weight_bytes = static_cast<int64_t>(impl->model.bytes());
   impl->info = std::move(info);
   return std::shared_ptr<const Model>(new Model(std::move(impl)));

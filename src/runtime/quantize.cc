@@ -78,6 +78,7 @@ class Output {
     return {};
   }
 
+  Status Sync() { return file_.Sync(); }
   Status Commit() { return file_.Commit(); }
   // Where FileReplacement has the file before Commit.
   std::string temporary_path() const { return path_ + ".part"; }
@@ -242,6 +243,9 @@ class Quantizer {
     FASTVLM_RETURN_IF_ERROR(decoder.Create());
     FASTVLM_RETURN_IF_ERROR(WriteBoth(vision, decoder));
     FASTVLM_RETURN_IF_ERROR(Check(vision, decoder));
+    // Large files take seconds to reach the disk: not while a new one stands beside an old one.
+    FASTVLM_RETURN_IF_ERROR(vision.Sync());
+    FASTVLM_RETURN_IF_ERROR(decoder.Sync());
     // A directory counts as a model once it has model.gguf.
     FASTVLM_RETURN_IF_ERROR(vision.Commit());
     FASTVLM_RETURN_IF_ERROR(decoder.Commit());

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <limits>
 
 #include "base/check.h"
 #include "base/status.h"
@@ -9,11 +11,14 @@
 namespace fastvlm {
 namespace {
 
+// Below it quotients overflow, and long before, nothing but the most likely token is drawn.
+constexpr float kColdest = 1e-30f;
+
 Status OutOfRange(const char* name, double value, const char* range) {
   return Error(StatusCode::kInvalidArgument, "{} is {}, expected {}", name, value, range);
 }
 
-int32_t MostLikely(std::span<const float> logits) {
+int32_t MostLikelyToken(std::span<const float> logits) {
   int32_t best = -1;
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!std::isfinite(logits[i])) continue;
@@ -42,7 +47,11 @@ Status ValidateSampling(const SamplingOptions& options) {
 
 Sampler::Sampler(const SamplingOptions& options, int64_t vocabulary)
     : options_(options), generator_(options.seed), seen_(static_cast<size_t>(vocabulary)) {
-  candidates_.reserve(static_cast<size_t>(vocabulary));
+  if (options.temperature < kColdest) return;
+  const auto all = static_cast<size_t>(vocabulary);
+  const bool whole = options.top_k == 0;
+  candidates_.reserve(whole ? all : std::min(all, static_cast<size_t>(options.top_k)));
+  if (whole && options.top_p < 1) halved_.reserve(all);
 }
 
 void Sampler::Observe(int32_t token) {
@@ -61,46 +70,65 @@ void Sampler::PenaliseSeen(std::span<float> logits) const {
 int32_t Sampler::Next(std::span<float> logits) {
   FASTVLM_CHECK(logits.size() == seen_.size());
   PenaliseSeen(logits);
-  if (options_.temperature == 0) return MostLikely(logits);
+  if (options_.temperature < kColdest) return MostLikelyToken(logits);
   candidates_.clear();
+  const bool sorted = options_.top_k > 0;
+  sorted ? CollectTopK(logits) : CollectAll(logits);
+  if (candidates_.empty()) return -1;
+  const double most = ComputeProbabilities();
+  if (options_.top_p < 1) sorted ? KeepTopPOfSorted() : KeepTopP();
+  const double least = double{options_.min_p} * most;
+  std::erase_if(candidates_, [least](const Candidate& c) { return c.probability < least; });
+  return Draw();
+}
+
+bool Sampler::MoreLikely(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+}
+
+// A whole vocabulary is not sorted: for each token that would take longer than a small model takes
+// to compute one.
+void Sampler::CollectAll(std::span<const float> logits) {
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!std::isfinite(logits[i])) continue;
     candidates_.push_back({static_cast<int32_t>(i), logits[i] / options_.temperature, 0});
   }
-  if (candidates_.empty()) return -1;
-  KeepTopK();
-  ComputeProbabilities();
-  KeepTopP();
-  KeepMinP();
-  return Draw();
 }
 
-// Leaves the candidates sorted, most likely first.
-void Sampler::KeepTopK() {
-  const auto more_likely = [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-  };
-  const size_t k = static_cast<size_t>(options_.top_k);
-  if (k > 0 && k < candidates_.size()) {
-    std::partial_sort(candidates_.begin(), candidates_.begin() + options_.top_k, candidates_.end(),
-                      more_likely);
-    candidates_.resize(k);
-  } else {
-    std::sort(candidates_.begin(), candidates_.end(), more_likely);
+// Sorted, most likely first. On the way they are a heap whose front is the least likely one.
+void Sampler::CollectTopK(std::span<const float> logits) {
+  const auto k = static_cast<size_t>(options_.top_k);
+  float least = -std::numeric_limits<float>::infinity();  // a logit that is too low
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] > least) || !std::isfinite(logits[i])) continue;
+    const Candidate candidate{static_cast<int32_t>(i), logits[i] / options_.temperature, 0};
+    if (candidates_.size() == k) {
+      if (!MoreLikely(candidate, candidates_.front())) continue;  // equal after the division
+      std::pop_heap(candidates_.begin(), candidates_.end(), MoreLikely);
+      candidates_.pop_back();
+    }
+    candidates_.push_back(candidate);
+    std::push_heap(candidates_.begin(), candidates_.end(), MoreLikely);
+    // Equal ones that come later have higher ids.
+    if (candidates_.size() == k) least = logits[static_cast<size_t>(candidates_.front().token)];
   }
+  std::sort_heap(candidates_.begin(), candidates_.end(), MoreLikely);
 }
 
-void Sampler::ComputeProbabilities() {
+// The highest of them.
+double Sampler::ComputeProbabilities() {
+  float most = candidates_.front().logit;
+  for (const Candidate& candidate : candidates_) most = std::max(most, candidate.logit);
   double sum = 0;
   for (Candidate& candidate : candidates_) {
-    candidate.probability = std::exp(double{candidate.logit} - double{candidates_.front().logit});
+    candidate.probability = std::exp(double{candidate.logit} - double{most});
     sum += candidate.probability;
   }
   for (Candidate& candidate : candidates_) candidate.probability /= sum;
+  return 1 / sum;
 }
 
-void Sampler::KeepTopP() {
-  if (options_.top_p >= 1) return;
+void Sampler::KeepTopPOfSorted() {
   double sum = 0;
   for (size_t i = 0; i < candidates_.size(); ++i) {
     sum += candidates_[i].probability;
@@ -111,9 +139,30 @@ void Sampler::KeepTopP() {
   }
 }
 
-void Sampler::KeepMinP() {
-  const double least = double{options_.min_p} * candidates_.front().probability;
-  while (candidates_.back().probability < least) candidates_.pop_back();
+// Halves the range that holds the last candidate to keep. What is kept stays in its order, since
+// the one nth_element makes is each standard library's own.
+void Sampler::KeepTopP() {
+  // Together these have less than half of what is left out at the end.
+  const double least =
+      (1 - double{options_.top_p}) / (2.0 * static_cast<double>(candidates_.size()));
+  halved_.clear();
+  std::copy_if(candidates_.begin(), candidates_.end(), std::back_inserter(halved_),
+               [least](const Candidate& c) { return c.probability >= least; });
+  auto first = halved_.begin(), last = halved_.end();
+  double sum = 0;  // of the candidates before `first`, which are more likely than those from it on
+  while (last - first > 1) {
+    const auto middle = first + (last - first) / 2;
+    std::nth_element(first, middle, last, MoreLikely);
+    double half = 0;
+    for (auto at = first; at != middle; ++at) half += at->probability;
+    if (sum + half >= double{options_.top_p}) {
+      last = middle;
+    } else {
+      sum += half;
+      first = middle;
+    }
+  }
+  std::erase_if(candidates_, [&](const Candidate& c) { return MoreLikely(*first, c); });
 }
 
 int32_t Sampler::Draw() {

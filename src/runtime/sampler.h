@@ -37,16 +37,19 @@ class Sampler {
     double probability;
   };
 
+  static bool MoreLikely(const Candidate& a, const Candidate& b);
   void PenaliseSeen(std::span<float> logits) const;
-  void KeepTopK();
-  void ComputeProbabilities();
+  void CollectAll(std::span<const float> logits);
+  void CollectTopK(std::span<const float> logits);
+  double ComputeProbabilities();
+  void KeepTopPOfSorted();
   void KeepTopP();
-  void KeepMinP();
   int32_t Draw();
 
   SamplingOptions options_;
   std::mt19937_64 generator_;
   std::vector<Candidate> candidates_;  // sized once; reused for every token
+  std::vector<Candidate> halved_;      // of KeepTopP; empty where that is not used
   std::vector<bool> seen_;
 };
 

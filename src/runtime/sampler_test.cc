@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 
@@ -61,6 +63,46 @@ TEST(Sampler, TopKKeepsTheMostLikely) {
   EXPECT_NEAR(shares.at(2), 1 / (1 + std::exp(-1.0)), 0.01);
 }
 
+// Against sorting, ties and all.
+TEST(Sampler, TopKOfManyAreTheFirstOfThemSorted) {
+  constexpr int kTokens = 200;
+  std::vector<float> logits(kTokens);
+  for (int i = 0; i < kTokens; ++i) {
+    logits[static_cast<size_t>(i)] = static_cast<float>(i * 7919 % 61);
+  }
+  logits[7] = std::nanf("");
+  logits[8] = kInf;
+  for (const int k : {1, 2, 50, 199, 200, 201}) {
+    std::vector<int32_t> sorted;
+    for (int32_t i = 0; i < kTokens; ++i) {
+      if (i != 7 && i != 8) sorted.push_back(i);
+    }
+    std::stable_sort(sorted.begin(), sorted.end(), [&](int32_t a, int32_t b) {
+      return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+    });
+    sorted.resize(std::min(sorted.size(), static_cast<size_t>(k)));
+    SamplingOptions options = AtTemperature(100);  // nearly equal shares
+    options.top_k = k;
+    const auto shares = Shares(options, logits);
+    for (const auto& [token, share] : shares) {
+      EXPECT_NE(std::find(sorted.begin(), sorted.end(), token), sorted.end()) << k << ' ' << token;
+    }
+    EXPECT_EQ(shares.size(), sorted.size()) << k;
+  }
+}
+
+TEST(Sampler, AlmostColdIsCold) {
+  for (const float temperature : {1e-40f, 1e-37f, 1e-20f, 1e-8f}) {
+    for (const int k : {0, 2}) {
+      SamplingOptions options = AtTemperature(temperature);
+      options.top_k = k;
+      Sampler sampler(options, 3);
+      std::vector<float> logits = {20, 30, 29.9f};
+      EXPECT_EQ(sampler.Next(logits), 1) << temperature;
+    }
+  }
+}
+
 TEST(Sampler, TopPKeepsTheSmallestSufficientSet) {
   SamplingOptions options = AtTemperature(1);
   options.top_p = 0.75f;
@@ -95,6 +137,40 @@ TEST(Sampler, RepetitionPenaltyActsOnBothSigns) {
   std::vector<float> negative = {-1, -1.5f, -4};
   EXPECT_EQ(sampler.Next(negative), 1);
   EXPECT_EQ(negative[0], -2.0f);
+}
+
+// With top-k as large as the vocabulary nothing is sorted; what may be drawn stays the same.
+TEST(Sampler, TopPOfAWholeVocabularyIsThatOfASortedOne) {
+  constexpr size_t kTokens = 150;
+  std::vector<float> logits(kTokens);
+  for (size_t i = 0; i < kTokens; ++i) {
+    logits[i] = static_cast<float>(i * 7919 % 29) / 8;  // each value five times
+  }
+  logits[3] = -kInf;
+  std::vector<float> sorted = logits;
+  std::stable_sort(sorted.begin(), sorted.end(), std::greater<>());
+  double total = 0;
+  for (const float logit : sorted) total += std::exp(logit);
+  for (const float top_p : {0.001f, 0.05f, 0.5f, 0.9f, 0.999f}) {
+    size_t kept = 0;
+    for (double sum = 0; sum < double{top_p} * total; ++kept) sum += std::exp(sorted[kept]);
+    SamplingOptions options = AtTemperature(1);
+    options.top_p = top_p;
+    const auto whole = Shares(options, logits);
+    for (const auto& [token, share] : whole) {
+      EXPECT_GE(logits[static_cast<size_t>(token)], sorted[kept - 1]) << top_p;
+    }
+    EXPECT_LE(whole.size(), kept) << top_p;
+    if (kept < 60) {  // enough draws for each
+      EXPECT_EQ(whole.size(), kept) << top_p;
+    }
+    options.top_k = static_cast<int>(kTokens) - 2;
+    const auto cut = Shares(options, logits);
+    double ours = 0, theirs = 0;  // the mean logit
+    for (const auto& [token, share] : whole) ours += share * logits[static_cast<size_t>(token)];
+    for (const auto& [token, share] : cut) theirs += share * logits[static_cast<size_t>(token)];
+    EXPECT_NEAR(ours, theirs, 0.03) << top_p;
+  }
 }
 
 TEST(Sampler, SameSeedSameDraws) {

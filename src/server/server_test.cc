@@ -146,6 +146,7 @@ TEST(Server, SmallRoutesAnswer) {
   EXPECT_EQ(json::parse(client.Get("/v1/models/nano")->body)["id"], "nano");
   EXPECT_EQ(client.Get("/v1/models/other")->status, 404);
   EXPECT_EQ(json::parse(client.Get("/api/tags")->body)["models"][0]["name"], "nano");
+  EXPECT_EQ(json::parse(client.Get("/api/ps")->body)["models"][0]["name"], "nano");
   EXPECT_TRUE(json::parse(client.Get("/api/version")->body)["version"].is_string());
   EXPECT_EQ(client.Head("/health")->status, 200);
 }

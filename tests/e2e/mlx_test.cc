@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Json = nlohmann::json;
 
 class MlxTest : public ::testing::Test {
@@ -80,6 +81,20 @@ TEST_F(MlxTest, InfoShowsTheKindOfWeights) {
   const Json model = Json::parse(result.out)["model"];
   EXPECT_EQ(model["layout"], "mlx_export");
   EXPECT_EQ(model["dtype"], "4-bit MLX (groups of 64)");
+}
+
+TEST_F(MlxTest, LoadingSaysWhatItLoses) {
+  const auto warnings = [this](const std::string& precision, const std::string& model) {
+    return Fastvlm({"describe", "--precision", precision, "--max-tokens", "1", "--model", model,
+                    kImage})
+        .err;
+  };
+  EXPECT_THAT(warnings("q8", mlx_.path()),
+              AllOf(HasSubstr("4-bit MLX (groups of 32) weights are rounded once more, to Q8_0"),
+                    HasSubstr("--precision f32")));
+  EXPECT_THAT(warnings("bf16", mlx_.path()), HasSubstr("to BF16"));
+  EXPECT_THAT(warnings("f32", mlx_.path()), Not(HasSubstr("rounded")));
+  EXPECT_THAT(warnings("q8", apple_.path()), Not(HasSubstr("rounded")));
 }
 
 TEST_F(MlxTest, AnExportAloneSaysWhatIsMissing) {

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """The official ollama package against fastvlm serve. Run by tests/server/run.sh."""
+import json
+
 import ollama
 
 from harness import SAMPLES, Server, described, run_tests
@@ -16,6 +18,8 @@ def message(**fields):
 def test_list_and_show():
     assert [model.model for model in client.list().models] == ["nano"]
     assert "vision" in client.show("nano").capabilities
+    (loaded,) = client.ps().models
+    assert loaded.model == "nano" and loaded.size > 0 and loaded.details.family == "fastvlm"
 
 
 def test_chat():
@@ -34,6 +38,19 @@ def test_chat_streams():
 def test_options():
     short = client.chat(model="nano", messages=[message()], options={"num_predict": 2})
     assert short.done_reason == "length" and short.eval_count == 2
+
+
+def test_format():
+    schema = {"type": "object", "properties": {"count": {"type": "integer", "minimum": 0, "maximum": 20},
+                                               "kind": {"enum": ["photo", "drawing"]}},
+              "required": ["count", "kind"], "additionalProperties": False}
+    for temperature in (0, 1):
+        answer = client.chat(model="nano", messages=[message()], format=schema,
+                             options={"temperature": temperature, "seed": 1})
+        value = json.loads(answer.message.content)
+        assert 0 <= value["count"] <= 20 and value["kind"] in ("photo", "drawing"), value
+    assert client.generate(model="nano", prompt=PROMPT, format="json",
+                           options={"num_predict": 20}).response.startswith("{")
 
 
 def test_generate():

@@ -2,6 +2,7 @@
 
 Usage: tests/web/fake_camera.py OUTPUT.y4m SECONDS PICTURE.png...    each picture is shown so long, in turn
 """
+import pathlib
 import struct
 import sys
 import zlib
@@ -12,7 +13,7 @@ FRAMES_PER_SECOND = 10
 
 def read_png(path):
     """Width, height and rows of RGB of an 8-bit RGB PNG without interlacing, as the samples are."""
-    data = open(path, "rb").read()
+    data = pathlib.Path(path).read_bytes()
     at, compressed = 8, b""
     while at < len(data):
         length, kind = struct.unpack_from(">I4s", data, at)

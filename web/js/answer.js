@@ -9,7 +9,8 @@ export function milliseconds(value) {
 
 function rate(value) {
   if (!(value > 0) || !Number.isFinite(value)) return '–';
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} tokens/s`;
+  const text = value < 10 ? value.toFixed(1) : value < 9999.5 ? Math.round(value) : `${Math.round(value / 1000)}k`;
+  return `${text} tokens/s`;
 }
 
 export const answer = {

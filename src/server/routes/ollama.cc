@@ -1,4 +1,5 @@
-// Ollama's API: POST /api/chat, /api/generate and /api/show, GET /api/tags and /api/version
+// Ollama's API: POST /api/chat, /api/generate and /api/show, GET /api/tags, /api/ps and
+// /api/version
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -42,6 +43,15 @@ ordered_json Details(const ModelInfo& info) {
           {"quantization_level", QuantizationName(info.precision)}};
 }
 
+ordered_json ModelEntry(const ServerContext& context) {
+  const ModelInfo& info = context.engine.model().info();
+  return {{"name", context.options.model_name},
+          {"model", context.options.model_name},
+          {"size", info.file_bytes},
+          {"digest", ""},
+          {"details", Details(info)}};
+}
+
 // A request without a question: clients load a model this way.
 void SendLoaded(const ServerContext& context, bool chat, httplib::Response& response) {
   ordered_json body = {{"model", context.options.model_name}, {"created_at", TimestampNow()}};
@@ -81,14 +91,18 @@ void OllamaGenerate(ServerContext& context, Exchange& exchange) {
 }
 
 void OllamaTags(ServerContext& context, Exchange& exchange) {
-  const ModelInfo& info = context.engine.model().info();
-  const ordered_json model = {{"name", context.options.model_name},
-                              {"model", context.options.model_name},
-                              {"modified_at", TimestampNow()},
-                              {"size", info.file_bytes},
-                              {"digest", ""},
-                              {"details", Details(info)}};
-  SendJson(200, ordered_json{{"models", ordered_json::array({model})}}.dump(), exchange.response);
+  ordered_json model = ModelEntry(context);
+  model["modified_at"] = TimestampNow();
+  SendJson(200, ordered_json{{"models", ordered_json::array({std::move(model)})}}.dump(),
+           exchange.response);
+}
+
+void OllamaPs(ServerContext& context, Exchange& exchange) {
+  ordered_json model = ModelEntry(context);
+  model["expires_at"] = "9999-12-31T23:59:59Z";  // it stays loaded
+  model["size_vram"] = 0;
+  SendJson(200, ordered_json{{"models", ordered_json::array({std::move(model)})}}.dump(),
+           exchange.response);
 }
 
 void OllamaShow(ServerContext& context, Exchange& exchange) {

@@ -18,6 +18,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/chat", Dialect::kOllama, false, false, OllamaChat},
     {"POST", "/api/generate", Dialect::kOllama, false, false, OllamaGenerate},
     {"GET", "/api/tags", Dialect::kOllama, false, false, OllamaTags},
+    {"GET", "/api/ps", Dialect::kOllama, false, false, OllamaPs},
     {"POST", "/api/show", Dialect::kOllama, false, false, OllamaShow},
     {"GET", "/api/version", Dialect::kOllama, false, false, OllamaVersion},
 };

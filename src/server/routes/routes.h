@@ -78,6 +78,7 @@ void ShowMetrics(ServerContext& context, Exchange& exchange);
 void OllamaChat(ServerContext& context, Exchange& exchange);
 void OllamaGenerate(ServerContext& context, Exchange& exchange);
 void OllamaTags(ServerContext& context, Exchange& exchange);
+void OllamaPs(ServerContext& context, Exchange& exchange);
 void OllamaShow(ServerContext& context, Exchange& exchange);
 void OllamaVersion(ServerContext& context, Exchange& exchange);
 
