@@ -69,7 +69,7 @@ double LargestDifference(const Tensor& a, const Tensor& b) {
 }
 
 // Features of noise, and the logits of some tokens behind them.
-std::pair<Tensor, Tensor> Run(const Network& network) {
+std::pair<Tensor, Tensor> Compute(const Network& network) {
   const torch::NoGradGuard no_grad;
   const auto ramp = [](int64_t count) { return torch::arange(count).to(torch::kFloat); };
   const Tensor image = (ramp(64 * 96 * 3) * 0.37).sin().abs().view({1, 64, 96, 3});
@@ -85,8 +85,8 @@ std::pair<Tensor, Tensor> Run(const Network& network) {
 TEST_P(ImportTest, BeginsWhereTheModelIs) {
   const auto started = Start("again");
   ASSERT_TRUE(started.ok()) << started.status().message();
-  const auto [features, logits] = Run(trained_->network());
-  const auto [same_features, same_logits] = Run((*started)->network());
+  const auto [features, logits] = Compute(trained_->network());
+  const auto [same_features, same_logits] = Compute((*started)->network());
   EXPECT_LE(LargestDifference(features, same_features), 1e-4);
   EXPECT_LE(LargestDifference(logits, same_logits), 1e-4);
   EXPECT_EQ((*started)->progress().total_steps, 0);
@@ -170,8 +170,8 @@ TEST_P(ImportTest, AnotherVocabularyIsAnError) {
   WordCounts words;
   words.AddLine("You are a helpful assistant. system user assistant other words here");
   ASSERT_TRUE(WriteTokenizer(TrainBpe(words, {}), run_.Path("other")).ok());
-  for (const char* file : {"tokenizer.json", "vocab.json", "merges.txt"}) {
-    std::filesystem::copy_file(run_.Path("other") + "/" + file, model_ + "/" + file,
+  for (const auto& file : std::filesystem::directory_iterator(run_.Path("other"))) {
+    std::filesystem::copy_file(file.path(), model_ + "/" + file.path().filename().string(),
                                std::filesystem::copy_options::overwrite_existing);
   }
   ExpectError("as --tokenizer");
@@ -186,9 +186,11 @@ TEST_P(ImportTest, ADamagedFileIsAnError) {
 TEST_P(ImportTest, ValuesThatAreNotNumbersAreAnError) {
   const std::string path = model_ + "/model.safetensors";
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(-8, std::ios::end);
-  const uint32_t nan[2] = {0x7fc00000, 0x7fc00000};
-  file.write(reinterpret_cast<const char*>(nan), sizeof(nan));
+  uint64_t header = 0;
+  file.read(reinterpret_cast<char*>(&header), sizeof(header));
+  file.seekp(static_cast<std::streamoff>(sizeof(header) + header));  // the first value of all
+  const uint32_t nan = 0x7fc00000;
+  file.write(reinterpret_cast<const char*>(&nan), sizeof(nan));
   file.close();
   ExpectError("not finite");
 }
