@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches the emoji drawings that fastvlm-train draws scenes with: six icon sets from the npm
-# registry, in pinned versions and with checked sums. NOTICE says whose they are.
+# Fetches the emoji drawings that fastvlm-train draws scenes with: eleven icon sets from the
+# npm registry, in pinned versions and with checked sums. NOTICE says whose they are.
 # Safe to run again: what is there and undamaged stays.
 # Usage: scripts/fetch-art.sh [DIR]    DIR (default build/art) gets <set>/icons.json
 set -euo pipefail
@@ -15,6 +15,11 @@ sets=(
   "fluent-emoji-flat 1.2.6 7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175"
   "twemoji 1.2.5 19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"
   "emojione 1.2.3 26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e"
+  "streamline-emojis 1.2.4 5dac87c876b322500989828c5823143e0100d78881627a2e4081a4b897cbfdbc"
+  "fxemoji 1.2.2 f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef"
+  "fluent-emoji-high-contrast 1.2.6 0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0"
+  "emojione-monotone 1.2.1 40b90004bafb406b59266155ef9b7e1dd67bf2947fc8db8d07388776f4d0d04e"
+  "game-icons 1.2.4 f5758efb34d91c4f50b941f355f16ee73938625e5996fabc25171288404460a4"
   "openmoji 1.2.29 03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5"
 )
 

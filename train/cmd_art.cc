@@ -50,7 +50,10 @@ Status RunArt(const ArtOptions& options) {
              art.fonts().size());
   for (size_t i = 0; i < art.styles().size(); ++i) {
     const Style& style = art.styles()[i];
-    fmt::print(" {} {}{}", style.name, report.sprites[i], style.held_out ? " (held out)" : "");
+    fmt::print(" {} {}{}", style.name, report.sprites[i],
+               style.held_out        ? " (held out)"
+               : style.training_only ? " (training only)"
+                                     : "");
   }
   fmt::print("\n");
   return options.sheet.empty() ? Status() : WriteSheet(art, options.sheet);

@@ -113,6 +113,8 @@ CommandFn AddTrain(CLI::App& app) {
   app.add_option("--tokenizer", arguments->tokenizer, "Directory with tokenizer.json")->required();
   app.add_option("--run", run.directory, "Directory of the run; one that was stopped goes on")
       ->required();
+  app.add_option("--from", run.from,
+                 "Model directory to begin with, of the recipe's shape; default: from nothing");
   app.add_option("--threads", run.threads, "Threads")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

@@ -93,12 +93,18 @@ bool ReadConcept(TextReader* reader, Concept* out) {
   return true;
 }
 
-// Style or Font.
-template <typename Named>
-bool ReadNamed(TextReader* reader, Named* out) {
+bool ReadStyle(TextReader* reader, Style* out) {
+  if (!reader->String(&out->name)) return false;
+  const std::optional<uint8_t> use = reader->Byte(2);
+  out->held_out = use == 1;
+  out->training_only = use == 2;
+  return use.has_value();
+}
+
+bool ReadFont(TextReader* reader, Font* out) {
   if (!reader->String(&out->name)) return false;
   const std::optional<uint8_t> held_out = reader->Byte(1);
-  out->held_out = held_out.value_or(0) != 0;
+  out->held_out = held_out == 1;
   return held_out.has_value();
 }
 
@@ -147,8 +153,8 @@ Result<Art> Art::Open(const std::string& path) {
   art.fonts_.resize(header.fonts);
   bool readable = true;
   for (Concept& one : art.concepts_) readable = readable && ReadConcept(&reader, &one);
-  for (Style& style : art.styles_) readable = readable && ReadNamed(&reader, &style);
-  for (Font& font : art.fonts_) readable = readable && ReadNamed(&reader, &font);
+  for (Style& style : art.styles_) readable = readable && ReadStyle(&reader, &style);
+  for (Font& font : art.fonts_) readable = readable && ReadFont(&reader, &font);
   if (!readable || !reader.AtEnd()) return Damaged(path, "damaged names in the art cache");
 
   for (const CacheGlyph& one :

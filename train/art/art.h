@@ -27,6 +27,8 @@ struct Concept {
 struct Style {
   std::string name;       // "noto"
   bool held_out = false;  // only for tests: never shown in training
+  // Only for training: what is tested stays the same when styles are added.
+  bool training_only = false;
 };
 
 struct Font {

@@ -171,7 +171,7 @@ TEST_F(ArtTest, OtherFilesAndVersionsAreErrors) {
   Bytes other = good_;
   other[0] = 'X';
   ExpectError(other, "not an art cache");
-  ExpectError(WithHeader([](CacheHeader* header) { header->version = 2; }), "version 2");
+  ExpectError(WithHeader([](CacheHeader* header) { header->version = 1; }), "version 1");
   ExpectError(WithHeader([](CacheHeader* header) { header->sprite_side = 96; }), "96 px");
   ExpectError(WithHeader([](CacheHeader* header) { header->glyph_em = 64; }), "64 px per em");
 }

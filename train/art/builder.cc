@@ -1,6 +1,7 @@
 #include "train/art/builder.h"
 
 #include <atomic>
+#include <map>
 #include <mutex>
 
 #include "base/json.h"
@@ -15,32 +16,48 @@ namespace {
 struct Job {
   size_t sprite = 0;  // concept * styles + style
   const IconSet* icons = nullptr;
+  const IconSet* lines = nullptr;  // null: none
   std::string icon;
 };
 
-Result<std::vector<IconSet>> OpenIconSets(const ArtSources& sources) {
-  std::vector<IconSet> sets;
+using IconSets = std::map<std::string, IconSet>;  // by package
+
+// The packages a style is drawn from; `lines` is empty for a package's own style.
+LinedStyle PackagesOf(const Style& style) {
+  const LinedStyle* lined = FindLinedStyle(style.name);
+  return lined != nullptr ? *lined : LinedStyle{style.name, style.name, ""};
+}
+
+Result<IconSets> OpenIconSets(const ArtSources& sources) {
+  IconSets sets;
   for (const Style& style : sources.styles) {
-    const std::string path = sources.icon_directory + "/" + style.name + "/icons.json";
-    Result<IconSet> set = IconSet::Open(path);
-    if (!set.ok()) {
-      return Error(set.status().code(), "{}; fetch the art with: scripts/fetch-art.sh {}",
-                   set.status().message(), sources.icon_directory);
+    const LinedStyle packages = PackagesOf(style);
+    for (const std::string& package : {packages.drawing, packages.lines}) {
+      if (package.empty() || sets.contains(package)) continue;
+      Result<IconSet> set = IconSet::Open(sources.icon_directory + "/" + package + "/icons.json");
+      if (!set.ok()) {
+        return Error(set.status().code(), "{}; fetch the art with: scripts/fetch-art.sh {}",
+                     set.status().message(), sources.icon_directory);
+      }
+      sets.emplace(package, std::move(set).value());
     }
-    sets.push_back(std::move(set).value());
   }
   return sets;
 }
 
-Result<std::vector<Job>> PlanJobs(const ArtSources& sources, const std::vector<IconSet>& sets) {
+Result<std::vector<Job>> PlanJobs(const ArtSources& sources, const IconSets& sets) {
   std::vector<Job> jobs;
+  const size_t styles = sources.styles.size();
   for (size_t c = 0; c < sources.concepts.size(); ++c) {
     const ConceptRow& row = sources.concepts[c];
     bool in_training = false;
-    for (size_t s = 0; s < sets.size(); ++s) {
-      for (const std::string& icon : row.IconsIn(sources.styles[s].name)) {
-        if (!sets[s].Has(icon)) continue;
-        jobs.push_back({c * sets.size() + s, &sets[s], icon});
+    for (size_t s = 0; s < styles; ++s) {
+      const LinedStyle packages = PackagesOf(sources.styles[s]);
+      const IconSet& icons = sets.at(packages.drawing);
+      const IconSet* lines = packages.lines.empty() ? nullptr : &sets.at(packages.lines);
+      for (const std::string& icon : row.IconsIn(packages.drawing)) {
+        if (!icons.Has(icon) || (lines != nullptr && !lines->Has(icon))) continue;
+        jobs.push_back({c * styles + s, &icons, lines, icon});
         in_training |= !sources.styles[s].held_out;
         break;
       }
@@ -58,7 +75,15 @@ Result<std::vector<Job>> PlanJobs(const ArtSources& sources, const std::vector<I
 Status RenderJob(const Job& job, CacheContents* contents) {
   FASTVLM_ASSIGN_OR_RETURN(const std::string svg, job.icons->Svg(job.icon));
   const std::string place = fmt::format("{}: icon {}", job.icons->path(), Quoted(job.icon));
-  FASTVLM_ASSIGN_OR_RETURN(contents->sprites[job.sprite], RenderSvg(svg, kSpriteSide, place));
+  std::vector<uint8_t>& sprite = contents->sprites[job.sprite];
+  FASTVLM_ASSIGN_OR_RETURN(sprite, RenderSvg(svg, kSpriteSide, place));
+  if (job.lines == nullptr) return {};
+  FASTVLM_ASSIGN_OR_RETURN(const std::string lines_svg, job.lines->Svg(job.icon));
+  FASTVLM_ASSIGN_OR_RETURN(
+      const std::vector<uint8_t> lines,
+      RenderSvg(lines_svg, kSpriteSide,
+                fmt::format("{}: icon {}", job.lines->path(), Quoted(job.icon))));
+  DrawLines(lines, kSpriteSide, &sprite);
   return {};
 }
 
@@ -103,7 +128,7 @@ Result<ArtReport> BuildCache(const ArtSources& sources, const std::string& outpu
     contents.fonts.push_back(font.font);
     contents.glyphs.push_back(std::move(glyphs));
   }
-  FASTVLM_ASSIGN_OR_RETURN(const std::vector<IconSet> sets, OpenIconSets(sources));
+  FASTVLM_ASSIGN_OR_RETURN(const IconSets sets, OpenIconSets(sources));
   FASTVLM_ASSIGN_OR_RETURN(const std::vector<Job> jobs, PlanJobs(sources, sets));
   for (const ConceptRow& row : sources.concepts) contents.concepts.push_back(row.about);
   contents.styles = sources.styles;

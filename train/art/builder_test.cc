@@ -140,7 +140,7 @@ TEST(DefaultSourcesTest, AreTheTablesOfTheProgram) {
   const auto sources = DefaultSources();
   ASSERT_TRUE(sources.ok()) << sources.status().message();
   EXPECT_EQ(sources->concepts.size(), 338u);
-  EXPECT_EQ(sources->styles.size(), 6u);
+  EXPECT_EQ(sources->styles.size(), 13u);
   EXPECT_EQ(sources->fonts.size(), 18u);
 }
 

@@ -32,7 +32,7 @@ std::vector<uint8_t> TextSection(const CacheContents& contents) {
   }
   for (const Style& style : contents.styles) {
     AppendString(style.name, &text);
-    text.push_back(style.held_out ? 1 : 0);
+    text.push_back(style.held_out ? 1 : style.training_only ? 2 : 0);
   }
   for (const Font& font : contents.fonts) {
     AppendString(font.name, &text);

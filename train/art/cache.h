@@ -3,7 +3,7 @@
 //   CacheHeader
 //   text     [text_bytes]  strings as u16 length + UTF-8, and single bytes:
 //            per concept   category, name, plural, article, u8 number
-//            per style     name, u8 held_out;    per font   name, u8 held_out
+//            per style     name, u8: 0, 1 held out, 2 training only;   per font   name, u8 held_out
 //   glyphs   [fonts, kCharacters] CacheGlyph
 //   sprites  [concepts, styles] u32: 0 for none, else 1 + its place among the pictures
 //   alpha    [alpha_bytes] coverage of all glyphs
@@ -25,7 +25,7 @@
 namespace fastvlm::train {
 
 inline constexpr std::array<char, 8> kCacheMagic = {'F', 'V', 'L', 'M', '-', 'A', 'R', 'T'};
-inline constexpr uint32_t kCacheVersion = 1;
+inline constexpr uint32_t kCacheVersion = 2;
 inline constexpr uint64_t kCacheAlignment = 64;
 inline constexpr size_t kPictureBytes = size_t{kSpriteSide} * kSpriteSide * 4;
 

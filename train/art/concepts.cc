@@ -8,9 +8,23 @@ namespace fastvlm::train {
 namespace {
 
 // Share-alike art is not trained on; it tests how well another hand's drawings are known.
-const std::vector<Style> kStyles = {
-    {"noto", false},    {"noto-v1", false},  {"fluent-emoji-flat", false},
-    {"twemoji", false}, {"emojione", false}, {"openmoji", true}};
+const std::vector<Style> kStyles = {{"noto", false, false},
+                                    {"noto-v1", false, false},
+                                    {"fluent-emoji-flat", false, false},
+                                    {"twemoji", false, false},
+                                    {"emojione", false, false},
+                                    {"streamline-emojis", false, true},
+                                    {"fxemoji", false, true},
+                                    {"fluent-emoji-high-contrast", false, true},
+                                    {"emojione-monotone", false, true},
+                                    {"game-icons", false, true},
+                                    {"fluent-emoji-lined", false, true},
+                                    {"emojione-lined", false, true},
+                                    {"openmoji", true, false}};
+
+const std::vector<LinedStyle> kLinedStyles = {
+    {"fluent-emoji-lined", "fluent-emoji-flat", "fluent-emoji-high-contrast"},
+    {"emojione-lined", "emojione", "emojione-monotone"}};
 
 std::vector<std::string_view> Split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -102,5 +116,12 @@ Result<std::vector<ConceptRow>> ParseConcepts(std::string_view table, std::strin
 }
 
 const std::vector<Style>& Styles() { return kStyles; }
+
+const LinedStyle* FindLinedStyle(std::string_view name) {
+  for (const LinedStyle& style : kLinedStyles) {
+    if (style.name == name) return &style;
+  }
+  return nullptr;
+}
 
 }  // namespace fastvlm::train

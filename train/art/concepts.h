@@ -34,8 +34,15 @@ Result<std::vector<ConceptRow>> ParseConcepts(std::string_view table, std::strin
 // The compiled-in concepts.tsv.
 std::string_view ConceptTable();
 
-// The emoji packages in the order of the cache's styles; a style has its package's name.
+// The styles of the cache. One has its package's name, or is a LinedStyle.
 const std::vector<Style>& Styles();
+
+// A style of its own made of two packages: the drawings of one with the lines that the other, of
+// the same hand in black alone, draws over them.
+struct LinedStyle {
+  std::string name, drawing, lines;
+};
+const LinedStyle* FindLinedStyle(std::string_view name);  // null: a package's own style
 
 }  // namespace fastvlm::train
 

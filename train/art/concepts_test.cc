@@ -132,9 +132,20 @@ TEST(ConceptTableTest, PluralOnlyNamesEndInS) {
 
 TEST(StylesTest, OnlyTheLastIsHeldOut) {
   const std::vector<Style>& styles = Styles();
-  ASSERT_EQ(styles.size(), 6u);
-  for (size_t i = 0; i < styles.size(); ++i) EXPECT_EQ(styles[i].held_out, i == 5);
-  EXPECT_EQ(styles[5].name, "openmoji");
+  ASSERT_EQ(styles.size(), 13u);
+  for (size_t i = 0; i < styles.size(); ++i) {
+    EXPECT_EQ(styles[i].held_out, i == 12);
+    EXPECT_EQ(styles[i].training_only, i >= 5 && i < 12) << "the trials have five styles";
+  }
+  EXPECT_EQ(styles[12].name, "openmoji");
+}
+
+TEST(StylesTest, LinedStylesAreMadeOfTwoPackages) {
+  const LinedStyle* lined = FindLinedStyle("emojione-lined");
+  ASSERT_NE(lined, nullptr);
+  EXPECT_EQ(lined->drawing, "emojione");
+  EXPECT_EQ(lined->lines, "emojione-monotone");
+  EXPECT_EQ(FindLinedStyle("emojione"), nullptr);
 }
 
 TEST(ParseConceptsTest, ReadsFieldsAndOverrides) {

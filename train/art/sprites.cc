@@ -3,6 +3,7 @@
 #include <cairo.h>
 #include <librsvg/rsvg.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -69,6 +70,29 @@ Result<std::vector<uint8_t>> RenderSvg(std::string_view svg, int side, const std
     return Error(StatusCode::kDataError, "{}: the SVG draws nothing; fetch the art again", place);
   }
   return rgba;
+}
+
+void DrawLines(const std::vector<uint8_t>& lines, int side, std::vector<uint8_t>* sprite) {
+  const int pen = std::max(1, side * 3 / 128);
+  const auto ink = [&](int x, int y) {
+    const bool inside = x >= 0 && x < side && y >= 0 && y < side;
+    return inside ? int{lines[(size_t(y) * size_t(side) + size_t(x)) * 4 + 3]} : 0;
+  };
+  for (int y = 0; y < side; ++y) {
+    for (int x = 0; x < side; ++x) {
+      int filled = ink(x, y);  // where all within the pen's reach is ink
+      if (filled == 0) continue;
+      for (int dy = -pen; dy <= pen; ++dy) {
+        for (int dx = -pen; dx <= pen; ++dx) {
+          if (dx * dx + dy * dy <= pen * pen) filled = std::min(filled, ink(x + dx, y + dy));
+        }
+      }
+      const int line = ink(x, y) - filled;
+      uint8_t* pixel = sprite->data() + (size_t(y) * size_t(side) + size_t(x)) * 4;
+      for (int c = 0; c < 4; ++c) pixel[c] = uint8_t((pixel[c] * (255 - line) + 127) / 255);
+      pixel[3] = uint8_t(pixel[3] + line);
+    }
+  }
 }
 
 }  // namespace fastvlm::train

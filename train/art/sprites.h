@@ -16,6 +16,10 @@ namespace fastvlm::train {
 // parsed or that draws nothing. Several threads may render at once.
 Result<std::vector<uint8_t>> RenderSvg(std::string_view svg, int side, const std::string& place);
 
+// Draws black lines over a sprite, both [side, side, 4]: those of `lines` where they are thin, and
+// of what it fills with black only the border, as a pen would have drawn it.
+void DrawLines(const std::vector<uint8_t>& lines, int side, std::vector<uint8_t>* sprite);
+
 }  // namespace fastvlm::train
 
 #endif  // FASTVLM_TRAIN_ART_SPRITES_H_

@@ -52,6 +52,23 @@ TEST(RenderSvgTest, KeepsTheAspectRatioAndCentres) {
   }
 }
 
+TEST(DrawLinesTest, ThinLinesAndTheBordersOfWhatIsBlack) {
+  constexpr int kSide = 128;
+  const std::string bar = "<rect x=\"8\" y=\"8\" width=\"4\" height=\"112\"/>";
+  const std::string block = "<rect x=\"32\" y=\"32\" width=\"64\" height=\"64\"/>";
+  const auto lines = RenderSvg(Document("0 0 128 128", bar + block), kSide, "here");
+  auto sprite = RenderSvg(
+      Document("0 0 128 128", "<rect width=\"100\" height=\"128\" fill=\"#f00\"/>"), kSide, "here");
+  ASSERT_TRUE(lines.ok() && sprite.ok());
+  DrawLines(*lines, kSide, &*sprite);
+  const auto red = [&](int x, int y) { return int{Pixel(*sprite, kSide, x, y)[0]}; };
+  EXPECT_EQ(red(10, 60), 0) << "a thin line";
+  EXPECT_EQ(red(33, 60), 0) << "a border";
+  EXPECT_EQ(red(64, 64), 255) << "what it encloses keeps its colour";
+  EXPECT_EQ(red(20, 60), 255);
+  EXPECT_EQ(Pixel(*sprite, kSide, 110, 60)[3], 0);
+}
+
 TEST(RenderSvgTest, BrokenSvgIsAnErrorThatNamesItsPlace) {
   for (const std::string& svg :
        {std::string(), std::string("words"), std::string("<svg>"), std::string("<html></html>"),

@@ -1,5 +1,6 @@
 #include "train/nn/functions.h"
 
+#include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 #include <cblas.h>
 
@@ -301,6 +302,8 @@ Tensor StemPatches(const Tensor& x) {
 Tensor Linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   return torch::linear(x, weight, bias).to(torch::kFloat);
 }
+
+void FlushDenormals() { at::globalContext().setFlushDenormal(true); }
 
 Bf16Products::Bf16Products(bool enabled) : enabled_(enabled) {
   if (!enabled_) return;

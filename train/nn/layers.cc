@@ -1,6 +1,7 @@
 #include "train/nn/layers.h"
 
 #include <cmath>
+#include <map>
 
 namespace fastvlm::train {
 namespace {
@@ -48,6 +49,10 @@ Tensor BatchNormLayer::Forward(const Tensor& x, bool gelu, ForwardContext& conte
     Moments& moments = context.moments.emplace_back(this, Moments()).second;
     return BatchNorm(x, gain, bias, kBatchNormEps, gelu, &moments);
   }
+  if (context.measure) {
+    const torch::NoGradGuard no_grad;
+    context.moments.emplace_back(this, Moments{x.mean({0, 1, 2}), x.var({0, 1, 2}, false)});
+  }
   const Tensor scale = gain * (running_variance + kBatchNormEps).rsqrt();
   const Tensor y = x * scale + (bias - running_mean * scale);
   return gelu ? Gelu(y) : y;
@@ -58,6 +63,27 @@ void UpdateRunningMoments(const ForwardContext& context) {
   for (const auto& [layer, moments] : context.moments) {
     layer->running_mean.lerp_(moments.mean, kBatchNormMomentum);
     layer->running_variance.lerp_(moments.variance, kBatchNormMomentum);
+  }
+}
+
+void Recentre(const std::vector<ForwardContext>& contexts) {
+  torch::NoGradGuard no_grad;
+  std::map<BatchNormLayer*, std::vector<Moments>> by_layer;
+  for (const ForwardContext& context : contexts) {
+    for (const auto& [layer, moments] : context.moments) by_layer[layer].push_back(moments);
+  }
+  for (const auto& [layer, moments] : by_layer) {
+    Tensor mean = torch::zeros_like(layer->running_mean), square = torch::zeros_like(mean);
+    for (const Moments& one : moments) {
+      mean += one.mean / static_cast<double>(moments.size());
+      square += (one.variance + one.mean * one.mean) / static_cast<double>(moments.size());
+    }
+    const Tensor variance = torch::clamp_min(square - mean * mean, 0);
+    const Tensor scale = layer->gain * (layer->running_variance + kBatchNormEps).rsqrt();
+    layer->bias.add_(scale * (mean - layer->running_mean));
+    layer->gain.copy_(scale * (variance + kBatchNormEps).sqrt());
+    layer->running_mean.copy_(mean);
+    layer->running_variance.copy_(variance);
   }
 }
 
@@ -90,7 +116,7 @@ Tensor RepConv::Forward(const Tensor& x, ForwardContext& context) {
   Tensor y;
   switch (shape.kind) {
     case ConvKind::kStem:
-      y = torch::matmul(StemPatches(x), weight);
+      y = torch::matmul(StemPatches(x), weight).to(torch::kFloat);  // bf16 under Bf16Products
       break;
     case ConvKind::kDepthwise:
       y = Depthwise(x, weight, shape.stride);

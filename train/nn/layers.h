@@ -19,11 +19,16 @@ struct BatchNormLayer;
 // leaves them here, so that passes over the shards of a batch can run side by side.
 struct ForwardContext {
   bool training = false;
+  bool measure = false;  // not in training: the moments are left here as well
   std::vector<std::pair<BatchNormLayer*, Moments>> moments;
 };
 
 // Takes the moments of a pass into the running averages of their layers.
 void UpdateRunningMoments(const ForwardContext& context);
+
+// Gives every layer the mean of the moments that passes with `measure` left, and a gain and a bias
+// with which it still computes what it did. Training then begins where inference was.
+void Recentre(const std::vector<ForwardContext>& contexts);
 
 struct BatchNormLayer : torch::nn::Module {
   explicit BatchNormLayer(int64_t channels);

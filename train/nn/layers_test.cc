@@ -57,6 +57,39 @@ TEST_F(LayersTest, FusedBranchesGiveTheSame) {
   }
 }
 
+TEST_F(LayersTest, ProductsInBf16AreCloseAndF32) {
+  for (const RepConvShape& shape :
+       {RepConvShape{.kind = ConvKind::kStem, .in = 3, .out = 8, .kernel = 3, .stride = 2},
+        RepConvShape{.kind = ConvKind::kPointwise, .in = 8, .out = 8}}) {
+    RepConv conv(shape, false);
+    const Tensor x = torch::rand({2, 8, 8, shape.in});
+    ForwardContext exact, context;
+    exact.training = context.training = true;
+    const Tensor expected = conv.Forward(x, exact);
+    const Bf16Products guard(true);
+    const Tensor found = conv.Forward(x, context);
+    EXPECT_EQ(found.scalar_type(), torch::kFloat);
+    EXPECT_LE((found - expected).abs().max().item<float>(), 0.05f);
+  }
+}
+
+TEST_F(LayersTest, RecentredNormalisationsComputeTheSame) {
+  BatchNormLayer norm(4);
+  Randomize(norm);
+  const Tensor x = torch::randn({3, 5, 7, 4}) * 3 + torch::tensor({5.0f, -2.0f, 0.0f, 0.5f});
+  ForwardContext measured;
+  measured.measure = true;
+  const Tensor before = norm.Forward(x, false, measured);
+  Recentre({measured, measured});
+  ForwardContext again, trained;
+  trained.training = true;
+  const auto near = [&](const Tensor& found) {
+    return (found - before).abs().max().item<float>() <= 1e-4f * before.abs().max().item<float>();
+  };
+  EXPECT_TRUE(near(norm.Forward(x, false, again)));
+  EXPECT_TRUE(near(norm.Forward(x, false, trained))) << "by the moments of x itself";
+}
+
 TEST_F(LayersTest, BranchesAreThereWhereShapesAllow) {
   const auto branches = [](const RepConvShape& shape) {
     const RepConv conv(shape, true);

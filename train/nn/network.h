@@ -2,7 +2,9 @@
 #ifndef FASTVLM_TRAIN_NN_NETWORK_H_
 #define FASTVLM_TRAIN_NN_NETWORK_H_
 
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -96,6 +98,11 @@ struct Network : torch::nn::Module {
 
 // The tensors of the exported model under transformers' fast_vlm names, all branches fused.
 std::vector<std::pair<std::string, Tensor>> ExportTensors(const Network& network);
+
+// The way back, into a network without branches: it exports what it was given. Normalisations that
+// were fused into a convolution begin with mean 0 and variance 1 (see Recentre). The class head
+// stays as it is. kDataError says which tensor is missing, surplus, not finite or of another shape.
+Status ImportTensors(const std::map<std::string, Tensor>& tensors, Network* network);
 
 }  // namespace fastvlm::train
 

@@ -27,6 +27,7 @@ class Composer {
            Random& random)
       : art_(art),
         options_(options),
+        styles_(StyleKindOf(options.held_out_style, options.augment)),
         grid_(grid),
         canvas_(canvas),
         random_(random),
@@ -54,6 +55,7 @@ class Composer {
 
   const Art& art_;
   const SceneOptions& options_;
+  const StyleKind styles_;
   const CellGrid& grid_;
   Canvas& canvas_;
   Random& random_;
@@ -69,7 +71,7 @@ Choice Composer::ChooseDistinct() {
   for (int tries = 0; tries < 40; ++tries) {
     std::vector<int> taken;
     for (const Planned& other : planned_) taken.push_back(other.item.concept_index);
-    choice = DrawChoice(art_, options_.held_out_style, taken, random_);
+    choice = DrawChoice(art_, styles_, taken, random_);
     const Concept& thing = art_.concepts()[static_cast<size_t>(choice.concept_index)];
     const bool clear = std::none_of(taken.begin(), taken.end(), [&](int index) {
       return MayBeMistaken(art_.concepts()[static_cast<size_t>(index)], thing);
@@ -196,7 +198,7 @@ std::vector<Box> Composer::AlikeRooms(int count) {
 void Composer::PlanAlike() {
   Choice choice;
   for (int tries = 0; tries < 40; ++tries) {
-    choice = DrawChoice(art_, options_.held_out_style, {}, random_);
+    choice = DrawChoice(art_, styles_, {}, random_);
     const Concept& thing = art_.concepts()[static_cast<size_t>(choice.concept_index)];
     if (thing.number == Number::kCountable && thing.article != "the") break;
   }

@@ -30,11 +30,11 @@ Pose Sized(const Sprite& sprite, float x, float y, float size, float angle, bool
 }
 
 // Parts of other things that look in from the border.
-void DrawFragments(const Art& art, bool held_out_style, bool augment, const Crop& crop, float side,
+void DrawFragments(const Art& art, StyleKind styles, bool augment, const Crop& crop, float side,
                    Canvas& canvas, Random& random) {
   const int count = random.From(1, 2);
   for (int i = 0; i < count; ++i) {
-    const Choice choice = DrawChoice(art, held_out_style, {crop.concept_index}, random);
+    const Choice choice = DrawChoice(art, styles, {crop.concept_index}, random);
     const float size = random.Between(0.4f, 0.9f) * side;
     const Sprite sprite = PrepareSprite(art, choice, size, augment, random);
     // The centre lies outside, so that less than half is seen, and not much of it.
@@ -49,9 +49,9 @@ void DrawFragments(const Art& art, bool held_out_style, bool augment, const Crop
   }
 }
 
-void DrawThing(const Art& art, bool held_out_style, bool augment, float side, Crop& crop,
+void DrawThing(const Art& art, StyleKind styles, bool augment, float side, Crop& crop,
                Canvas& canvas, Random& random) {
-  const Choice choice = DrawChoice(art, held_out_style, {}, random);
+  const Choice choice = DrawChoice(art, styles, {}, random);
   crop.concept_index = choice.concept_index;
   const Freedom freedom = FreedomOf(art.concepts()[static_cast<size_t>(choice.concept_index)]);
   const float size = random.Between(0.6f, 1.1f) * side;
@@ -67,7 +67,7 @@ void DrawThing(const Art& art, bool held_out_style, bool augment, float side, Cr
     break;
   }
   if (random.Chance(0.25)) {
-    DrawFragments(art, held_out_style, augment, crop, side, canvas, random);
+    DrawFragments(art, styles, augment, crop, side, canvas, random);
   }
   // Larger ones hang over the border a little; smaller ones lie anywhere inside.
   const float slack = std::abs(side - size) / 2 + 0.03f * side;
@@ -116,7 +116,8 @@ Crop MakeCrop(const Art& art, int side, double text_share, bool held_out_style, 
   if (random.Chance(text_share)) {
     DrawCharacters(art, static_cast<float>(side), crop, canvas, random);
   } else {
-    DrawThing(art, held_out_style, augment, static_cast<float>(side), crop, canvas, random);
+    DrawThing(art, StyleKindOf(held_out_style, augment), augment, static_cast<float>(side), crop,
+              canvas, random);
   }
   if (augment) Weather(canvas, random);
   crop.rgb.resize(canvas.pixels.size());

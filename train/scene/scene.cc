@@ -84,7 +84,8 @@ Scene MakeScene(const Art& art, const SceneOptions& options, uint64_t seed) {
   FASTVLM_CHECK(options.cell > 0 && options.width > 0 && options.height > 0);
   FASTVLM_CHECK(options.width % options.cell == 0 && options.height % options.cell == 0);
   Random random(seed);
-  const int drawn = random.Weighted(kLayoutWeights, 6);
+  const bool weighted = options.layout_weights != std::array<float, 6>{};
+  const int drawn = random.Weighted(weighted ? options.layout_weights.data() : kLayoutWeights, 6);
   const Layout layout =
       options.layout == Layout::kAny ? static_cast<Layout>(drawn + 1) : options.layout;
   const Frame frame = ChooseFrame(options, random);

@@ -2,6 +2,7 @@
 #ifndef FASTVLM_TRAIN_SCENE_SCENE_H_
 #define FASTVLM_TRAIN_SCENE_SCENE_H_
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -69,8 +70,11 @@ struct SceneOptions {
   Layout layout = Layout::kAny;
   int turns = 4;                // how many of the possible questions are asked, at most
   bool held_out_style = false;  // only sprites of held-out styles, else never one
+  // Weights of the layouts that kAny draws, in the order of the enum, kAny left out; all 0: those
+  // of training.
+  std::array<float, 6> layout_weights{};
   bool held_out_fonts = false;
-  bool augment = true;  // colours, outlines, noise: off for evaluation
+  bool augment = true;  // colours, outlines, noise, styles for training: off for evaluation
   bool pad = false;     // now and then black bars, as padding to a square leaves them
 };
 

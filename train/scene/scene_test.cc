@@ -395,6 +395,48 @@ TEST(SceneTest, StylesKeptForTestsAreNeverMixed) {
   }
 }
 
+TEST(SceneTest, StylesForTrainingAloneAreInNoTestPicture) {
+  const TemporaryDirectory directory;
+  CacheContents contents = TestContents();
+  contents.styles[1] = {"extra", false, true};
+  ASSERT_TRUE(WriteCache(directory.Path("art.cache"), std::move(contents)).ok());
+  const auto art = Art::Open(directory.Path("art.cache"));
+  ASSERT_TRUE(art.ok()) << art.status().message();
+  const auto magenta = [](const std::vector<uint8_t>& rgb) {
+    int count = 0;
+    for (size_t i = 0; i < rgb.size(); i += 3) {
+      if (rgb[i] > 200 && rgb[i + 1] < 60 && rgb[i + 2] > 200) ++count;
+    }
+    return count > 40;
+  };
+  int scenes = 0, crops = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    SceneOptions options;
+    options.layout = Layout::kSingle;
+    scenes += magenta(MakeScene(*art, options, seed).rgb);
+    crops += magenta(MakeCrop(*art, 64, 0, false, true, seed).rgb);
+    options.augment = false;
+    EXPECT_FALSE(magenta(MakeScene(*art, options, seed).rgb)) << seed;
+    EXPECT_FALSE(magenta(MakeCrop(*art, 64, 0, false, false, seed).rgb)) << seed;
+    options.held_out_style = false;
+    EXPECT_EQ(MakeScene(*art, options, seed).rgb, MakeScene(TestArt(), options, seed).rgb)
+        << "more styles change a test picture";
+  }
+  EXPECT_GT(scenes, 5);
+  EXPECT_GT(crops, 5);
+}
+
+TEST(SceneTest, LayoutsComeByTheirWeights) {
+  SceneOptions options;
+  options.layout_weights = {0, 0, 0, 0, 1, 1};
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    const Scene scene = MakeScene(TestArt(), options, seed);
+    EXPECT_TRUE(std::any_of(scene.things.begin(), scene.things.end(), [](const Thing& thing) {
+      return thing.kind == ThingKind::kCharacter;
+    })) << seed;
+  }
+}
+
 TEST(SceneTest, TextLiesInsideThePicture) {
   for (Layout layout : {Layout::kText, Layout::kTextAndThing}) {
     for (uint64_t seed = 0; seed < 300; ++seed) {

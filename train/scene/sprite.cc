@@ -180,11 +180,13 @@ Sprite Cut(const Raster<4>& raster) {
 }
 
 // A style of the wanted kind that has the concept, or -1.
-int DrawStyle(const Art& art, int concept_index, bool held_out, Random* random) {
+int DrawStyle(const Art& art, int concept_index, StyleKind kind, Random* random) {
   const int count = static_cast<int>(art.styles().size());
   int found = -1, seen = 0;
   for (int style = 0; style < count; ++style) {
-    if (art.styles()[static_cast<size_t>(style)].held_out != held_out) continue;
+    const Style& about = art.styles()[static_cast<size_t>(style)];
+    if (about.held_out != (kind == StyleKind::kHeldOut)) continue;
+    if (about.training_only && kind != StyleKind::kTraining) continue;
     if (!art.Sprite(concept_index, style)) continue;
     ++seen;
     if (found < 0 || (random && random->Below(seen) == 0)) found = style;
@@ -211,12 +213,11 @@ Freedom FreedomOf(const Concept& thing) {
   return freedom;
 }
 
-Choice DrawChoice(const Art& art, bool held_out_style, const std::vector<int>& except,
-                  Random& random) {
+Choice DrawChoice(const Art& art, StyleKind kind, const std::vector<int>& except, Random& random) {
   const int count = static_cast<int>(art.concepts().size());
   auto style_of = [&](int index) {
     if (std::find(except.begin(), except.end(), index) != except.end()) return -1;
-    return DrawStyle(art, index, held_out_style, &random);
+    return DrawStyle(art, index, kind, &random);
   };
   for (int i = 0; i < 64; ++i) {
     const int index = random.Below(count);
@@ -233,9 +234,9 @@ Choice DrawChoice(const Art& art, bool held_out_style, const std::vector<int>& e
   return {};
 }
 
-bool HasConcepts(const Art& art, bool held_out_style, int count) {
+bool HasConcepts(const Art& art, StyleKind kind, int count) {
   for (int i = 0; i < static_cast<int>(art.concepts().size()) && count > 0; ++i) {
-    if (DrawStyle(art, i, held_out_style, nullptr) >= 0) --count;
+    if (DrawStyle(art, i, kind, nullptr) >= 0) --count;
   }
   return count <= 0;
 }

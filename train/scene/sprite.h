@@ -22,15 +22,24 @@ struct Freedom {
 };
 Freedom FreedomOf(const Concept& thing);
 
+// Which styles a picture is drawn from.
+enum class StyleKind {
+  kTraining,  // all but those held out
+  kUsual,     // of those, what is not for training only
+  kHeldOut
+};
+inline StyleKind StyleKindOf(bool held_out, bool augment) {
+  return held_out ? StyleKind::kHeldOut : augment ? StyleKind::kTraining : StyleKind::kUsual;
+}
+
 // Draws a concept that has a sprite of the wanted kind, and such a style; `except` holds concept
 // indices not wanted. There must be one.
 struct Choice {
   int concept_index = 0, style = 0;
 };
-Choice DrawChoice(const Art& art, bool held_out_style, const std::vector<int>& except,
-                  Random& random);
+Choice DrawChoice(const Art& art, StyleKind kind, const std::vector<int>& except, Random& random);
 // Whether the art has at least `count` concepts of that kind.
-bool HasConcepts(const Art& art, bool held_out_style, int count);
+bool HasConcepts(const Art& art, StyleKind kind, int count);
 
 // The sprite at about the resolution that a drawing of `size` pixels needs. With `augment`, colours
 // jitter and now and then there is an outline, few colours or little saturation.

@@ -7,7 +7,7 @@ namespace fastvlm::train {
 
 Status CheckUsable(const Art& art, bool held_out_style, bool held_out_fonts) {
   constexpr int kLeastConcepts = 8;
-  if (!HasConcepts(art, held_out_style, kLeastConcepts)) {
+  if (!HasConcepts(art, StyleKindOf(held_out_style, false), kLeastConcepts)) {
     return Error(StatusCode::kInvalidArgument,
                  "the art has fewer than {} concepts in {} styles; make the cache again with "
                  "`fastvlm-train art` and all icon packages",

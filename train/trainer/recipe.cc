@@ -98,11 +98,30 @@ Status ReadSizes(const JsonFields& fields, int64_t stride, std::vector<SizeChoic
   return {};
 }
 
+// [one, two, group, alike, text, text and thing]
+Status ReadLayouts(const JsonFields& fields, Phase* phase) {
+  const json* list = fields.Find("layouts");
+  if (list == nullptr) return {};
+  const std::string expected =
+      fmt::format("a list of {} weights, not all 0", phase->layouts.size());
+  if (!list->is_array() || list->size() != phase->layouts.size()) {
+    return fields.Wrong("layouts", expected);
+  }
+  float total = 0;
+  for (size_t i = 0; i < phase->layouts.size(); ++i) {
+    const json& weight = (*list)[i];
+    if (!weight.is_number() || weight.get<float>() < 0) return fields.Wrong("layouts", expected);
+    phase->layouts[i] = weight.get<float>();
+    total += phase->layouts[i];
+  }
+  return total > 0 ? Status() : fields.Wrong("layouts", expected);
+}
+
 Status ReadPhase(const JsonFields& fields, const json& object, const Recipe& recipe, Phase* phase) {
   FASTVLM_RETURN_IF_ERROR(
       CheckNames(fields, object,
-                 {"name", "data", "steps", "batch", "micro_batch", "sizes", "turns", "text_share",
-                  "pad", "learning_rate", "final_factor", "warmup", "encoder_factor",
+                 {"name", "data", "steps", "batch", "micro_batch", "sizes", "turns", "layouts",
+                  "text_share", "pad", "learning_rate", "final_factor", "warmup", "encoder_factor",
                   "answer_weight", "tied_weight", "class_weight", "place_weight", "look_weight"}));
   FASTVLM_ASSIGN_OR_RETURN(phase->name, fields.StringOr("name", "phase"));
   FASTVLM_ASSIGN_OR_RETURN(const std::string data, fields.StringOr("data", ""));
@@ -122,6 +141,7 @@ Status ReadPhase(const JsonFields& fields, const json& object, const Recipe& rec
     }
   }
   FASTVLM_RETURN_IF_ERROR(ReadInteger(fields, "turns", 1, 64, &phase->turns));
+  FASTVLM_RETURN_IF_ERROR(ReadLayouts(fields, phase));
   FASTVLM_ASSIGN_OR_RETURN(phase->pad, fields.BoolOr("pad", false));
   FASTVLM_RETURN_IF_ERROR(ReadNumber(fields, "text_share", 0, &phase->text_share));
   FASTVLM_RETURN_IF_ERROR(ReadNumber(fields, "learning_rate", 0, &phase->learning_rate));

@@ -85,6 +85,7 @@ std::vector<Score> MeasureScores(const Network& network, const Vocabulary& vocab
   const auto trials = static_cast<int64_t>(Trials().size());
   std::vector<Score> parts(static_cast<size_t>(trials * batches));
   pool.ParallelFor(trials * batches, [&](int64_t task, int) {
+    FlushDenormals();
     const torch::NoGradGuard no_grad;
     std::vector<Scene> scenes;
     for (int64_t i = 0; i < kBatch; ++i) {

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "train/scene/random.h"
 #include "train/scene/usable.h"
+#include "train/trainer/import.h"
 #include "train/trainer/loss.h"
 
 namespace fastvlm::train {
@@ -108,7 +109,12 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const Recipe& recipe, const Art
     return Error(StatusCode::kIoError, "{}: cannot make this directory", options.directory);
   }
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, art, std::move(vocabulary), options));
-  if (FileExists(trainer->StatePath())) FASTVLM_RETURN_IF_ERROR(trainer->Load());
+  if (FileExists(trainer->StatePath())) {
+    FASTVLM_RETURN_IF_ERROR(trainer->Load());
+  } else if (!options.from.empty()) {
+    FASTVLM_RETURN_IF_ERROR(LoadModel(options.from, tokenizer, trainer->network_.get()));
+    trainer->RecentreNetwork();
+  }
   FASTVLM_RETURN_IF_ERROR(trainer->TrimLogs());
   return trainer;
 }
@@ -136,6 +142,22 @@ Status Trainer::Load() {
                progress_.step, progress_.phase);
 }
 
+// Moments as the pictures of the first phase have them, for normalisations that came without.
+void Trainer::RecentreNetwork() {
+  constexpr int64_t kBatches = 8;
+  FlushDenormals();
+  const torch::NoGradGuard no_grad;
+  const Phase& phase = recipe_.phases.front();
+  std::vector<ForwardContext> contexts(kBatches);
+  for (int64_t i = 0; i < kBatches; ++i) {
+    ForwardContext& context = contexts[static_cast<size_t>(i)];
+    context.measure = true;
+    PictureLosses(phase, phase.sizes.front(), MixSeeds(recipe_.seed, 2, 0), i * phase.micro_batch,
+                  context);
+  }
+  Recentre(contexts);
+}
+
 Status Trainer::TrimLogs() {
   FASTVLM_RETURN_IF_ERROR(
       TrimLog(options_.directory + "/log.csv", kLogHeader, progress_.total_steps));
@@ -146,9 +168,37 @@ Status Trainer::Save() {
   return SaveState(StatePath(), recipe_.fingerprint, progress_, *network_, parameters_);
 }
 
+Losses Trainer::PictureLosses(const Phase& phase, const SizeChoice& size, uint64_t step_seed,
+                              int64_t first, ForwardContext& context) const {
+  const int cell = static_cast<int>(recipe_.network.stride());
+  const auto seed_of = [&](int64_t i) {
+    return MixSeeds(step_seed, 1, static_cast<uint64_t>(first + i));
+  };
+  if (phase.data == PhaseData::kCrops) {
+    const int side = static_cast<int>(size.height);
+    std::vector<Crop> crops;
+    for (int64_t i = 0; i < phase.micro_batch; ++i) {
+      crops.push_back(MakeCrop(art_, side, phase.text_share, false, true, seed_of(i)));
+    }
+    return CropLosses(*network_, MakeCropBatch(vocabulary_, crops, side), context);
+  }
+  SceneOptions options;
+  options.height = static_cast<int>(size.height);
+  options.width = static_cast<int>(size.width);
+  options.cell = cell;
+  options.turns = static_cast<int>(phase.turns);
+  options.pad = phase.pad;
+  options.layout_weights = phase.layouts;
+  std::vector<Scene> scenes;
+  for (int64_t i = 0; i < phase.micro_batch; ++i) {
+    scenes.push_back(MakeScene(art_, options, seed_of(i)));
+  }
+  return SceneLosses(*network_, vocabulary_, MakeSceneBatch(vocabulary_, scenes, cell),
+                     context.training, context);
+}
+
 Trainer::ShardResult Trainer::TrainShard(const Phase& phase, const SizeChoice& size,
                                          uint64_t step_seed, int64_t shard) {
-  const int cell = static_cast<int>(recipe_.network.stride());
   const int64_t per_shard = phase.batch / recipe_.shards;
   const int64_t micro_batches = per_shard / phase.micro_batch;
   const double share = 1.0 / static_cast<double>(recipe_.shards * micro_batches);
@@ -157,36 +207,14 @@ Trainer::ShardResult Trainer::TrainShard(const Phase& phase, const SizeChoice& s
   std::vector<torch::Tensor> values;
   for (const Parameter& parameter : parameters_) values.push_back(parameter.value);
 
+  FlushDenormals();
   const Bf16Products products(options_.bf16);
   ShardResult result;
   for (int64_t m = 0; m < micro_batches; ++m) {
     const int64_t first = shard * per_shard + m * phase.micro_batch;
     ForwardContext& context = result.contexts.emplace_back();
     context.training = train_encoder;
-    Losses losses;
-    if (phase.data == PhaseData::kCrops) {
-      std::vector<Crop> crops;
-      for (int64_t i = first; i < first + phase.micro_batch; ++i) {
-        crops.push_back(MakeCrop(art_, static_cast<int>(size.height), phase.text_share, false, true,
-                                 MixSeeds(step_seed, 1, static_cast<uint64_t>(i))));
-      }
-      losses = CropLosses(
-          *network_, MakeCropBatch(vocabulary_, crops, static_cast<int>(size.height)), context);
-    } else {
-      SceneOptions options;
-      options.height = static_cast<int>(size.height);
-      options.width = static_cast<int>(size.width);
-      options.cell = cell;
-      options.turns = static_cast<int>(phase.turns);
-      options.pad = phase.pad;
-      std::vector<Scene> scenes;
-      for (int64_t i = first; i < first + phase.micro_batch; ++i) {
-        scenes.push_back(
-            MakeScene(art_, options, MixSeeds(step_seed, 1, static_cast<uint64_t>(i))));
-      }
-      losses = SceneLosses(*network_, vocabulary_, MakeSceneBatch(vocabulary_, scenes, cell),
-                           train_encoder, context);
-    }
+    const Losses losses = PictureLosses(phase, size, step_seed, first, context);
     torch::Tensor loss = losses.tied * phase.tied_weight + losses.class_ * phase.class_weight;
     if (losses.answer.defined()) loss = loss + losses.answer * phase.answer_weight;
     if (losses.place.defined()) loss = loss + losses.place * phase.place_weight;
@@ -311,7 +339,7 @@ Status Trainer::Run(const std::atomic<bool>& stop,
     if (progress_.step % options_.log_every == 0) {
       FASTVLM_RETURN_IF_ERROR(AppendLine(
           options_.directory + "/log.csv",
-          fmt::format("{},{},{},{},{:.1f},{:.3g},{:.4f},{:.4f},{:.4f},{:.4f},{:.3f}",
+          fmt::format("{},{},{},{},{:.1f},{:.3g},{:.4f},{:.4f},{:.4f},{:.4f},{:.4f},{:.3f}",
                       progress_.total_steps, phase.name, progress_.step, progress_.pictures,
                       static_cast<double>(progress_.milliseconds) / 1000, step.learning_rate,
                       step.answer, step.tied, step.class_, step.place, step.look,

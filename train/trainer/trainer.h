@@ -11,6 +11,7 @@
 #include <string>
 
 #include "train/art/art.h"
+#include "train/trainer/loss.h"
 #include "train/trainer/recipe.h"
 #include "train/trainer/scores.h"
 #include "train/trainer/state.h"
@@ -19,6 +20,7 @@ namespace fastvlm::train {
 
 struct RunOptions {
   std::string directory;
+  std::string from;  // directory of an exported model that a new run begins with; empty: none
   int threads = 2;
   double save_minutes = 3;
   int64_t score_every = 500;    // steps; 0: only at the end of a phase
@@ -39,8 +41,8 @@ struct StepReport {
 
 class Trainer {
  public:
-  // Starts a run, or goes on with the one in the directory. A resumed run does exactly what an
-  // uninterrupted one would have done, on any number of threads.
+  // Starts a run, from nothing or from a model, or goes on with the one in the directory. A resumed
+  // run does exactly what an uninterrupted one would have done, on any number of threads.
   static Result<std::unique_ptr<Trainer>> Create(const Recipe& recipe, const Art& art,
                                                  const Tokenizer& tokenizer,
                                                  const RunOptions& options);
@@ -66,6 +68,11 @@ class Trainer {
   Status Load();
   Status TrimLogs();
   Status Save();
+  void RecentreNetwork();
+  // Of the pictures first, first + 1, ... of a step, a micro batch of them. The encoder has a
+  // gradient if context.training, at least of scenes.
+  Losses PictureLosses(const Phase& phase, const SizeChoice& size, uint64_t step_seed,
+                       int64_t first, ForwardContext& context) const;
   struct ShardResult;
   ShardResult TrainShard(const Phase& phase, const SizeChoice& size, uint64_t step_seed,
                          int64_t shard);

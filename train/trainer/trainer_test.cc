@@ -208,6 +208,11 @@ TEST(ReadRecipe, NamesWhatIsWrong) {
   EXPECT_THAT(message("\"hidden\": 32", "\"hidden\": 33"), HasSubstr("network.hidden"));
   EXPECT_THAT(message("\"kv_heads\": 1", "\"kv_heads\": 3"), HasSubstr("network.kv_heads"));
   EXPECT_THAT(message("\"learning_rate\"", "\"learning_rat\""), HasSubstr("learning_rat"));
+  EXPECT_EQ(message("\"pad\": true", "\"pad\": true, \"layouts\": [1, 0, 0, 0, 2.5, 0]"), "");
+  for (const char* layouts : {"[1, 1]", "[0, 0, 0, 0, 0, 0]", "[1, 1, 1, 1, 1, -1]", "\"text\""}) {
+    EXPECT_THAT(message("\"pad\": true", fmt::format("\"pad\": true, \"layouts\": {}", layouts)),
+                HasSubstr("phases[1].layouts"));
+  }
   EXPECT_THAT(message("64:1:2:a", "65:1:2:a"), HasSubstr("stage '65:1:2:a'"));
   EXPECT_THAT(message("\"image_size\": 64", "\"image_size\": 65"), HasSubstr("image_size"));
 }
