@@ -61,7 +61,7 @@ void ShowScores(const std::vector<Score>& scores, bool terminal) {
 
 struct Arguments {
   std::string recipe, art, tokenizer;
-  std::string bf16 = "auto";
+  std::string bf16 = "off";
   RunOptions run;
 };
 
@@ -119,7 +119,8 @@ CommandFn AddTrain(CLI::App& app) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app.add_option("--bf16", arguments->bf16,
-                 "Matrix products in bf16; auto: where the CPU has instructions for it")
+                 "Matrix products in bf16; auto: where the CPU has instructions for it. Not always "
+                 "faster than f32: try both")
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
   app.add_option("--save-minutes", run.save_minutes, "Minutes between two saves")
