@@ -26,8 +26,7 @@ struct TileSums {
 
 // The same for a tile of rows x vectors that lies within y and has both scale and residual or
 // neither: nearly all tiles. Unrolled, because the sums of a shallow product are done as fast as
-// loops and conditions around each vector would run (half of the time at a depth of 96, measured
-// with AVX-512 VNNI).
+// loops and conditions around each vector would run.
 template <int rows, int vectors, Activation activation, GeluForm gelu, bool scaled>
 FASTVLM_INLINE void FinishWholeTile(const GemmOutput& out, const float* sums, int64_t i,
                                     int64_t j) {

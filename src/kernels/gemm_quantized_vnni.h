@@ -2,7 +2,7 @@
 // simd/math.h by a kernel's avx512_vnni.cc.
 //
 // Loops over sums are unrolled by pragma, and the products are in assembly: GCC 12 otherwise keeps
-// the sums in memory (7 % of the peak instead of 60 %, on Emerald Rapids).
+// the sums in memory, at less than half of the speed.
 #include <immintrin.h>
 
 #include "kernels/gemm_quantized_generic.h"
