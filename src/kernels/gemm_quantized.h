@@ -27,13 +27,6 @@ struct GemmQuantizedArgs : GemmOutput {
   int64_t panel_stride = 0;
   // What is likely to be read after the weights, laid out like them: fetched ahead of its use.
   const uint8_t* next = nullptr;
-  // If not null, what activation() gives is written here as quantized rows of a following product
-  // of the same variant, and not to y; scale and residual have no influence. Columns up to a
-  // multiple of tile_n are written: beyond `columns`, start and the weights' scales are zeros. Only
-  // where the variant's hands_on says so.
-  uint8_t* rows_out = nullptr;  // tile i / tile_m at rows_out + i / tile_m * rows_out_stride bytes
-  int64_t rows_out_stride = 0;
-  int32_t start_factor = 0;  // of the following product: kernels/quantize_rows/args.h
 };
 
 }  // namespace fastvlm

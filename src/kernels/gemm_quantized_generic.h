@@ -4,19 +4,16 @@
 //   kTileM, kPanels1, kPanels2: rows of a tile, and panels side by side when there are one or two
 //   kTileN, kBlockBytes:        columns of a panel, bytes of a block of it
 //   Add<rows, panels>(...):     adds one block of the depth to the sums of rows x panels
-//   kHandsOn:                   whether there is HandOn<rows, panels>(args, sums, i, j), which writes
-//                               args.rows_out
 #include "kernels/gemm_output_generic.h"
 #include "kernels/gemm_quantized.h"
 
 namespace fastvlm::FASTVLM_SIMD {
 
-// Where a tile reads its block: a block of a tile of x (kernels/quantize_rows/args.h), and panels
-// of the weights panel_stride bytes apart.
-template <typename Value, int kTileRows>
+// Where a tile reads its block: a block of a tile of x (kernels/quantize_rows/args.h), and panels of
+// the weights panel_stride bytes apart.
+template <typename Value, int kRows>
 struct TileBlock {
   using X = Value;
-  static constexpr int kRows = kTileRows;
   static constexpr int64_t kXBytes = kRows * (kQuantBlock * sizeof(X) + 4 + 4);
 
   const uint8_t* block;
@@ -36,29 +33,18 @@ struct TileBlock {
   }
 };
 
-// The start of rows x vectors from row i and column j of y on.
-template <int rows, int vectors>
-FASTVLM_INLINE void StartTile(const GemmQuantizedArgs& args, int64_t i, int64_t j, float* sums) {
-  const float* start = args.start + i * args.start_stride + j;
-  for (int r = 0; r < rows; ++r, start += args.start_stride) {
-    for (int v = 0; v < vectors; ++v) {
-      Store(sums + (r * vectors + v) * kLanes, Load(start + v * kLanes));
-    }
-  }
-}
-
-template <typename Tile>
-FASTVLM_INLINE void PrefetchBlock(const uint8_t* block) {
-  for (int64_t at = 0; at < Tile::kBlockBytes; at += 64) Prefetch(block + at);
-}
-
 // The sums of rows x panels of y, [rows][panels * kTileN], stay in the L1 cache while the blocks of
 // the depth run by. The last tile of a panel fetches what comes after it.
 template <typename Tile, int rows, int panels, bool last>
 FASTVLM_INLINE void RunTile(const GemmQuantizedArgs& args, int64_t i, int64_t j) {
   constexpr int kVectors = panels * Tile::kTileN / kLanes;
   alignas(64) float sums[rows * kVectors * kLanes];
-  StartTile<rows, kVectors>(args, i, j, sums);
+  const float* start = args.start + i * args.start_stride + j;
+  for (int r = 0; r < rows; ++r, start += args.start_stride) {
+    for (int v = 0; v < kVectors; ++v) {
+      Store(sums + (r * kVectors + v) * kLanes, Load(start + v * kLanes));
+    }
+  }
   const int64_t panel = j / Tile::kTileN * args.panel_stride;
   using Block = typename Tile::Block;
   Block block = {args.x + i / Tile::kTileM * args.x_stride, args.weights + panel,
@@ -66,15 +52,16 @@ FASTVLM_INLINE void RunTile(const GemmQuantizedArgs& args, int64_t i, int64_t j)
   const uint8_t* next = (args.next != nullptr ? args.next : args.weights) + panel;
   for (int64_t b = 0; b < args.blocks; ++b) {
     if constexpr (last) {
-      for (int p = 0; p < panels; ++p) PrefetchBlock<Tile>(next + p * args.panel_stride);
+      for (int p = 0; p < panels; ++p) {
+        for (int64_t at = 0; at < Tile::kBlockBytes; at += 64) {
+          Prefetch(next + p * args.panel_stride + at);
+        }
+      }
       next += Tile::kBlockBytes;
     }
     Tile::template Add<rows, panels>(block, sums);
     block.block += Block::kXBytes;
     block.weights += Tile::kBlockBytes;
-  }
-  if constexpr (Tile::kHandsOn) {
-    if (args.rows_out != nullptr) return Tile::template HandOn<rows, panels>(args, sums, i, j);
   }
   if constexpr (rows == Tile::kTileM && panels == 1) {
     FinishTileOf<rows, kVectors, GeluForm::kNear>(args, sums, i, j);

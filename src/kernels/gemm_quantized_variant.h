@@ -25,7 +25,6 @@ struct GemmQuantizedVariant {
   int64_t wide_block_bytes;
   void (*widen)(const uint8_t* weights, int64_t blocks, uint8_t* wide);
   void (*wide_fn)(const GemmQuantizedArgs& args);
-  bool hands_on = false;  // fn can write rows_out: a tile's columns are one block
 };
 
 }  // namespace fastvlm

@@ -6,7 +6,6 @@
 #include <immintrin.h>
 
 #include "kernels/gemm_quantized_generic.h"
-#include "kernels/quantize_rows/avx512.h"
 
 namespace fastvlm::avx512 {
 
@@ -66,54 +65,5 @@ FASTVLM_INLINE void AddScaled(const VnniBlock& block, int64_t scale_at,
     }
   }
 }
-
-// The sums, activated, to the blocks of rows_out that the tile is. A few rows at a time: the CPU
-// activates the next ones while it waits for the scales. Not inlined: one copy per activation is
-// enough.
-template <Activation activation>
-__attribute__((noinline)) static void HandOnTile(const GemmQuantizedArgs& args, float* sums,
-                                                 int rows, int panels, int64_t i, int64_t j) {
-  const int64_t stride = panels * kQuantizedBlock;
-  uint8_t* tile = args.rows_out + i / VnniBlock::kRows * args.rows_out_stride;
-  for (int p = 0; p < panels; ++p) {
-    uint8_t* block = tile + (j / kQuantizedBlock + p) * VnniBlock::kXBytes;
-    int8_t* q = reinterpret_cast<int8_t*>(block);
-    float* scale = reinterpret_cast<float*>(q + VnniBlock::kRows * kQuantizedBlock);
-    int32_t* start = reinterpret_cast<int32_t*>(scale + VnniBlock::kRows);
-    for (int row = 0; row < rows; row += kUnits) {
-      const int count = rows - row < kUnits ? rows - row : kUnits;
-      float* x = sums + row * stride + p * kQuantizedBlock;
-#pragma GCC unroll 4
-      for (int r = 0; r < count; ++r) {
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; ++v) {
-          float* at = x + r * stride + v * kLanes;
-          Store(at, Activate<activation, GeluForm::kNear>(Load(at)));
-        }
-      }
-      const Units<int8_t> units = {
-          x, stride, q + row * kQuantizedBlock, kQuantizedBlock, scale + row, start + row, 1};
-      QuantizeUnits<true>(units, count, kQuantizedBlock, args.start_factor);
-    }
-  }
-}
-
-struct VnniTile {
-  using Block = VnniBlock;
-  static constexpr int kTileM = VnniBlock::kRows, kTileN = 32, kPanels1 = 4, kPanels2 = 2;
-  static constexpr bool kHandsOn = true;
-
-  template <int rows, int panels>
-  FASTVLM_INLINE void HandOn(const GemmQuantizedArgs& args, float* sums, int64_t i, int64_t j) {
-    switch (args.activation) {
-      case Activation::kNone:
-        return HandOnTile<Activation::kNone>(args, sums, rows, panels, i, j);
-      case Activation::kGelu:
-        return HandOnTile<Activation::kGelu>(args, sums, rows, panels, i, j);
-      case Activation::kSilu:
-        return HandOnTile<Activation::kSilu>(args, sums, rows, panels, i, j);
-    }
-  }
-};
 
 }  // namespace fastvlm::avx512

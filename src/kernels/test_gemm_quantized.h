@@ -14,7 +14,7 @@
 
 #include "base/float16.h"
 #include "kernels/gemm_quantized_variant.h"
-#include "kernels/quantize_rows/quantize_rows.h"
+#include "kernels/quantize_rows/args.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -365,50 +365,6 @@ TEST_P(GemmQuantizedTest, ScaleResidualAndActivation) {
         ASSERT_NEAR(y[at], residual[at] + scale[static_cast<size_t>(j)] * value,
                     1e-6 * (2 + std::fabs(value)) + (activation == Activation::kGelu ? 8e-5 : 0));
       }
-    }
-  }
-}
-
-// Rows handed on are those that quantizing y gives, to the last bit, and nothing else is written.
-TEST_P(GemmQuantizedTest, HandsOnQuantizedRows) {
-  const GemmQuantizedVariant& variant = GetParam().variant;
-  if (!variant.hands_on) GTEST_SKIP() << "not this one";
-  TestRandom random;
-  const int64_t m = variant.tile_m;
-  for (int64_t rows : {int64_t{1}, int64_t{2}, int64_t{3}, m - 1, m, m + 5, 3 * m}) {
-    for (Activation activation : {Activation::kNone, Activation::kGelu, Activation::kSilu}) {
-      const bool damaged = rows == 3;
-      const int64_t columns = damaged ? 3 * variant.tile_n
-                                      : random.Integer(1, 5 * static_cast<int>(variant.tile_n));
-      QuantizedProblem problem(GetParam(), rows, columns, 3, 0);
-      problem.Randomize(random);
-      for (int64_t j = columns; j % variant.tile_n != 0; ++j) problem.start(j) = 0;
-      if (damaged) problem.SetXScale(1, 2, std::numeric_limits<float>::infinity());
-      problem.Run(false, activation);
-      QuantizeRowsArgs quantize;
-      quantize.rows = rows;
-      quantize.depth = columns;
-      quantize.x = problem.Args().y;
-      quantize.x_stride = columns;
-      quantize.tile_rows = m;
-      quantize.tile_stride =
-          CeilDivide(columns, kQuantBlock) * QuantizedBlockBytes(m, variant.x_bytes);
-      quantize.start_factor = -variant.offset;
-      const auto size = static_cast<size_t>(CeilDivide(rows, m) * quantize.tile_stride);
-      GuardedBuffer<uint8_t> expected(size), actual(size);
-      std::memset(expected.data(), 0xcd, size);
-      std::memset(actual.data(), 0xcd, size);
-      quantize.tiles = expected.data();
-      QuantizeRowsVariants().back().to_int8(quantize);
-      GemmQuantizedArgs args = problem.Args();
-      args.activation = activation;
-      args.y = nullptr;
-      args.rows_out = actual.data();
-      args.rows_out_stride = quantize.tile_stride;
-      args.start_factor = quantize.start_factor;
-      variant.fn(args);
-      ASSERT_EQ(std::memcmp(expected.data(), actual.data(), size), 0)
-          << rows << " x " << columns << ", activation " << static_cast<int>(activation);
     }
   }
 }

@@ -14,11 +14,22 @@ constexpr int64_t kPieceRows = 96;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Of a thread's piece. In proportion to the rows, so that the pieces of all threads together have
-// room for as many rows at once.
-size_t PieceBytes(const LinearPair& layers) {
-  return (layers.ScratchBytes(kPieceRows) + kAlignment - 1) / kAlignment * kAlignment;
-}
+// The hidden map of some rows, and what the products need.
+struct PieceScratch {
+  float* map;
+  void* linear;
+
+  // For a thread's piece. In proportion to the rows, so that the pieces of all threads together
+  // have room for as many rows at once.
+  static size_t Bytes(const PackedLinear& fc1, const PackedLinear& fc2) {
+    const size_t map = static_cast<size_t>(kPieceRows * fc1.n()) * sizeof(float);
+    const size_t linear =
+        std::max(LinearScratchBytes(fc1, kPieceRows), LinearScratchBytes(fc2, kPieceRows));
+    return (map + linear + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  PieceScratch(const PackedLinear& fc1, int64_t rows, void* scratch)
+      : map(static_cast<float*>(scratch)), linear(map + rows * fc1.n()) {}
+};
 
 std::string_view ProfileName(const PackedLinear& weights) {
   if (!weights.is_quantized()) return weights.is_bf16() ? "encoder FFN bf16" : "encoder FFN f32";
@@ -29,33 +40,47 @@ std::string_view ProfileName(const PackedLinear& weights) {
 
 size_t FfnScratchBytes(const PackedLinear& fc1, const PackedLinear& fc2, int threads) {
   FASTVLM_CHECK(fc1.n() == fc2.k());
-  return static_cast<size_t>(threads) * PieceBytes({fc1, Activation::kGelu, fc2});
+  return static_cast<size_t>(threads) * PieceScratch::Bytes(fc1, fc2);
 }
 
 void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64_t m, float* y,
          const float* scale, const float* residual, void* scratch, ThreadPool& pool) {
   FASTVLM_CHECK(fc1.n() == fc2.k());
   if (m <= 0) return;
-  const LinearPair layers = {fc1, Activation::kGelu, fc2};
   const int64_t in = fc1.k();
+  const int64_t hidden = fc1.n();
   const int64_t out = fc2.n();
-  const Epilogue whole = {.scale = scale, .residual = residual, .residual_stride = out};
+  const Epilogue first = {.activation = Activation::kGelu};
+  const Epilogue second = {.scale = scale, .residual = residual, .residual_stride = out};
   const int64_t threads = pool.threads();
-  const ProfileScope scope(pool.profile(), ProfileName(fc1), layers.WorkOf(m));
   if (m <= threads * kPieceRows) {
     // All of it fits into the scratch, and one piece of rows for each thread would be few rows:
     // let the threads share each product instead.
-    return layers.Run(x, m, y, whole, scratch, pool);
+    const PieceScratch all(fc1, m, scratch);
+    Linear(fc1, x, m, in, all.map, hidden, first, all.linear, pool);
+    Linear(fc2, all.map, m, hidden, y, out, second, all.linear, pool);
+    return;
   }
+  Work work = LinearWork(fc1, m);
+  const Work more = LinearWork(fc2, m);
+  work.f32_operations += more.f32_operations;
+  work.int8_operations += more.int8_operations;
+  work.bf16_operations += more.bf16_operations;
+  // The hidden map stays in the caches.
+  work.bytes += more.bytes - 8.0 * static_cast<double>(m * hidden);
+  const ProfileScope scope(pool.profile(), ProfileName(fc1), work);
   const int64_t tile = fc1.tile_m();
   const int64_t pieces = CeilDiv(CeilDiv(m, kPieceRows), threads) * threads;
   const int64_t rows = std::min(kPieceRows, CeilDiv(CeilDiv(m, pieces), tile) * tile);
   pool.ParallelFor(CeilDiv(m, rows), [&](int64_t index, int thread) {
     const int64_t row = index * rows;
-    Epilogue piece = whole;
-    if (residual != nullptr) piece.residual = residual + row * out;
-    layers.RunOneThread(x + row * in, std::min(rows, m - row), y + row * out, piece,
-                        static_cast<uint8_t*>(scratch) + thread * PieceBytes(layers));
+    const int64_t count = std::min(rows, m - row);
+    const size_t offset = static_cast<size_t>(thread) * PieceScratch::Bytes(fc1, fc2);
+    const PieceScratch piece(fc1, count, static_cast<uint8_t*>(scratch) + offset);
+    LinearOneThread(fc1, x + row * in, count, in, piece.map, hidden, first, piece.linear);
+    Epilogue epilogue = second;
+    if (residual != nullptr) epilogue.residual = residual + row * out;
+    LinearOneThread(fc2, piece.map, count, hidden, y + row * out, out, epilogue, piece.linear);
   });
 }
 

@@ -29,8 +29,7 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
 
 // The part of x W^T that a kernel is called for: output.rows rows from `row` (a multiple of tile_m)
-// on, output.columns columns from `column` (a multiple of tile_n) on, units [begin, begin + count)
-// of the depth.
+// on, output.columns columns from `column` (a multiple of tile_n) on, units [begin, begin + count) of the depth.
 struct Piece {
   int64_t row;
   int64_t column;
@@ -182,9 +181,6 @@ struct QuantizedRows {
 struct QuantizedProduct {
   const PackedLinear& weights;
   QuantizedRows rows;
-  // If not null, the result goes to `hidden`, as rows of this product, and not to y.
-  const PackedLinear* following = nullptr;
-  QuantizedRows hidden = QuantizedRows(nullptr);
 
   int64_t units() const { return weights.blocks(); }
   int64_t row_bytes() const { return QuantizedRows::TileBytes(weights) / weights.tile_m(); }
@@ -203,12 +199,6 @@ struct QuantizedProduct {
     args.x_stride = QuantizedRows::TileBytes(weights);
     args.weights = weights.quantized(piece.column, piece.begin);
     args.panel_stride = weights.panel_bytes();
-    if (following != nullptr && piece.begin + piece.count == units()) {
-      args.rows_out_stride = QuantizedRows::TileBytes(*following);
-      args.rows_out = hidden.tiles + piece.row / weights.tile_m() * args.rows_out_stride +
-                      piece.column / kQuantBlock * QuantizedRows::BlockBytes(*following);
-      args.start_factor = -following->quantized().offset;
-    }
     return args;
   }
 
@@ -254,7 +244,7 @@ struct Call {
     output.rows = block.rows;
     output.columns = block.columns;
     output.start = weights.bias() + block.column;
-    if (y != nullptr) output.y = y + block.row * y_stride + block.column;
+    output.y = y + block.row * y_stride + block.column;
     output.y_stride = y_stride;
     output.activation = epilogue.activation;
     if (epilogue.scale != nullptr) output.scale = epilogue.scale + block.column;
@@ -291,7 +281,7 @@ struct Call {
       }
       if (begin + count == units) {
         piece.columns = std::min(tile_n, block.columns - j);
-        piece.y = output.y != nullptr ? output.y + j : nullptr;
+        piece.y = output.y + j;
         piece.y_stride = output.y_stride;
         piece.activation = output.activation;
         if (output.scale != nullptr) piece.scale = output.scale + j;
@@ -406,123 +396,55 @@ size_t LinearScratchBytes(const PackedLinear& weights, int64_t m) {
   return weights.is_quantized() ? QuantizedRows::Bytes(weights, m) : 0;
 }
 
-namespace {
-
-// Who does the tasks: the threads of a pool, or the calling thread alone.
-struct Workers {
-  ThreadPool* pool = nullptr;
-
-  int count() const { return pool != nullptr ? pool->threads() : 1; }
-};
-
-template <typename Product>
-void Multiply(const Product& product, int64_t m, float* y, int64_t y_stride,
-              const Epilogue& epilogue, Workers workers) {
-  const Plan plan(product.weights, m, workers.count());
-  const Call<Product> call{product, product.weights, y, y_stride, epilogue};
-  const auto run = [&](int64_t index, int) { plan.Run(call, index); };
-  if (workers.pool != nullptr) return workers.pool->ParallelFor(plan.blocks(), run);
-  for (int64_t index = 0; index < plan.blocks(); ++index) run(index, 0);
-}
-
-// Rows of x as the product of the weights takes them.
-template <typename Rows>
-Rows FillRows(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride,
-              void* scratch, Workers workers) {
-  const Rows rows(scratch);
-  const int64_t tile = weights.tile_m();
-  const auto fill = [&](int64_t first, int64_t count) {
-    rows.Fill(weights, x, x_stride, first * tile, std::min(count * tile, m - first * tile));
-  };
-  if (workers.pool != nullptr) {
-    ForChunks(CeilDiv(m, tile), weights.k() * tile, *workers.pool, fill);
-  } else {
-    fill(0, CeilDiv(m, tile));
-  }
-  return rows;
-}
-
-void RunLinear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride, float* y,
-               int64_t y_stride, const Epilogue& epilogue, void* scratch, Workers workers) {
-  if (weights.is_quantized()) {
-    const auto rows = FillRows<QuantizedRows>(weights, x, m, x_stride, scratch, workers);
-    Multiply(QuantizedProduct{weights, rows}, m, y, y_stride, epilogue, workers);
-  } else if (weights.has_bf16_products()) {
-    const auto rows = FillRows<Bf16Rows>(weights, x, m, x_stride, scratch, workers);
-    Multiply(Bf16Product{weights, rows}, m, y, y_stride, epilogue, workers);
-  } else {
-    Multiply(F32Product{weights, x, x_stride}, m, y, y_stride, epilogue, workers);
-  }
-}
-
-// Whether the rows between two layers can stay quantized.
-bool HandsOn(const PackedLinear& first, const PackedLinear& second) {
-  return first.is_quantized() && second.is_quantized() && first.quantized().hands_on &&
-         second.tile_m() == first.tile_m() && second.quantized().x_bytes == 1;
-}
-
-// The map between two layers that is not quantized, and what the products need.
-struct FloatMap {
-  float* map;
-  void* linear;
-
-  static size_t Bytes(const PackedLinear& first, const PackedLinear& second, int64_t m) {
-    return static_cast<size_t>(m * first.n()) * sizeof(float) +
-           std::max(LinearScratchBytes(first, m), LinearScratchBytes(second, m));
-  }
-  FloatMap(const PackedLinear& first, int64_t m, void* scratch)
-      : map(static_cast<float*>(scratch)), linear(map + m * first.n()) {}
-};
-
-void RunLinearPair(const LinearPair& pair, const float* x, int64_t m, float* y,
-                   const Epilogue& epilogue, void* scratch, Workers workers) {
-  const auto& [first, activation, second] = pair;
-  const Epilogue activate = {.activation = activation};
-  if (!HandsOn(first, second)) {
-    const FloatMap hidden(first, m, scratch);
-    RunLinear(first, x, m, first.k(), hidden.map, first.n(), activate, hidden.linear, workers);
-    RunLinear(second, hidden.map, m, first.n(), y, second.n(), epilogue, hidden.linear, workers);
-    return;
-  }
-  const auto rows = FillRows<QuantizedRows>(first, x, m, first.k(), scratch, workers);
-  const QuantizedRows hidden(rows.tiles + QuantizedRows::Bytes(first, m));
-  Multiply(QuantizedProduct{first, rows, &second, hidden}, m, nullptr, 0, activate, workers);
-  Multiply(QuantizedProduct{second, hidden}, m, y, second.n(), epilogue, workers);
-}
-
-}  // namespace
-
 void Linear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride, float* y,
             int64_t y_stride, const Epilogue& epilogue, void* scratch, ThreadPool& pool) {
   if (m <= 0) return;
   const ProfileScope scope(pool.profile(), ProfileName(weights, m == 1), LinearWork(weights, m));
-  RunLinear(weights, x, m, x_stride, y, y_stride, epilogue, scratch, {&pool});
+  const Plan plan(weights, m, pool.threads());
+  const auto run = [&](const auto& product) {
+    const Call<std::remove_cvref_t<decltype(product)>> call{product, weights, y, y_stride,
+                                                            epilogue};
+    pool.ParallelFor(plan.blocks(), [&](int64_t index, int) { plan.Run(call, index); });
+  };
+  const auto fill = [&](const auto& rows) {
+    const int64_t tile = weights.tile_m();
+    ForChunks(CeilDiv(m, tile), weights.k() * tile, pool, [&](int64_t first, int64_t count) {
+      rows.Fill(weights, x, x_stride, first * tile, std::min(count * tile, m - first * tile));
+    });
+  };
+  if (weights.is_quantized()) {
+    const QuantizedRows rows(scratch);
+    fill(rows);
+    run(QuantizedProduct{weights, rows});
+  } else if (weights.has_bf16_products()) {
+    const Bf16Rows rows(scratch);
+    fill(rows);
+    run(Bf16Product{weights, rows});
+  } else {
+    run(F32Product{weights, x, x_stride});
+  }
 }
 
-size_t LinearPair::ScratchBytes(int64_t m) const {
-  if (!HandsOn(first, second)) return FloatMap::Bytes(first, second, m);
-  return QuantizedRows::Bytes(first, m) + QuantizedRows::Bytes(second, m);
-}
-
-Work LinearPair::WorkOf(int64_t m) const {
-  Work work = LinearWork(first, m);
-  const Work more = LinearWork(second, m);
-  work.f32_operations += more.f32_operations;
-  work.int8_operations += more.int8_operations;
-  work.bf16_operations += more.bf16_operations;
-  // The hidden map stays in the caches.
-  work.bytes += more.bytes - 8.0 * static_cast<double>(m * first.n());
-  return work;
-}
-
-void LinearPair::Run(const float* x, int64_t m, float* y, const Epilogue& epilogue, void* scratch,
-                     ThreadPool& pool) const {
-  if (m > 0) RunLinearPair(*this, x, m, y, epilogue, scratch, {&pool});
-}
-
-void LinearPair::RunOneThread(const float* x, int64_t m, float* y, const Epilogue& epilogue,
-                              void* scratch) const {
-  if (m > 0) RunLinearPair(*this, x, m, y, epilogue, scratch, {});
+void LinearOneThread(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride,
+                     float* y, int64_t y_stride, const Epilogue& epilogue, void* scratch) {
+  if (m <= 0) return;
+  const Plan plan(weights, m, 1);
+  const auto run = [&](const auto& product) {
+    const Call<std::remove_cvref_t<decltype(product)>> call{product, weights, y, y_stride,
+                                                            epilogue};
+    for (int64_t index = 0; index < plan.blocks(); ++index) plan.Run(call, index);
+  };
+  if (weights.is_quantized()) {
+    const QuantizedRows rows(scratch);
+    rows.Fill(weights, x, x_stride, 0, m);
+    run(QuantizedProduct{weights, rows});
+  } else if (weights.has_bf16_products()) {
+    const Bf16Rows rows(scratch);
+    rows.Fill(weights, x, x_stride, 0, m);
+    run(Bf16Product{weights, rows});
+  } else {
+    run(F32Product{weights, x, x_stride});
+  }
 }
 
 }  // namespace fastvlm

@@ -34,26 +34,9 @@ size_t LinearScratchBytes(const PackedLinear& weights, int64_t m);
 void Linear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride, float* y,
             int64_t y_stride, const Epilogue& epilogue, void* scratch, ThreadPool& pool);
 
-// Two layers, one after the other: y = epilogue(second(activation(first(x)))). Where the variants of
-// their weights can, the map between them is written as the second one reads it.
-struct LinearPair {
-  const PackedLinear& first;
-  Activation activation;
-  const PackedLinear& second;  // second.k() == first.n()
-
-  // Bytes of scratch for m rows, aligned like floats: the map between them and x quantized.
-  size_t ScratchBytes(int64_t m) const;
-  Work WorkOf(int64_t m) const;
-
-  // x: [m, first.k()], y: [m, second.n()], both contiguous; y must not overlap x. A row of y does
-  // not depend on m or on the number of threads, to the last bit. Threads: over blocks of the map,
-  // then of y.
-  void Run(const float* x, int64_t m, float* y, const Epilogue& epilogue, void* scratch,
-           ThreadPool& pool) const;
-  // The same, by the calling thread alone: for use inside a parallel loop.
-  void RunOneThread(const float* x, int64_t m, float* y, const Epilogue& epilogue,
-                    void* scratch) const;
-};
+// The same, by the calling thread alone: for use inside a parallel loop.
+void LinearOneThread(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride,
+                     float* y, int64_t y_stride, const Epilogue& epilogue, void* scratch);
 
 }  // namespace fastvlm
 

@@ -95,6 +95,9 @@ TEST_P(LinearBf16Test, ThreadsAndRowsDoNotMatter) {
           << threads << " threads, " << rows << " rows";
     }
   }
+  std::vector<float> alone(Size(m, n), -1.0f);
+  LinearOneThread(packed, x.data(), m, k, alone.data(), n, {}, scratch.data());
+  EXPECT_EQ(alone, expected);
 }
 
 TEST_P(LinearBf16Test, EveryWeightTypeIsPackedAlike) {

@@ -139,6 +139,9 @@ TEST_P(LinearTest, ThreadsAndRowsDoNotMatter) {
             << threads << " threads, " << rows << " rows";
       }
     }
+    std::vector<float> alone(Size(m, n), -1.0f);
+    LinearOneThread(packed, x.data(), m, k, alone.data(), n, epilogue, nullptr);
+    EXPECT_EQ(alone, expected);
   }
 }
 
@@ -288,6 +291,9 @@ TEST_P(LinearTest, QuantizedRowsDoNotDependOnThreadsOrOtherRows) {
             << threads << " threads, " << rows << " rows";
       }
     }
+    std::vector<float> alone(Size(m, n), -1.0f);
+    LinearOneThread(packed, x.data(), m, k, alone.data(), n, {}, scratch.data());
+    EXPECT_EQ(alone, expected);
   }
 }
 

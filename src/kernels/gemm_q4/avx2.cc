@@ -18,7 +18,6 @@ struct Q4Tile {
   using Block = TileBlock<int8_t, 6>;
   static constexpr int kTileM = 6, kTileN = 16, kPanels1 = 4, kPanels2 = 2;
   static constexpr int64_t kBlockBytes = 16 * 16 + 2 * 16;
-  static constexpr bool kHandsOn = false;
 
   template <int rows, int panels>
   FASTVLM_INLINE void Add(const Block& block, float* sums) {

@@ -16,7 +16,7 @@ std::span<const GemmQuantizedVariant> GemmQ4Variants() {
   static constexpr GemmQuantizedVariant kVariants[] = {
 #ifdef FASTVLM_HAVE_AVX512_VNNI
       {"avx512_vnni", Isa::kAvx512Vnni, 12, 32, 4, 8, 1, 18 * 32, avx512::GemmQ4, 0, nullptr,
-       nullptr, true},
+       nullptr},
 #endif
 #ifdef FASTVLM_HAVE_AVX2
       {"avx2", Isa::kAvx2, 6, 16, 4, 8, 1, 18 * 16, avx2::GemmQ4, 0, nullptr, nullptr},

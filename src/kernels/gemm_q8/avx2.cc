@@ -43,7 +43,6 @@ struct Q8Tile {
   using Block = TileBlock<int16_t, 6>;
   static constexpr int kTileM = 6, kTileN = 16, kPanels1 = 4, kPanels2 = 2;
   static constexpr int64_t kBlockBytes = Weights::kBlockBytes;
-  static constexpr bool kHandsOn = false;
 
   template <int rows, int panels>
   FASTVLM_INLINE void Add(const Block& block, float* sums) {

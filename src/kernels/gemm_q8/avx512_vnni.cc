@@ -8,7 +8,9 @@ namespace fastvlm::avx512 {
 
 // VPDPBUSD multiplies unsigned bytes with signed ones: the weights are stored with 128 added, and
 // the sums begin with -128 times the sum of the block's x.
-struct Q8Tile : VnniTile {
+struct Q8Tile {
+  using Block = VnniBlock;
+  static constexpr int kTileM = 12, kTileN = 32, kPanels1 = 4, kPanels2 = 2;
   static constexpr int64_t kBlockBytes = 32 * 32 + 2 * 32;
 
   template <int rows, int panels>

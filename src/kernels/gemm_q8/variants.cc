@@ -20,7 +20,7 @@ std::span<const GemmQuantizedVariant> GemmQ8Variants() {
   static constexpr GemmQuantizedVariant kVariants[] = {
 #ifdef FASTVLM_HAVE_AVX512_VNNI
       {"avx512_vnni", Isa::kAvx512Vnni, 12, 32, 4, 128, 1, 34 * 32, avx512::GemmQ8, 0, nullptr,
-       nullptr, true},
+       nullptr},
 #endif
 #ifdef FASTVLM_HAVE_AVX2
       {"avx2", Isa::kAvx2, 6, 16, 2, 0, 2, 34 * 16, avx2::GemmQ8, 68 * 16, avx2::GemmQ8Widen,
