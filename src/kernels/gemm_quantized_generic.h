@@ -3,14 +3,15 @@
 //   Block:                      what a tile of its kind reads, a TileBlock
 //   kTileM, kPanels1, kPanels2: rows of a tile, and panels side by side when there are one or two
 //   kTileN, kBlockBytes:        columns of a panel, bytes of a block of it
-//   Add<rows, panels>(...):     adds one block of the depth to the sums of rows x panels
+//   kBlocks:                    blocks of the depth that it adds at a time
+//   Add<rows, panels>(...):     adds them to the sums of rows x panels
 #include "kernels/gemm_output_generic.h"
 #include "kernels/gemm_quantized.h"
 
 namespace fastvlm::FASTVLM_SIMD {
 
-// Where a tile reads its block: a block of a tile of x (kernels/quantize_rows/args.h), and panels of
-// the weights panel_stride bytes apart.
+// Where a tile reads its block: a block of a tile of x (kernels/quantize_rows/args.h), and panels
+// of the weights panel_stride bytes apart.
 template <typename Value, int kRows>
 struct TileBlock {
   using X = Value;
@@ -50,18 +51,17 @@ FASTVLM_INLINE void RunTile(const GemmQuantizedArgs& args, int64_t i, int64_t j)
   Block block = {args.x + i / Tile::kTileM * args.x_stride, args.weights + panel,
                  args.panel_stride};
   const uint8_t* next = (args.next != nullptr ? args.next : args.weights) + panel;
-  for (int64_t b = 0; b < args.blocks; ++b) {
+  constexpr int64_t kBytes = Tile::kBlocks * Tile::kBlockBytes;
+  for (int64_t b = 0; b < args.blocks; b += Tile::kBlocks) {
     if constexpr (last) {
       for (int p = 0; p < panels; ++p) {
-        for (int64_t at = 0; at < Tile::kBlockBytes; at += 64) {
-          Prefetch(next + p * args.panel_stride + at);
-        }
+        for (int64_t at = 0; at < kBytes; at += 64) Prefetch(next + p * args.panel_stride + at);
       }
-      next += Tile::kBlockBytes;
+      next += kBytes;
     }
     Tile::template Add<rows, panels>(block, sums);
-    block.block += Block::kXBytes;
-    block.weights += Tile::kBlockBytes;
+    block.block += Tile::kBlocks * Block::kXBytes;
+    block.weights += kBytes;
   }
   if constexpr (rows == Tile::kTileM && panels == 1) {
     FinishTileOf<rows, kVectors, GeluForm::kNear>(args, sums, i, j);

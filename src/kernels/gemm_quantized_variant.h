@@ -25,6 +25,10 @@ struct GemmQuantizedVariant {
   int64_t wide_block_bytes;
   void (*widen)(const uint8_t* weights, int64_t blocks, uint8_t* wide);
   void (*wide_fn)(const GemmQuantizedArgs& args);
+  // If not null: fn for an even number of blocks of which each two neighbours share the scale, of
+  // the rows (kernels/quantize_rows/args.h) and of the weights; their products are scaled at once:
+  //   sum[i,j] = fma over pairs of (float)(sum_p qx[i,p] qw[p,j]) * (sx[i,pair] * sw[pair,j])
+  void (*pairs_fn)(const GemmQuantizedArgs& args) = nullptr;
 };
 
 }  // namespace fastvlm

@@ -190,6 +190,27 @@ class QuantizedProblem {
     variant.wide_fn(args);
   }
 
+  // Through pairs_fn; the scales are equal in pairs.
+  void RunPairs() {
+    y_.Poison();
+    const GemmQuantizedArgs args = Args();
+    // The start of a pair is with its first block.
+    for (int64_t i = 0; i < rows_; ++i) {
+      for (int64_t b = 0; b < blocks_; b += 2) {
+        int32_t start[2];
+        for (int h = 0; h < 2; ++h) {
+          std::memcpy(&start[h], ScaleAt(i, b + h) + test_.variant.tile_m * 4, 4);
+        }
+        start[0] += start[1];
+        start[1] = 0;
+        for (int h = 0; h < 2; ++h) {
+          std::memcpy(ScaleAt(i, b + h) + test_.variant.tile_m * 4, &start[h], 4);
+        }
+      }
+    }
+    test_.variant.pairs_fn(args);
+  }
+
   float Expected(int64_t i, int64_t j) {
     float sum = start_[Size(j)];
     for (int64_t b = 0; b < blocks_; ++b) {

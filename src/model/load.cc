@@ -86,7 +86,7 @@ PackedLinear PackRows(const Rows& rows, const float* bias, std::optional<LinearF
   PackedLinear packed;
   if (same_floats) {
     packed = PackedLinear::Pack(first.data, TypeOf(first), rows.n, rows.k, bias, format, pool);
-  } else if ((format == LinearFormat::kQ8 && rows.AllAre(Dtype::kQ80)) ||
+  } else if ((IsQ8(format) && rows.AllAre(Dtype::kQ80)) ||
              (format == LinearFormat::kQ4 && rows.AllAre(Dtype::kQ40))) {
     packed = PackedLinear::PackBlocks([&](int64_t row) { return rows.Blocks(row); }, rows.n, rows.k,
                                       bias, format, pool);
@@ -111,6 +111,15 @@ PackedLinear LoadLinear(const LinearTensors& tensors, std::optional<LinearFormat
   const Tensor& weight = tensors.weight;
   return PackRows({{&weight}, weight.shape[0], weight.shape[1]}, BiasOf(tensors.bias), format,
                   pool);
+}
+
+PackedLinear LoadImageLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
+                             ThreadPool& pool) {
+  const Tensor& weight = tensors.weight;
+  const Rows rows = {{&weight}, weight.shape[0], weight.shape[1]};
+  const LinearFormat wanted = format.value_or(StoredFormat(rows));
+  return PackRows(rows, BiasOf(tensors.bias),
+                  wanted == LinearFormat::kQ8 ? LinearFormat::kQ8Pairs : wanted, pool);
 }
 
 PackedLinear LoadRows(const Tensor& weight, int64_t rows, std::optional<LinearFormat> format,

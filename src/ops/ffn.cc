@@ -33,7 +33,7 @@ struct PieceScratch {
 
 std::string_view ProfileName(const PackedLinear& weights) {
   if (!weights.is_quantized()) return weights.is_bf16() ? "encoder FFN bf16" : "encoder FFN f32";
-  return weights.format() == LinearFormat::kQ8 ? "encoder FFN q8" : "encoder FFN q4";
+  return IsQ8(weights.format()) ? "encoder FFN q8" : "encoder FFN q4";
 }
 
 }  // namespace

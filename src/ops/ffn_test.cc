@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -127,7 +128,33 @@ TEST_P(FfnTest, ScaleAndResidualAreOptional) {
   EXPECT_EQ(without, with);
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, FfnTest, ::testing::Values(Isa::kScalar, Isa::kAvx2, Isa::kAvx512),
+TEST_P(FfnTest, IsItsTwoLayersToTheLastBit) {
+  TestRandom random;
+  const int64_t channels = 64, hidden = 320;
+  ThreadPool pool(2);
+  for (LinearFormat format : {LinearFormat::kQ8, LinearFormat::kQ8Pairs, LinearFormat::kQ4}) {
+    const Layers layers(random, channels, hidden, format);
+    for (int64_t m : {1, 2, 11, 100, 230, 1000}) {
+      std::vector<float> x(Size(m, channels)), y(x.size()), expected(x.size()), map(Size(m, hidden));
+      random.Fill(x.data(), x.size(), -1, 1);
+      Buffer<uint8_t> scratch(FfnScratchBytes(layers.fc1, layers.fc2, 2));
+      Ffn(layers.fc1, layers.fc2, x.data(), m, y.data(), layers.scale.data(), x.data(),
+          scratch.data(), pool);
+      Buffer<uint8_t> apart(
+          std::max(LinearScratchBytes(layers.fc1, m), LinearScratchBytes(layers.fc2, m)));
+      Linear(layers.fc1, x.data(), m, channels, map.data(), hidden,
+             {.activation = Activation::kGelu}, apart.data(), pool);
+      Linear(layers.fc2, map.data(), m, hidden, expected.data(), channels,
+             {.scale = layers.scale.data(), .residual = x.data(), .residual_stride = channels},
+             apart.data(), pool);
+      EXPECT_EQ(y, expected) << m << " rows";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, FfnTest,
+                         ::testing::Values(Isa::kScalar, Isa::kAvx2, Isa::kAvx512,
+                                           Isa::kAvx512Vnni),
                          [](const auto& test) { return std::string(IsaName(test.param)); });
 
 }  // namespace

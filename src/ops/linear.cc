@@ -29,7 +29,8 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
 
 // The part of x W^T that a kernel is called for: output.rows rows from `row` (a multiple of tile_m)
-// on, output.columns columns from `column` (a multiple of tile_n) on, units [begin, begin + count) of the depth.
+// on, output.columns columns from `column` (a multiple of tile_n) on, units [begin, begin + count)
+// of the depth.
 struct Piece {
   int64_t row;
   int64_t column;
@@ -173,31 +174,33 @@ struct QuantizedRows {
     args.tiles = tiles + first / args.tile_rows * args.tile_stride;
     args.start_factor = -product.offset;
     const QuantizeRowsVariant& variant = BestQuantizeRows();
+    if (weights.in_pairs()) return variant.pairs_to_int8(args);
     (product.x_bytes == 1 ? variant.to_int8 : variant.to_int16)(args);
   }
 };
 
-// x W^T of quantized values; a unit of the depth is a block of 32.
+// x W^T of quantized values; a unit of the depth is a block of 32, or two that share a scale.
 struct QuantizedProduct {
   const PackedLinear& weights;
   QuantizedRows rows;
 
-  int64_t units() const { return weights.blocks(); }
+  int64_t unit_blocks() const { return weights.in_pairs() ? 2 : 1; }
+  int64_t units() const { return weights.blocks() / unit_blocks(); }
   int64_t row_bytes() const { return QuantizedRows::TileBytes(weights) / weights.tile_m(); }
   int64_t max_piece_units() const {
     const GemmQuantizedVariant& variant = weights.quantized();
-    return variant.widen == nullptr ? kQuantizedPanelBytes / variant.block_bytes
-                                    : kPanelBytes / variant.wide_block_bytes;
+    if (variant.widen != nullptr) return kPanelBytes / variant.wide_block_bytes;
+    return kQuantizedPanelBytes / (unit_blocks() * variant.block_bytes);
   }
 
   GemmQuantizedArgs Args(const GemmOutput& output, const Piece& piece) const {
     GemmQuantizedArgs args;
     static_cast<GemmOutput&>(args) = output;
-    args.blocks = piece.count;
+    args.blocks = piece.count * unit_blocks();
     args.x = rows.tiles + piece.row / weights.tile_m() * QuantizedRows::TileBytes(weights) +
-             piece.begin * QuantizedRows::BlockBytes(weights);
+             piece.begin * unit_blocks() * QuantizedRows::BlockBytes(weights);
     args.x_stride = QuantizedRows::TileBytes(weights);
-    args.weights = weights.quantized(piece.column, piece.begin);
+    args.weights = weights.quantized(piece.column, piece.begin * unit_blocks());
     args.panel_stride = weights.panel_bytes();
     return args;
   }
@@ -206,20 +209,25 @@ struct QuantizedProduct {
     GemmQuantizedArgs args = Args(output, piece);
     const int64_t block_bytes = weights.quantized().block_bytes;
     args.next = args.weights + CeilDiv(kPrefetchBytes, block_bytes) * block_bytes;
-    weights.quantized().fn(args);
+    Run(args);
   }
 
   void MultiplyPanel(const GemmOutput& output, const Piece& piece) const {
     GemmQuantizedArgs args = Args(output, piece);
     const GemmQuantizedVariant& variant = weights.quantized();
     if (variant.widen == nullptr || output.rows < kUnpackRows) {
-      args.next = args.weights + piece.count * variant.block_bytes;
-      return variant.fn(args);
+      args.next = args.weights + args.blocks * variant.block_bytes;
+      return Run(args);
     }
     alignas(kAlignment) uint8_t wide[kPanelBytes];
     variant.widen(args.weights, piece.count, wide);
     args.weights = wide;
     variant.wide_fn(args);
+  }
+
+  void Run(const GemmQuantizedArgs& args) const {
+    const GemmQuantizedVariant& variant = weights.quantized();
+    (weights.in_pairs() ? variant.pairs_fn : variant.fn)(args);
   }
 };
 
@@ -374,6 +382,7 @@ std::string_view ProfileName(const PackedLinear& weights, bool one_row) {
       if (weights.is_bf16()) return one_row ? "linear bf16, 1 row" : "linear bf16";
       return one_row ? "linear f32, 1 row" : "linear f32";
     case LinearFormat::kQ8:
+    case LinearFormat::kQ8Pairs:
       return one_row ? "linear q8, 1 row" : "linear q8";
     case LinearFormat::kQ4:
       return one_row ? "linear q4, 1 row" : "linear q4";
@@ -396,55 +405,67 @@ size_t LinearScratchBytes(const PackedLinear& weights, int64_t m) {
   return weights.is_quantized() ? QuantizedRows::Bytes(weights, m) : 0;
 }
 
+namespace {
+
+// Who does the tasks: the threads of a pool, or the calling thread alone.
+struct Workers {
+  ThreadPool* pool = nullptr;
+
+  int count() const { return pool != nullptr ? pool->threads() : 1; }
+};
+
+template <typename Product>
+void Multiply(const Product& product, int64_t m, float* y, int64_t y_stride,
+              const Epilogue& epilogue, Workers workers) {
+  const Plan plan(product.weights, m, workers.count());
+  const Call<Product> call{product, product.weights, y, y_stride, epilogue};
+  const auto run = [&](int64_t index, int) { plan.Run(call, index); };
+  if (workers.pool != nullptr) return workers.pool->ParallelFor(plan.blocks(), run);
+  for (int64_t index = 0; index < plan.blocks(); ++index) run(index, 0);
+}
+
+// Rows of x as the product of the weights takes them.
+template <typename Rows>
+Rows FillRows(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride,
+              void* scratch, Workers workers) {
+  const Rows rows(scratch);
+  const int64_t tile = weights.tile_m();
+  const auto fill = [&](int64_t first, int64_t count) {
+    rows.Fill(weights, x, x_stride, first * tile, std::min(count * tile, m - first * tile));
+  };
+  if (workers.pool != nullptr) {
+    ForChunks(CeilDiv(m, tile), weights.k() * tile, *workers.pool, fill);
+  } else {
+    fill(0, CeilDiv(m, tile));
+  }
+  return rows;
+}
+
+void RunLinear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride, float* y,
+               int64_t y_stride, const Epilogue& epilogue, void* scratch, Workers workers) {
+  if (weights.is_quantized()) {
+    const auto rows = FillRows<QuantizedRows>(weights, x, m, x_stride, scratch, workers);
+    Multiply(QuantizedProduct{weights, rows}, m, y, y_stride, epilogue, workers);
+  } else if (weights.has_bf16_products()) {
+    const auto rows = FillRows<Bf16Rows>(weights, x, m, x_stride, scratch, workers);
+    Multiply(Bf16Product{weights, rows}, m, y, y_stride, epilogue, workers);
+  } else {
+    Multiply(F32Product{weights, x, x_stride}, m, y, y_stride, epilogue, workers);
+  }
+}
+
+}  // namespace
+
 void Linear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride, float* y,
             int64_t y_stride, const Epilogue& epilogue, void* scratch, ThreadPool& pool) {
   if (m <= 0) return;
   const ProfileScope scope(pool.profile(), ProfileName(weights, m == 1), LinearWork(weights, m));
-  const Plan plan(weights, m, pool.threads());
-  const auto run = [&](const auto& product) {
-    const Call<std::remove_cvref_t<decltype(product)>> call{product, weights, y, y_stride,
-                                                            epilogue};
-    pool.ParallelFor(plan.blocks(), [&](int64_t index, int) { plan.Run(call, index); });
-  };
-  const auto fill = [&](const auto& rows) {
-    const int64_t tile = weights.tile_m();
-    ForChunks(CeilDiv(m, tile), weights.k() * tile, pool, [&](int64_t first, int64_t count) {
-      rows.Fill(weights, x, x_stride, first * tile, std::min(count * tile, m - first * tile));
-    });
-  };
-  if (weights.is_quantized()) {
-    const QuantizedRows rows(scratch);
-    fill(rows);
-    run(QuantizedProduct{weights, rows});
-  } else if (weights.has_bf16_products()) {
-    const Bf16Rows rows(scratch);
-    fill(rows);
-    run(Bf16Product{weights, rows});
-  } else {
-    run(F32Product{weights, x, x_stride});
-  }
+  RunLinear(weights, x, m, x_stride, y, y_stride, epilogue, scratch, {&pool});
 }
 
 void LinearOneThread(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride,
                      float* y, int64_t y_stride, const Epilogue& epilogue, void* scratch) {
-  if (m <= 0) return;
-  const Plan plan(weights, m, 1);
-  const auto run = [&](const auto& product) {
-    const Call<std::remove_cvref_t<decltype(product)>> call{product, weights, y, y_stride,
-                                                            epilogue};
-    for (int64_t index = 0; index < plan.blocks(); ++index) plan.Run(call, index);
-  };
-  if (weights.is_quantized()) {
-    const QuantizedRows rows(scratch);
-    rows.Fill(weights, x, x_stride, 0, m);
-    run(QuantizedProduct{weights, rows});
-  } else if (weights.has_bf16_products()) {
-    const Bf16Rows rows(scratch);
-    rows.Fill(weights, x, x_stride, 0, m);
-    run(Bf16Product{weights, rows});
-  } else {
-    run(F32Product{weights, x, x_stride});
-  }
+  if (m > 0) RunLinear(weights, x, m, x_stride, y, y_stride, epilogue, scratch, {});
 }
 
 }  // namespace fastvlm

@@ -12,6 +12,7 @@
 #include "kernels/gemm_q4/pack.h"
 #include "kernels/gemm_q8/gemm_q8.h"
 #include "kernels/gemm_q8/pack.h"
+#include "kernels/quantize_rows/quantize_rows.h"
 
 namespace fastvlm {
 namespace {
@@ -53,7 +54,11 @@ PackedLinear::PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat
       variant_ = &BestGemmF32();
       break;
     case LinearFormat::kQ8:
+    case LinearFormat::kQ8Pairs:
       quantized_variant_ = &BestGemmQ8();
+      in_pairs_ = format == LinearFormat::kQ8Pairs && k % (2 * kQuantBlock) == 0 &&
+                  quantized_variant_->pairs_fn != nullptr &&
+                  BestQuantizeRows().pairs_to_int8 != nullptr;
       break;
     case LinearFormat::kQ4:
       quantized_variant_ = &BestGemmQ4();
@@ -181,19 +186,20 @@ void PackedLinear::PackQuantized(const ReadRowFn& read_row, ThreadPool& pool) {
     std::vector<float> row(static_cast<size_t>(k_));
     for (int64_t j = 0; j < std::min(tile_n, n_ - index * tile_n); ++j) {
       read_row(index * tile_n + j, row.data());
-      if (format_ == LinearFormat::kQ8) {
+      if (IsQ8(format_)) {
         PackColumnQ8(row.data(), k_, j, quantized(), panel);
       } else {
         PackColumnQ4(row.data(), k_, j, quantized(), panel);
       }
     }
+    FinishPanel(index);
   });
 }
 
 void PackedLinear::PackStored(const FindRowFn& find_row, ThreadPool& pool) {
   const int64_t tile_n = quantized().tile_n;
   const int64_t panels = RoundUp(n_, tile_n) / tile_n;
-  const bool q8 = format_ == LinearFormat::kQ8;
+  const bool q8 = IsQ8(format_);
   const int64_t block_bytes = q8 ? kQ8BlockBytes : kQ4BlockBytes;
   const auto pack = q8 ? PackColumnQ8Blocks : PackColumnQ4Blocks;
   bytes_ = Buffer<uint8_t>(static_cast<size_t>(panels * panel_bytes()));
@@ -211,7 +217,14 @@ void PackedLinear::PackStored(const FindRowFn& find_row, ThreadPool& pool) {
              panel + block * quantized().block_bytes);
       }
     }
+    FinishPanel(index);
   });
+}
+
+void PackedLinear::FinishPanel(int64_t index) {
+  if (!in_pairs_) return;
+  const int64_t count = std::min(quantized().tile_n, n_ - index * quantized().tile_n);
+  ShareScalesOfPairs(blocks(), count, quantized(), bytes_.data() + index * panel_bytes());
 }
 
 size_t PackedLinear::bytes() const {

@@ -26,8 +26,13 @@ enum class LinearFormat {
   kBf16,         // rounded to BF16; so is x if the CPU has products of bf16, else they are of f32
   kBf16Weights,  // rounded to BF16; products are of f32: what kExact makes of BF16
   kQ8,           // blocks of 32 times 8 bits and a scale; x is quantized to 8 bits as well
+  kQ8Pairs,      // kQ8 that shares a scale between two blocks, of x too, if the CPU gains by it
   kQ4,           // blocks of 32 times 4 bits and a scale; x is quantized to 8 bits
 };
+
+constexpr bool IsQ8(LinearFormat format) {
+  return format == LinearFormat::kQ8 || format == LinearFormat::kQ8Pairs;
+}
 
 // Immutable after Pack, shareable between threads. Belongs to the kernel variant that was the best
 // one at Pack.
@@ -44,8 +49,8 @@ class PackedLinear {
   static PackedLinear Pack(const ReadRowFn& read_row, int64_t n, int64_t k, const float* bias,
                            LinearFormat format, ThreadPool& pool);
 
-  // The same for rows that are blocks of Q8_0 (format kQ8) or Q4_0 (kQ4) already, as
-  // base/quant_block.h has them: taken as they are.
+  // The same for rows that are blocks of Q8_0 (format kQ8 or kQ8Pairs) or Q4_0 (kQ4) already, as
+  // base/quant_block.h has them: what packing the values they were made from gives.
   static PackedLinear PackBlocks(const FindRowFn& find_row, int64_t n, int64_t k, const float* bias,
                                  LinearFormat format, ThreadPool& pool);
 
@@ -55,6 +60,7 @@ class PackedLinear {
   size_t bytes() const;  // of memory held
   LinearFormat format() const { return format_; }
   bool is_quantized() const { return quantized_variant_ != nullptr; }
+  bool in_pairs() const { return in_pairs_; }  // blocks share their scales by twos
   bool is_bf16() const { return !bf16_.empty(); }
   bool has_bf16_products() const { return pairs_variant_ != nullptr; }
   int64_t tile_m() const {
@@ -103,10 +109,12 @@ class PackedLinear {
   void PackPairs(const ReadRowFn& read_row, ThreadPool& pool);
   void PackQuantized(const ReadRowFn& read_row, ThreadPool& pool);
   void PackStored(const FindRowFn& find_row, ThreadPool& pool);
+  void FinishPanel(int64_t index);
 
   int64_t n_ = 0;
   int64_t k_ = 0;
   LinearFormat format_ = LinearFormat::kExact;
+  bool in_pairs_ = false;
   const GemmF32Variant* variant_ = nullptr;  // one of the three is not null
   const GemmBf16Variant* pairs_variant_ = nullptr;
   const GemmQuantizedVariant* quantized_variant_ = nullptr;

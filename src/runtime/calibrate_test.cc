@@ -177,7 +177,7 @@ class NanoImageHalf : public testing::Test {
     const auto exchange = [&](const std::string& name, size_t, PackedLinear& used) {
       const LinearTensors& linear = *tensors[next++];
       const bool q8 = chosen(name + ".weight");
-      used = LoadLinear(linear, q8 ? LinearFormat::kQ8 : others, pool_);
+      used = LoadImageLinear(linear, q8 ? LinearFormat::kQ8 : others, pool_);
     };
     encoder_.VisitLayers(exchange);
     projector_.VisitLayers(encoder_.stages() + 1, exchange);

@@ -16,7 +16,7 @@ FASTVLM_INLINE void Accumulate(__m256i& sum, __m256i product) {
 // whole block: 16 pairs of products of at most 15 * 127 make 30480 at most.
 struct Q4Tile {
   using Block = TileBlock<int8_t, 6>;
-  static constexpr int kTileM = 6, kTileN = 16, kPanels1 = 4, kPanels2 = 2;
+  static constexpr int kTileM = 6, kTileN = 16, kPanels1 = 4, kPanels2 = 2, kBlocks = 1;
   static constexpr int64_t kBlockBytes = 16 * 16 + 2 * 16;
 
   template <int rows, int panels>

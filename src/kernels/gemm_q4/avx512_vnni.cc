@@ -8,7 +8,7 @@ namespace fastvlm::avx512 {
 
 struct Q4Tile {
   using Block = VnniBlock;
-  static constexpr int kTileM = 12, kTileN = 32, kPanels1 = 4, kPanels2 = 2;
+  static constexpr int kTileM = 12, kTileN = 32, kPanels1 = 4, kPanels2 = 2, kBlocks = 1;
   static constexpr int64_t kBlockBytes = 16 * 32 + 2 * 32;
 
   template <int rows, int panels>

@@ -41,7 +41,7 @@ struct WideWeights {
 template <typename Weights>
 struct Q8Tile {
   using Block = TileBlock<int16_t, 6>;
-  static constexpr int kTileM = 6, kTileN = 16, kPanels1 = 4, kPanels2 = 2;
+  static constexpr int kTileM = 6, kTileN = 16, kPanels1 = 4, kPanels2 = 2, kBlocks = 1;
   static constexpr int64_t kBlockBytes = Weights::kBlockBytes;
 
   template <int rows, int panels>

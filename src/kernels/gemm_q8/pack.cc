@@ -1,9 +1,12 @@
 #include "kernels/gemm_q8/pack.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
+#include "base/float16.h"
 
 namespace fastvlm {
 namespace {
@@ -30,6 +33,24 @@ void StoreBlock(const uint8_t* q, const void* scale, int64_t column,
   std::memcpy(block + kQuantBlock * variant.tile_n + 2 * column, scale, 2);
 }
 
+float ScaleOf(const uint8_t* block, int64_t column, const GemmQuantizedVariant& variant) {
+  uint16_t scale;
+  std::memcpy(&scale, block + kQuantBlock * variant.tile_n + 2 * column, sizeof(scale));
+  return F32FromF16(scale);
+}
+
+// The values of a column of a block, times `factor`, of magnitude 1 at most.
+void ScaleColumn(float factor, int64_t column, const GemmQuantizedVariant& variant,
+                 uint8_t* block) {
+  const auto flip = static_cast<uint8_t>(variant.offset);
+  for (int64_t p = 0; p < kQuantBlock; ++p) {
+    uint8_t* at = block + p / variant.group * variant.tile_n * variant.group +
+                  column * variant.group + p % variant.group;
+    const auto q = static_cast<float>(static_cast<int8_t>(*at ^ flip));
+    *at = static_cast<uint8_t>(static_cast<int8_t>(std::nearbyint(q * factor))) ^ flip;
+  }
+}
+
 void CheckLayout(const GemmQuantizedVariant& variant) {
   FASTVLM_CHECK(variant.group == 2 || variant.group == 4);
   FASTVLM_CHECK(variant.offset == 0 || variant.offset == 128);
@@ -52,6 +73,28 @@ void PackColumnQ8Blocks(const uint8_t* stored, int64_t blocks, int64_t column,
   CheckLayout(variant);
   for (int64_t b = 0; b < blocks; ++b, stored += kQ8BlockBytes, panel += variant.block_bytes) {
     StoreBlock(stored + 2, stored, column, variant, panel);
+  }
+}
+
+void ShareScalesOfPairs(int64_t blocks, int64_t count, const GemmQuantizedVariant& variant,
+                        uint8_t* panel) {
+  CheckLayout(variant);
+  FASTVLM_CHECK(blocks % 2 == 0);
+  for (int64_t b = 0; b < blocks; b += 2, panel += 2 * variant.block_bytes) {
+    for (int64_t j = 0; j < count; ++j) {
+      uint8_t* greater = panel;
+      uint8_t* less = panel + variant.block_bytes;
+      // NaN counts as the greatest.
+      if (!(std::fabs(ScaleOf(less, j, variant)) <= std::fabs(ScaleOf(greater, j, variant)))) {
+        std::swap(greater, less);
+      }
+      const float scale = ScaleOf(greater, j, variant);
+      const float factor = ScaleOf(less, j, variant) / scale;
+      if (factor == 1) continue;
+      ScaleColumn(std::isfinite(factor) ? factor : 0.0f, j, variant, less);
+      const int64_t at = kQuantBlock * variant.tile_n + 2 * j;
+      std::memcpy(less + at, greater + at, 2);
+    }
   }
 }
 

@@ -16,6 +16,12 @@ void PackColumnQ8(const float* w, int64_t k, int64_t column, const GemmQuantized
 void PackColumnQ8Blocks(const uint8_t* stored, int64_t blocks, int64_t column,
                         const GemmQuantizedVariant& variant, uint8_t* panel);
 
+// Gives each two neighbouring blocks of `count` columns of a panel, [blocks] with blocks even, the
+// greater of their scales: the values of the other one are rounded to it. Columns whose scales are
+// equal stay as they are.
+void ShareScalesOfPairs(int64_t blocks, int64_t count, const GemmQuantizedVariant& variant,
+                        uint8_t* panel);
+
 }  // namespace fastvlm
 
 #endif  // FASTVLM_KERNELS_GEMM_Q8_PACK_H_

@@ -8,9 +8,9 @@ namespace fastvlm::avx512 {
 namespace {
 
 constexpr int64_t kBlock = 32;
-constexpr int kUnits = 16;
+constexpr int kUnits = 4;
 
-// Up to sixteen blocks at work, with places at equal distances: their maxima and sums are reduced
+// Up to four blocks at work, with places at equal distances: their maxima and sums are reduced
 // together, each in a lane of its own.
 template <typename Q>
 struct Units {
@@ -23,49 +23,65 @@ struct Units {
   int64_t step;  // of scale and start
 };
 
-struct Max {
+struct Greatest {
   FASTVLM_INLINE __m512i Of(__m512i a, __m512i b) { return _mm512_max_epi32(a, b); }
 };
-struct Plus {
+struct Total {
   FASTVLM_INLINE __m512i Of(__m512i a, __m512i b) { return _mm512_add_epi32(a, b); }
 };
 
 // Lane u of the result: all lanes of v[u], joined.
 template <typename Join>
-FASTVLM_INLINE __m512i ReduceSixteen(const __m512i (&v)[kUnits]) {
-  __m512i quarter[4];
-#pragma GCC unroll 4
-  for (int g = 0; g < 4; ++g) {
-    const __m512i* at = v + 4 * g;
-    const __m512i low =
-        Join::Of(_mm512_unpacklo_epi32(at[0], at[1]), _mm512_unpackhi_epi32(at[0], at[1]));
-    const __m512i high =
-        Join::Of(_mm512_unpacklo_epi32(at[2], at[3]), _mm512_unpackhi_epi32(at[2], at[3]));
-    quarter[g] = Join::Of(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
-  }
-  const auto fold = [&](__m512i a, __m512i b) {
-    return Join::Of(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
-  };
-  return fold(fold(quarter[0], quarter[1]), fold(quarter[2], quarter[3]));
+FASTVLM_INLINE __m128i Reduce(const __m512i (&v)[kUnits]) {
+  const __m512i low =
+      Join::Of(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+  const __m512i high =
+      Join::Of(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+  __m512i all = Join::Of(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+  all = Join::Of(all, _mm512_shuffle_i32x4(all, all, 0x4e));
+  all = Join::Of(all, _mm512_shuffle_i32x4(all, all, 0xb1));
+  return _mm512_castsi512_si128(all);
 }
 
-// The values of two units.
-FASTVLM_INLINE void StoreQuantized(int8_t* first, int8_t* second, const __m512i (&q)[2][2]) {
-  const __m512i lanes = _mm512_packs_epi16(_mm512_packs_epi32(q[0][0], q[0][1]),
-                                           _mm512_packs_epi32(q[1][0], q[1][1]));
-  const __m512i order =
-      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i bytes = _mm512_permutexvar_epi32(order, lanes);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(first), _mm512_castsi512_si256(bytes));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(second), _mm512_extracti64x4_epi64(bytes, 1));
+// Sums of four neighbours.
+FASTVLM_INLINE __m512i SumFours(__m512i bytes) {
+  return _mm512_madd_epi16(_mm512_maddubs_epi16(_mm512_set1_epi8(1), bytes), _mm512_set1_epi16(1));
 }
-FASTVLM_INLINE void StoreQuantized(int16_t* first, int16_t* second, const __m512i (&q)[2][2]) {
-  for (int half = 0; half < 2; ++half) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(first + half * 16),
-                        _mm512_cvtepi32_epi16(q[0][half]));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(second + half * 16),
-                        _mm512_cvtepi32_epi16(q[1][half]));
-  }
+
+// bytes[i]: the values of units 2 i and 2 i + 1. Lane u of the result: the sum of unit u.
+FASTVLM_INLINE __m128i SumBytes(const __m512i (&bytes)[2]) {
+  const __m512i four[2] = {SumFours(bytes[0]), SumFours(bytes[1])};
+  __m512i sum = _mm512_add_epi32(_mm512_unpacklo_epi32(four[0], four[1]),
+                                 _mm512_unpackhi_epi32(four[0], four[1]));
+  sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_BADC));
+  sum = _mm512_add_epi32(sum, _mm512_shuffle_i32x4(sum, sum, 0xb1));
+  return _mm_unpacklo_epi32(_mm512_castsi512_si128(sum), _mm512_extracti32x4_epi32(sum, 2));
+}
+
+FASTVLM_INLINE void StoreBytes(int8_t* q, __m256i bytes) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), bytes);
+}
+FASTVLM_INLINE void StoreBytes(int16_t* q, __m256i bytes) {
+  _mm512_storeu_si512(q, _mm512_cvtepi8_epi16(bytes));
+}
+
+// Of the bits of the greatest magnitudes.
+FASTVLM_INLINE __m128 ScaleOf(__m128i bits) {
+  return _mm_div_ps(_mm_castsi128_ps(bits), _mm_set1_ps(127.0f));
+}
+// |x| times this rounds to 127 at most: it is within a rounding of 127 / max |x|, or less.
+FASTVLM_INLINE __m128 InverseOf(__m128i bits) {
+  return _mm_min_ps(_mm_div_ps(_mm_set1_ps(127.0f), _mm_castsi128_ps(bits)),
+                    _mm_set1_ps(3.402823466e38f));
+}
+// Of four vectors of integers that two calls of _mm512_packs_epi32 packed to words, in order.
+FASTVLM_INLINE __m512i PackBytes(__m512i first, __m512i second) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(order, _mm512_packs_epi16(first, second));
+}
+// What is not finite is stored as zeros, for the scale to tell.
+FASTVLM_INLINE __mmask8 IsFinite(__m128i bits) {
+  return _mm_cmplt_epi32_mask(bits, _mm_set1_epi32(0x7f800000));
 }
 
 // The first `count` units, of `valid` values each; zeros fill a block up.
@@ -79,56 +95,56 @@ FASTVLM_INLINE void QuantizeUnits(const Units<Q>& units, int count, int64_t vali
   // As integers, magnitudes are in the order of their values, and NaN is above infinity.
   const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
   __m512i most[kUnits];
-#pragma GCC unroll 16
+#pragma GCC unroll 4
   for (int u = 0; u < kUnits; ++u) {
     most[u] = _mm512_setzero_si512();
     if (u >= count) continue;
     most[u] = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(load(u, 0)), magnitude),
                                _mm512_and_si512(_mm512_castps_si512(load(u, 1)), magnitude));
   }
-  const __m512i bits = ReduceSixteen<Max>(most);
-  const __m512 value = _mm512_castsi512_ps(bits);
-  const __m512 scale = _mm512_div_ps(value, _mm512_set1_ps(127.0f));
-  // |x| times this rounds to 127 at most: it is within a rounding of 127 / value, or less.
-  alignas(64) float inverse[kUnits];
-  _mm512_store_ps(inverse, _mm512_min_ps(_mm512_div_ps(_mm512_set1_ps(127.0f), value),
-                                         _mm512_set1_ps(3.402823466e38f)));
-  __m512i sums[kUnits];
-  alignas(64) Q beyond[kBlock];
-#pragma GCC unroll 8
-  for (int u = 0; u < kUnits; u += 2) {
-    sums[u] = sums[u + 1] = _mm512_setzero_si512();
-    if (u >= count) continue;
-    __m512i q[2][2] = {};
+  const __m128i bits = Reduce<Greatest>(most);
+  const __m128 scale = ScaleOf(bits);
+  alignas(16) float inverse[kUnits];
+  _mm_store_ps(inverse, InverseOf(bits));
+  __m512i bytes[2];
+#pragma GCC unroll 2
+  for (int pair = 0; pair < 2; ++pair) {
+    __m512i words[2] = {};
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
-      if (u + i >= count) continue;
-      const __m512 times = _mm512_set1_ps(inverse[u + i]);
-      q[i][0] = _mm512_cvtps_epi32(_mm512_mul_ps(load(u + i, 0), times));
-      q[i][1] = _mm512_cvtps_epi32(_mm512_mul_ps(load(u + i, 1), times));
-      sums[u + i] = _mm512_add_epi32(q[i][0], q[i][1]);
+      const int u = 2 * pair + i;
+      if (u >= count) continue;
+      const __m512 times = _mm512_set1_ps(inverse[u]);
+      words[i] = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(load(u, 0), times)),
+                                    _mm512_cvtps_epi32(_mm512_mul_ps(load(u, 1), times)));
     }
-    Q* first = units.q + u * units.q_step;
-    StoreQuantized(first, u + 1 < count ? first + units.q_step : beyond, q);
+    bytes[pair] = PackBytes(words[0], words[1]);
+    Q* q = units.q + 2 * pair * units.q_step;
+    if (2 * pair < count) StoreBytes(q, _mm512_castsi512_si256(bytes[pair]));
+    if (2 * pair + 1 < count) {
+      StoreBytes(q + units.q_step, _mm512_extracti64x4_epi64(bytes[pair], 1));
+    }
   }
-  const __m512i sum = ReduceSixteen<Plus>(sums);
-  // What is not finite is stored as zeros, for the scale to tell.
-  const __mmask16 finite = _mm512_cmplt_epi32_mask(bits, _mm512_set1_epi32(0x7f800000));
-  const __m512i start = _mm512_maskz_mullo_epi32(finite, sum, _mm512_set1_epi32(factor));
-  if (finite != 0xffff) {
+  const __mmask8 finite = IsFinite(bits);
+  const __m128i start =
+      _mm_maskz_mullo_epi32(finite, SumBytes(bytes), _mm_set1_epi32(factor));
+  if (finite != 0xf) {
     for (int u = 0; u < count; ++u) {
-      if ((finite >> u & 1) == 0) std::memset(units.q + u * units.q_step, 0, kBlock * sizeof(Q));
+      if ((finite >> u & 1) == 0) {
+        std::memset(units.q + u * units.q_step, 0, kBlock * sizeof(Q));
+      }
     }
   }
   if (units.step == 1) {
-    _mm512_mask_storeu_ps(units.scale, MaskOf(count), scale);
-    _mm512_mask_storeu_epi32(units.start, MaskOf(count), start);
+    const auto first = static_cast<__mmask8>((1u << count) - 1);
+    _mm_mask_storeu_ps(units.scale, first, scale);
+    _mm_mask_storeu_epi32(units.start, first, start);
     return;
   }
-  alignas(64) float scales[kUnits];
-  alignas(64) int32_t starts[kUnits];
-  _mm512_store_ps(scales, scale);
-  _mm512_store_si512(starts, start);
+  alignas(16) float scales[kUnits];
+  alignas(16) int32_t starts[kUnits];
+  _mm_store_ps(scales, scale);
+  _mm_store_si128(reinterpret_cast<__m128i*>(starts), start);
   for (int u = 0; u < count; ++u) {
     units.scale[u * units.step] = scales[u];
     units.start[u * units.step] = starts[u];
@@ -182,8 +198,8 @@ FASTVLM_INLINE void Quantize(const QuantizeRowsArgs& args) {
     const int64_t rows = args.rows - first < args.tile_rows ? args.rows - first : args.tile_rows;
     const float* x = args.x + first * args.x_stride;
     uint8_t* tile = args.tiles + first / args.tile_rows * args.tile_stride;
-    // A few rows fill the lanes with their own blocks.
-    const bool by_row = rows <= kUnits / 4;
+    // One row fills the lanes with its own blocks.
+    const bool by_row = rows == 1;
     int64_t p = 0;
     if (by_row) {
       for (int64_t row = 0; row < rows; ++row) {
@@ -197,7 +213,71 @@ FASTVLM_INLINE void Quantize(const QuantizeRowsArgs& args) {
   }
 }
 
+// Blocks 2 p and 2 p + 1 of up to kUnits rows from row `row` of a tile on; x: their first values.
+FASTVLM_INLINE void QuantizePair(const QuantizeRowsArgs& args, const float* x, int64_t row,
+                                 int count, uint8_t* block) {
+  const auto load = [&](int u, int v) { return _mm512_loadu_ps(x + u * args.x_stride + v * 16); };
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  __m512i most[kUnits] = {};
+#pragma GCC unroll 4
+  for (int u = 0; u < kUnits; ++u) {
+    if (u >= count) continue;
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      const __m512i bits = _mm512_and_si512(_mm512_castps_si512(load(u, v)), magnitude);
+      most[u] = _mm512_max_epi32(most[u], bits);
+    }
+  }
+  const __m128i bits = Reduce<Greatest>(most);
+  const __mmask8 finite = IsFinite(bits);
+  alignas(16) float inverse[kUnits];
+  _mm_store_ps(inverse, InverseOf(bits));
+  uint8_t* second = block + QuantizedBlockBytes(args.tile_rows, 1);
+  __m512i sums[kUnits] = {};
+#pragma GCC unroll 4
+  for (int u = 0; u < kUnits; ++u) {
+    if (u >= count) continue;
+    const __m512 times = _mm512_set1_ps(inverse[u]);
+    __m512i words[2];
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; ++h) {
+      words[h] = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(load(u, 2 * h), times)),
+                                    _mm512_cvtps_epi32(_mm512_mul_ps(load(u, 2 * h + 1), times)));
+    }
+    __m512i bytes = PackBytes(words[0], words[1]);
+    if ((finite >> u & 1) == 0) bytes = _mm512_setzero_si512();
+    const int64_t at = (row + u) * kBlock;
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(block + at), _mm512_castsi512_si256(bytes));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(second + at),
+                        _mm512_extracti64x4_epi64(bytes, 1));
+    sums[u] = SumFours(bytes);
+  }
+  const __m128 scale = ScaleOf(bits);
+  const __m128i start = _mm_mullo_epi32(Reduce<Total>(sums), _mm_set1_epi32(args.start_factor));
+  const auto rows = static_cast<__mmask8>((1u << count) - 1);
+  const int64_t scales = args.tile_rows * kBlock + row * 4;
+  const int64_t starts = scales + args.tile_rows * 4;
+  _mm_mask_storeu_ps(block + scales, rows, scale);
+  _mm_mask_storeu_ps(second + scales, rows, scale);
+  _mm_mask_storeu_epi32(block + starts, rows, start);
+  _mm_mask_storeu_epi32(second + starts, rows, _mm_setzero_si128());
+}
+
 }  // namespace
+
+void QuantizePairsToInt8(const QuantizeRowsArgs& args) {
+  const int64_t pair_bytes = 2 * QuantizedBlockBytes(args.tile_rows, 1);
+  for (int64_t i = 0; i < args.rows; i += args.tile_rows) {
+    const int64_t rows = args.rows - i < args.tile_rows ? args.rows - i : args.tile_rows;
+    uint8_t* pair = args.tiles + i / args.tile_rows * args.tile_stride;
+    for (int64_t p = 0; p < args.depth; p += 2 * kBlock, pair += pair_bytes) {
+      for (int64_t row = 0; row < rows; row += kUnits) {
+        const int count = static_cast<int>(rows - row < kUnits ? rows - row : kUnits);
+        QuantizePair(args, args.x + (i + row) * args.x_stride + p, row, count, pair);
+      }
+    }
+  }
+}
 
 void QuantizeToInt8(const QuantizeRowsArgs& args) { Quantize<int8_t>(args); }
 void QuantizeToInt16(const QuantizeRowsArgs& args) { Quantize<int16_t>(args); }

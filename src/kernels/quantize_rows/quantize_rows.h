@@ -19,6 +19,7 @@ struct QuantizeRowsVariant {
   Isa isa;
   void (*to_int8)(const QuantizeRowsArgs& args);
   void (*to_int16)(const QuantizeRowsArgs& args);  // the same values
+  void (*pairs_to_int8)(const QuantizeRowsArgs& args);  // null: no product of this ISA wants them
 };
 
 std::span<const QuantizeRowsVariant> QuantizeRowsVariants();  // best first

@@ -138,6 +138,53 @@ TEST_P(QuantizeRowsTest, EveryInstructionSetGivesTheSameBits) {
   EXPECT_EQ(actual.sum, expected.sum);
 }
 
+// A pair is a block of 64 values whose halves lie apart.
+TEST_P(QuantizeRowsTest, PairsShareTheirScale) {
+  const auto pairs_to_int8 = GetParam().pairs_to_int8;
+  if (pairs_to_int8 == nullptr) GTEST_SKIP() << "has none";
+  TestRandom random;
+  for (int64_t depth : {64, 128, 384}) {
+    for (int64_t rows : {1, 3, 4, 12, 17}) {
+      GuardedBuffer<float> x(Size(rows, depth));
+      for (size_t i = 0; i < x.size(); ++i) {
+        x[i] = std::ldexp(random.Uniform(-1, 1), random.Integer(-40, 40));
+      }
+      x[0] = 0;
+      if (rows == 3) x[Size(depth, 2)] = NAN;
+      if (rows == 4) std::fill_n(x.data(), depth, 0.0f);
+      const Quantized actual = QuantizeTo<int8_t>(pairs_to_int8, x, rows, depth, depth, 12);
+      for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t b = 0; b < depth / kBlock; b += 2) {
+          const size_t at = Size(i, depth / kBlock) + Size(b, 1);
+          float max = 0;
+          int sum = 0;
+          for (int64_t p = b * kBlock; p < (b + 2) * kBlock; ++p) {
+            const float value = std::fabs(x[Size(i, depth) + Size(p, 1)]);
+            if (std::isnan(value) || value > max) max = value;  // NaN stays
+          }
+          const float inverse = std::min(127 / max, 3.402823466e38f);
+          for (int64_t p = b * kBlock; p < (b + 2) * kBlock; ++p) {
+            const float value = x[Size(i, depth) + Size(p, 1)];
+            const int q = actual.q[Size(i, depth) + Size(p, 1)];
+            const bool usable = std::isfinite(max) && max != 0;
+            ASSERT_EQ(q, usable ? static_cast<int>(std::nearbyint(value * inverse)) : 0);
+            sum += q;
+          }
+          for (size_t half : {at, at + 1}) {
+            if (std::isnan(max)) {
+              EXPECT_TRUE(std::isnan(actual.scale[half]));
+            } else {
+              EXPECT_EQ(actual.scale[half], max / 127);
+            }
+          }
+          EXPECT_EQ(actual.sum[at], sum);
+          EXPECT_EQ(actual.sum[at + 1], 0);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(QuantizeRowsTest, Extremes) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   GuardedBuffer<float> x(Size(kBlock, 1));
