@@ -20,6 +20,21 @@ FASTVLM_INLINE F32 Exp(F32 x) {
   return Mul(p, PowerOfTwo(n));
 }
 
+// e^x for x <= 0 within (2e-7 + 3e-9 |x|) e^x down to -87.3; 0 far below, NaN for NaN. Two thirds of
+// the work of Exp.
+FASTVLM_INLINE F32 ExpOfNegative(F32 x) {
+  x = Max(Set(-87.9f), x);
+  const F32 biased = MulAdd(x, Set(1.44269504f), Set(kPowerBias));  // rounds to an integer
+  const F32 r = MulAdd(Sub(biased, Set(kPowerBias)), Set(-0.69314718f), x);
+  F32 p = Set(8.312520571053028e-3f);
+  p = MulAdd(p, r, Set(4.1890159249305725e-2f));
+  p = MulAdd(p, r, Set(0.16667114198207855f));
+  p = MulAdd(p, r, Set(0.499992311000824f));
+  p = MulAdd(p, r, Set(1.0f));
+  p = MulAdd(p, r, Set(1.0f));
+  return Mul(p, PowerOfTwoBiased(biased));
+}
+
 // x^2 + 1e-30. The polynomials in x^2 do not see the difference, and the square of a tiny x is not a
 // subnormal, which would make each multiplication by it a hundred times slower.
 FASTVLM_INLINE F32 NormalSquare(F32 x) { return MulAdd(x, x, Set(1e-30f)); }

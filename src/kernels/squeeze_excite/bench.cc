@@ -18,7 +18,7 @@ void BM_SqueezeExcite(benchmark::State& state, const SqueezeExciteVariant& varia
   const std::vector<float> x(static_cast<size_t>(pixels * channels), 0.5f);
   std::vector<float> y(x.size());
   std::vector<float> weight(static_cast<size_t>(reduced * channels), 0.01f);
-  // The sigmoid comes out between 0.5 and 1e-35, and what it scales as small.
+  // The scales come out between 1 and 1e-26.
   std::vector<float> bias(static_cast<size_t>(channels));
   for (size_t c = 0; c < bias.size(); ++c) bias[c] = -80.0f * static_cast<float>(c) / 3072.0f;
   std::vector<float> mean(bias.size()), hidden(static_cast<size_t>(reduced));
