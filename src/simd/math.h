@@ -20,8 +20,8 @@ FASTVLM_INLINE F32 Exp(F32 x) {
   return Mul(p, PowerOfTwo(n));
 }
 
-// e^x for x <= 0 within (2e-7 + 3e-9 |x|) e^x down to -87.3; 0 far below, NaN for NaN. Two thirds of
-// the work of Exp.
+// e^x for x <= 0 within (2e-7 + 3e-9 |x|) e^x down to -87.3; 0 far below, NaN for NaN. Two thirds
+// of the work of Exp.
 FASTVLM_INLINE F32 ExpOfNegative(F32 x) {
   x = Max(Set(-87.9f), x);
   const F32 biased = MulAdd(x, Set(1.44269504f), Set(kPowerBias));  // rounds to an integer
@@ -35,8 +35,8 @@ FASTVLM_INLINE F32 ExpOfNegative(F32 x) {
   return Mul(p, PowerOfTwoBiased(biased));
 }
 
-// x^2 + 1e-30. The polynomials in x^2 do not see the difference, and the square of a tiny x is not a
-// subnormal, which would make each multiplication by it a hundred times slower.
+// x^2 + 1e-30. The polynomials in x^2 do not see the difference, and the square of a tiny x is not
+// a subnormal, which would make each multiplication by it a hundred times slower.
 FASTVLM_INLINE F32 NormalSquare(F32 x) { return MulAdd(x, x, Set(1e-30f)); }
 
 // erf(x) within 4e-7 absolute, as x P(x^2) / Q(x^2); 1 to rounding beyond |x| = 3.9.

@@ -15,9 +15,9 @@ constexpr int PanelsAtOnce(int rows) {
   return 1;
 }
 
-// Tiles of so few rows ask for what lies `ahead` floats further: decoding waits for memory, and this
-// gained it 2 to 20 % (Zen 3). Tiles of more rows wait for the multiply-adds, and it cost them up to
-// 10 % (Emerald Rapids).
+// Tiles of so few rows ask for what lies `ahead` floats further: decoding waits for memory, and it
+// gained 2 to 20 % (Zen 3). Tiles of more rows wait for the multiply-adds, and lost up to 10 %
+// (Emerald Rapids).
 constexpr int kPrefetchRows = 8;
 
 // scores[r, j] = sum_d q[r, d] k[j, d] for kRows rows and the keys of kPanels panels.
