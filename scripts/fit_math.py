@@ -84,8 +84,9 @@ def main():
     half = float(np.log(2) / 2 * 1.0001)
     r = chebyshev_points(-half, half)
     rest = np.array([float((mpmath.exp(v) - 1 - v) / mpmath.mpf(v)**2) if abs(v) > 1e-9 else 0.5 for v in r])
-    error, p, _ = fit_ratio(r, rest, np.maximum(r * r / np.exp(r), 1e-9), 4, 0, 200)
-    show("exp", error, p)
+    for name, degree in ("exp", 4), ("exp of negative", 3):
+        error, p, _ = fit_ratio(r, rest, np.maximum(r * r / np.exp(r), 1e-9), degree, 0, 200)
+        show(name, error, p)
 
     limit = 3.9**2
     t = (chebyshev_points(0, limit)) / limit  # scaled to 0..1 for the sake of the solver

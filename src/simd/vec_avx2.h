@@ -74,6 +74,12 @@ FASTVLM_INLINE F32 PowerOfTwo(F32 n) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(biased, 23))};
 }
 
+// The same for n + kPowerBias as an addition left it in the low bits of its sum, n in [-127, 127].
+constexpr float kPowerBias = 0x1.8p23f + 127;
+FASTVLM_INLINE F32 PowerOfTwoBiased(F32 sum) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(sum.v), 23))};
+}
+
 FASTVLM_INLINE float ReduceAdd(F32 a) {
   __m128 half = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
   half = _mm_add_ps(half, _mm_movehl_ps(half, half));

@@ -74,6 +74,12 @@ FASTVLM_INLINE F32 PowerOfTwo(F32 n) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
 }
 
+// The same for n + kPowerBias as an addition left it in the low bits of its sum, n in [-127, 127].
+constexpr float kPowerBias = 0x1.8p23f + 127;
+FASTVLM_INLINE F32 PowerOfTwoBiased(F32 sum) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(sum.v), 23))};
+}
+
 FASTVLM_INLINE float ReduceAdd(F32 a) { return _mm512_reduce_add_ps(a.v); }
 FASTVLM_INLINE float ReduceMax(F32 a) { return _mm512_reduce_max_ps(a.v); }
 

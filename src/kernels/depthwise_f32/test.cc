@@ -197,6 +197,33 @@ TEST_P(DepthwiseF32Test, EveryChannelCountWithMargins) {
   });
 }
 
+// Whole groups of pixels and vectors, as in the published models, take a way of their own.
+TEST_P(DepthwiseF32Test, WholeGroupsWithMargins) {
+  TestRandom random;
+  ForEachKind([&](Config config) {
+    for (int64_t height : {1, 2, 3, 4, 9}) {
+      for (int64_t width : {8, 16, 24, 32, 64, 96}) {
+        for (int64_t channels : {8, 16, 48, 96, 112}) {
+          config.height = height;
+          config.width = width;
+          config.in_channels = channels;
+          config.x_padding = width % 3;
+          config.y_padding = height % 3;
+          config.gelu = height % 2 == 0;
+          Case c(config);
+          c.Fill(random);
+          c.PoisonOutput();
+          DepthwiseF32Block block = c.Block();
+          block.row_begin = c.out_height() / 3;
+          GetParam().fn(block);
+          c.Check(block.row_begin, c.out_height());
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  });
+}
+
 TEST_P(DepthwiseF32Test, OnlyTheRowsAsked) {
   TestRandom random;
   ForEachKind([&](Config config) {
@@ -223,9 +250,10 @@ TEST_P(DepthwiseF32Test, SpecialValuesStayInTheirWindow) {
   for (float special : {kInf, -kInf, std::nanf("")}) {
     ForEachKind([&](Config config) {
       config.height = 9;
-      config.width = 40;
-      config.in_channels = 19;
-      for (int64_t at : {0, 20, 39}) {
+      const bool whole = special > 0;  // groups of pixels and vectors; a NaN counts as ragged
+      config.width = whole ? 64 : 40;
+      config.in_channels = whole ? 16 : 19;
+      for (int64_t at : {int64_t{0}, int64_t{20}, config.width - 1}) {
         Case c(config);
         c.Fill(random);
         const int64_t channel = at % config.in_channels;

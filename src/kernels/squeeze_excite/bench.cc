@@ -18,7 +18,9 @@ void BM_SqueezeExcite(benchmark::State& state, const SqueezeExciteVariant& varia
   const std::vector<float> x(static_cast<size_t>(pixels * channels), 0.5f);
   std::vector<float> y(x.size());
   std::vector<float> weight(static_cast<size_t>(reduced * channels), 0.01f);
-  std::vector<float> bias(static_cast<size_t>(channels), 0.125f);
+  // The scales come out between 1 and 1e-26.
+  std::vector<float> bias(static_cast<size_t>(channels));
+  for (size_t c = 0; c < bias.size(); ++c) bias[c] = -80.0f * static_cast<float>(c) / 3072.0f;
   std::vector<float> mean(bias.size()), hidden(static_cast<size_t>(reduced));
   for (auto _ : state) {
     state.PauseTiming();
