@@ -186,8 +186,8 @@ constexpr int64_t kMaxChannels = 96;  // in place at once
 
 // Whether the block can be computed in place, of whole vectors and whole groups of pixels, and
 // should be. 7x7 windows over all channels do not fit the first-level cache. Against strips, in
-// place takes 0.75 of the time at 3x3 and 0.9 at 7x7 with AVX-512 on Emerald Rapids, 0.7 and 0.95
-// to 1.45 with AVX2; on Zen 3, with its smaller caches, 7x7 took 1.6 to 2.7 times as long.
+// place takes 0.75 of the time at 3x3 and 0.9 at 7x7 with AVX-512 on Emerald Rapids, 0.7 and 0.98
+// to 1.2 with AVX2; not measured on CPUs with smaller caches.
 bool InPlace(const DepthwiseF32Block& b) {
   if (b.kernel == 7 && kLanes < 16) return false;
   return b.width % (kPixels * b.stride) == 0 && b.channels % kLanes == 0;
