@@ -181,12 +181,15 @@ void PackedLinear::PackPanelsF16(const ReadRowFn& read_row, ThreadPool& pool) {
   const int64_t panels = RoundUp(n_, tile_n()) / tile_n();
   f16_ = Buffer<uint16_t>(static_cast<size_t>(panels * f16_panel_stride()));
   f16_factors_ = Buffer<float>(static_cast<size_t>(panels * tile_n()));
-  pool.ParallelFor(panels, [&](int64_t panel, int) {
+  // One for each thread: the system clears memory slower than a panel is packed.
+  std::vector<Buffer<float>> rows(static_cast<size_t>(pool.threads()));
+  pool.ParallelFor(panels, [&](int64_t panel, int thread) {
+    Buffer<float>& wide = rows[static_cast<size_t>(thread)];
+    if (wide.empty()) wide = Buffer<float>(static_cast<size_t>(tile_n() * k_));
     const int64_t column = panel * tile_n();
     const int64_t count = std::min(tile_n(), n_ - column);
-    std::vector<float> rows(static_cast<size_t>(count * k_));
-    for (int64_t j = 0; j < count; ++j) read_row(column + j, rows.data() + j * k_);
-    PackF16(rows.data(), count, k_, tile_n(), f16_.data() + panel * f16_panel_stride(),
+    for (int64_t j = 0; j < count; ++j) read_row(column + j, wide.data() + j * k_);
+    PackF16(wide.data(), count, k_, tile_n(), f16_.data() + panel * f16_panel_stride(),
             f16_factors_.data() + column);
   });
 }
