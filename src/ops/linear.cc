@@ -18,7 +18,7 @@ constexpr int64_t kBlockRows = 144;
 constexpr int64_t kBlockColumns = 64;
 constexpr int64_t kPanelBytes = 24 * 1024;
 constexpr int64_t kQuantizedPanelBytes = 32 * 1024;
-constexpr int64_t kF16PanelBytes = 32 * 1024;  // of two panels side by side
+constexpr int64_t kF16PanelBytes = 96 * 1024;  // of two panels side by side
 // x of a block up to this size is at home in an L2 cache of 512 KB.
 constexpr int64_t kCachedBytes = 256 * 1024;
 // How far ahead of its use a weight is fetched when memory sets the pace.
@@ -197,14 +197,17 @@ struct F16Product {
 
   void Stream(const GemmOutput& output, const Piece& piece) const {
     constexpr int64_t kAhead = kPrefetchBytes / int64_t{sizeof(uint16_t)} / kF16Group;
-    Multiply(output, piece, piece.begin * kF16GroupsPerChunk + kAhead / weights.tile_n());
+    const int64_t group = piece.begin * kF16GroupsPerChunk + kAhead / weights.tile_n();
+    Multiply(output, piece, weights.f16(piece.column, group));
   }
   void MultiplyPanel(const GemmOutput& output, const Piece& piece) const {
-    Multiply(output, piece, (piece.begin + piece.count) * kF16GroupsPerChunk);
+    const int64_t end = piece.begin + piece.count;
+    Multiply(output, piece, end == units() ? weights.f16(piece.column + panel_columns(), 0)
+                                           : weights.f16(piece.column, end * kF16GroupsPerChunk));
   }
 
  private:
-  void Multiply(const GemmOutput& output, const Piece& piece, int64_t next_group) const {
+  void Multiply(const GemmOutput& output, const Piece& piece, const uint16_t* next) const {
     const int64_t group = piece.begin * kF16GroupsPerChunk;
     GemmF16Args args;
     static_cast<GemmOutput&>(args) = output;
@@ -217,7 +220,7 @@ struct F16Product {
     args.weights = weights.f16(piece.column, group);
     args.panel_stride = weights.f16_panel_stride();
     args.w_factor = weights.f16_factors(piece.column);
-    args.next = weights.f16(piece.column, next_group);
+    args.next = next;
     weights.f16_variant().fn(args);
   }
 };

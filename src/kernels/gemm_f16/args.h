@@ -10,12 +10,12 @@
 namespace fastvlm {
 
 // Values along the depth that one f16 sum takes, and groups whose sums are added in f16.
-inline constexpr int64_t kF16Group = 16;
+inline constexpr int64_t kF16Group = 32;
 inline constexpr int64_t kF16GroupsPerChunk = 4;
 
-// A row of x is scaled so that its largest magnitude has this exponent, 16 to 32, and a column of
-// the weights to 8 to 16: the 64 products of a chunk stay below 2^15, within f16's range.
-inline constexpr int kF16RowExponent = 4;
+// Rows of x and columns of the weights are scaled so that their largest magnitude has this
+// exponent, 8 to 16: the 128 products of a chunk stay below 2^15, within f16's range.
+inline constexpr int kF16RowExponent = 3;
 inline constexpr int kF16ColumnExponent = 3;
 
 // sum[i,j] = sum_p x[i,p] w[p,j] over kF16Group * groups values; the output's formula says what

@@ -148,7 +148,7 @@ FASTVLM_INLINE int64_t F16Rows(const GemmF16Args& args, int64_t j) {
   for (; j + (panels - 1) * kTileN < args.columns; j += panels * kTileN) {
     int64_t i = 0;
     for (; i + kTileM < args.rows; i += kTileM) F16Tile<kTileM, panels, false>(args, i, j);
-    LastF16Tile<kTileM, panels>(args, i, j);
+    LastF16Tile<kTileM, panels, false>(args, i, j);
   }
   return j;
 }
@@ -181,6 +181,10 @@ FASTVLM_INLINE uint32_t LargestBits(const float* x, int64_t size) {
   return _mm512_reduce_max_epu32(_mm512_max_epu32(largest[0], largest[1]));
 }
 
+FASTVLM_INLINE int64_t RoundUpToGroup(int64_t depth) {
+  return (depth + kGroup - 1) / kGroup * kGroup;
+}
+
 FASTVLM_INLINE float FromExponent(uint32_t biased) {
   const uint32_t bits = biased << 23;
   float value;
@@ -204,10 +208,13 @@ void RoundRowsToF16(const F16RowsArgs& args) {
     uint32_t* to = args.tiles + i / kTileM * args.tile_stride + i % kTileM * kGroup;
     int64_t p = 0;
     for (; p + kGroup <= args.depth; p += kGroup, to += args.tile_rows * kGroup) {
-      _mm512_storeu_si512(to, NarrowTwice(Mul(Load(x + p), scale)));
+      for (int q = 0; q < kGroup; q += kLanes) {
+        _mm512_storeu_si512(to + q, NarrowTwice(Mul(Load(x + p + q), scale)));
+      }
     }
-    if (p < args.depth) {
-      _mm512_storeu_si512(to, NarrowTwice(Mul(LoadPartial(x + p, args.depth - p), scale)));
+    for (; p < RoundUpToGroup(args.depth); p += kLanes, to += kLanes) {
+      const int64_t left = args.depth > p ? args.depth - p : 0;
+      _mm512_storeu_si512(to, NarrowTwice(Mul(LoadPartial(x + p, left), scale)));
     }
   }
 }

@@ -33,8 +33,9 @@ double Activated(Activation activation, double x) {
 double Bound(int64_t k, double x, double w, double start) {
   const double h = 0x1p-11, products = static_cast<double>(k) * x * w;
   const double chunks = static_cast<double>(k) / kChunk + 2;
-  return products * (h + 0x1p-26) + 11.5 * h * products * 1.02 +
-         chunks * 0x1p-24 * (start + products) + 0x1p-140 * static_cast<double>(k);
+  return products * (h + 0x1p-26) + 18.75 * h * products * 1.02 +
+         chunks * 0x1p-24 * (start + products) +
+         0x1p-140 * static_cast<double>(k) * std::max({1.0, x, w});
 }
 
 // One call of a kernel with every operand ending at an unreadable page.
@@ -214,7 +215,7 @@ TEST_P(GemmF16Test, MatchesDoubleAndStaysInItsBuffers) {
   for (int64_t rows : {int64_t{1}, int64_t{2}, int64_t{3}, m + 1, 2 * m + 5}) {
     for (int64_t columns : {int64_t{1}, int64_t{3}, n / 2 - 1, n / 2 + 1, n - 1, n, n + 1,
                             2 * n + 7, 4 * n - 1, 4 * n + 1, 9 * n}) {
-      for (int64_t depth : {1, 7, 16, 67}) ExpectMatches(random, rows, columns, depth);
+      for (int64_t depth : {1, 7, 32, 131}) ExpectMatches(random, rows, columns, depth);
     }
   }
 }
@@ -251,14 +252,14 @@ TEST_P(GemmF16Test, UsualErrorIsSmall) {
     }
   }
   RecordProperty("relative_error", std::to_string(std::sqrt(error / size)));
-  EXPECT_LT(std::sqrt(error / size), 8e-4);
+  EXPECT_LT(std::sqrt(error / size), 1e-3);
 }
 
 // The same bits as the definition has, for operands of all sizes within a row and a column.
 TEST_P(GemmF16Test, SameBitsAsScalar) {
   TestRandom random;
   const GemmF16Variant& scalar = GemmF16Variants().back();
-  for (int64_t depth : {1, 31, 96, 300}) {
+  for (int64_t depth : {1, 31, 96, 500}) {
     for (int64_t rows : {1, 2, 5, 29}) {
       Problem a(GetParam(), rows, 139, depth), b(scalar, rows, 139, depth);
       a.Randomize(random);
@@ -283,7 +284,7 @@ TEST_P(GemmF16Test, SameBitsAsScalar) {
 // A row has the same bits alone and among others.
 TEST_P(GemmF16Test, RowsDoNotMatter) {
   TestRandom random;
-  const int64_t rows = 2 * GetParam().tile_m + 3, columns = 5 * GetParam().tile_n, depth = 230;
+  const int64_t rows = 2 * GetParam().tile_m + 3, columns = 5 * GetParam().tile_n, depth = 430;
   Problem all(GetParam(), rows, columns, depth);
   all.Randomize(random);
   all.Run();
@@ -433,7 +434,7 @@ TEST_P(GemmF16Test, RoundsRows) {
   TestRandom random;
   const int64_t tile = GetParam().tile_m;
   for (int64_t rows : {int64_t{1}, tile, 2 * tile + 1}) {
-    for (int64_t depth : {1, 15, 16, 17, 33, 100}) {
+    for (int64_t depth : {1, 15, 16, 17, 32, 33, 50, 100}) {
       const int64_t stride = depth + 2, groups = (depth + kF16Group - 1) / kF16Group;
       const int64_t tile_rows = std::min(rows, tile);
       GuardedBuffer<float> x(Size(rows - 1, stride) + Size(depth, 1)), factor(Size(rows, 1));
@@ -491,7 +492,7 @@ TEST(GemmF16Dispatch, ForcedIsaRuns) {
 // A depth within a group, columns cut off by the edge, columns of all sizes.
 TEST(GemmF16Pack, KeepsBf16) {
   TestRandom random;
-  const int64_t columns = 19, k = 131, tile_n = 32, padded = 144;
+  const int64_t columns = 19, k = 131, tile_n = 32, padded = 160;
   std::vector<float> weight(Size(columns, k));
   for (int64_t j = 0; j < columns; ++j) {
     const int size = random.Integer(-100, 100);
