@@ -148,7 +148,7 @@ FASTVLM_INLINE int64_t F16Rows(const GemmF16Args& args, int64_t j) {
   for (; j + (panels - 1) * kTileN < args.columns; j += panels * kTileN) {
     int64_t i = 0;
     for (; i + kTileM < args.rows; i += kTileM) F16Tile<kTileM, panels, false>(args, i, j);
-    LastF16Tile<kTileM, panels, false>(args, i, j);
+    LastF16Tile<kTileM, panels>(args, i, j);
   }
   return j;
 }
