@@ -75,8 +75,8 @@ double ShareOfPeak(const Work& work, double ms, const MachinePeak& peak) {
 
 template <typename Work>
 double Gops(const Work& work, double ms) {
-  const double operations = work.f32_operations + work.int8_operations + work.bf16_operations +
-                            work.f16_operations;
+  const double operations =
+      work.f32_operations + work.int8_operations + work.bf16_operations + work.f16_operations;
   return ms > 0 ? operations / ms * 1e-6 : 0;
 }
 

@@ -41,8 +41,8 @@ bool IsAmd() {
 #endif
 }
 
-constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni,
-                            Isa::kAvx512Bf16, Isa::kAvx512Fp16};
+constexpr Isa kAllIsas[] = {Isa::kScalar,     Isa::kAvx2,       Isa::kAvx512,
+                            Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAvx512Fp16};
 
 Isa BestOfCpu() {
   Isa best = Isa::kScalar;

@@ -31,8 +31,8 @@ Status CheckIsaEnvironment();
 Isa SetMaxIsaForTesting(Isa isa);
 
 // True if kernels may use AVX-512 BF16 and this CPU gains by it. AMD's do (Zen 4: twice the
-// multiply-adds of f32). Intel's Emerald Rapids loses: `fastvlm bench --threads 1` prints 97 GFLOP/s
-// of bf16 beside 173 of f32; its fast bf16 is AMX.
+// multiply-adds of f32). Intel's Emerald Rapids loses: `fastvlm bench --threads 1` prints 97
+// GFLOP/s of bf16 beside 173 of f32; its fast bf16 is AMX.
 bool HasFastBf16Products();
 
 // True if the environment variable FASTVLM_BF16_PRODUCTS is 1: linear layers in bf16 then round

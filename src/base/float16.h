@@ -57,8 +57,8 @@ inline uint16_t F16FromF64(double value) {
     return static_cast<uint16_t>(sign | (std::bit_cast<uint64_t>(rounded) - 0x41b0000000000000u));
   }
   const uint64_t odd = magnitude >> 42 & 1u;
-  return static_cast<uint16_t>(
-      sign | ((magnitude - 0x3f00000000000000u + 0x1ffffffffffu + odd) >> 42));
+  return static_cast<uint16_t>(sign |
+                               ((magnitude - 0x3f00000000000000u + 0x1ffffffffffu + odd) >> 42));
 }
 
 }  // namespace fastvlm

@@ -30,7 +30,8 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
 
 // The part of x W^T that a kernel is called for: output.rows rows from `row` (a multiple of tile_m)
-// on, output.columns columns from `column` (a multiple of tile_n) on, units [begin, begin + count) of the depth.
+// on, output.columns columns from `column` (a multiple of tile_n) on, units [begin, begin + count)
+// of the depth.
 struct Piece {
   int64_t row;
   int64_t column;
@@ -156,7 +157,7 @@ struct F16Rows {
 
   static int64_t RowSize(const PackedLinear& weights) { return weights.groups() * kF16Group; }
   static int64_t PaddedRows(const PackedLinear& weights, int64_t m) {
-    return RoundUp(m, std::min(m, weights.tile_m()));
+    return m < weights.tile_m() ? m : RoundUp(m, weights.tile_m());
   }
   static size_t Bytes(const PackedLinear& weights, int64_t m) {
     return static_cast<size_t>(PaddedRows(weights, m) * RowSize(weights) + m) * sizeof(uint32_t);
@@ -202,8 +203,9 @@ struct F16Product {
   }
   void MultiplyPanel(const GemmOutput& output, const Piece& piece) const {
     const int64_t end = piece.begin + piece.count;
-    Multiply(output, piece, end == units() ? weights.f16(piece.column + panel_columns(), 0)
-                                           : weights.f16(piece.column, end * kF16GroupsPerChunk));
+    Multiply(output, piece,
+             end == units() ? weights.f16(piece.column + panel_columns(), 0)
+                            : weights.f16(piece.column, end * kF16GroupsPerChunk));
   }
 
  private:
@@ -465,28 +467,6 @@ std::string_view ProfileName(const PackedLinear& weights, bool one_row) {
   return "linear";
 }
 
-}  // namespace
-
-Work LinearWork(const PackedLinear& weights, int64_t m) {
-  const double operations = 2.0 * static_cast<double>(m * weights.n() * weights.k());
-  const double maps = 4.0 * static_cast<double>(m * (weights.n() + weights.k()));
-  Work work = {.bytes = static_cast<double>(weights.bytes()) + maps};
-  double& kind = weights.is_quantized()        ? work.int8_operations
-                 : weights.has_bf16_products() ? work.bf16_operations
-                 : weights.has_f16_products()  ? work.f16_operations
-                                               : work.f32_operations;
-  kind = operations;
-  return work;
-}
-
-size_t LinearScratchBytes(const PackedLinear& weights, int64_t m) {
-  if (weights.has_bf16_products()) return Bf16Rows::Bytes(weights, m);
-  if (weights.has_f16_products()) return F16Rows::Bytes(weights, m);
-  return weights.is_quantized() ? QuantizedRows::Bytes(weights, m) : 0;
-}
-
-namespace {
-
 // Calls run(product) with the product that the weights are for, after fill(rows) where it reads
 // rows in another form than x.
 template <typename FillFn, typename RunFn>
@@ -510,6 +490,24 @@ void ForProduct(const PackedLinear& weights, const float* x, int64_t m, int64_t 
 }
 
 }  // namespace
+
+Work LinearWork(const PackedLinear& weights, int64_t m) {
+  const double operations = 2.0 * static_cast<double>(m * weights.n() * weights.k());
+  const double maps = 4.0 * static_cast<double>(m * (weights.n() + weights.k()));
+  Work work = {.bytes = static_cast<double>(weights.bytes()) + maps};
+  double& kind = weights.is_quantized()        ? work.int8_operations
+                 : weights.has_bf16_products() ? work.bf16_operations
+                 : weights.has_f16_products()  ? work.f16_operations
+                                               : work.f32_operations;
+  kind = operations;
+  return work;
+}
+
+size_t LinearScratchBytes(const PackedLinear& weights, int64_t m) {
+  if (weights.has_bf16_products()) return Bf16Rows::Bytes(weights, m);
+  if (weights.has_f16_products()) return F16Rows::Bytes(weights, m);
+  return weights.is_quantized() ? QuantizedRows::Bytes(weights, m) : 0;
+}
 
 void Linear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride, float* y,
             int64_t y_stride, const Epilogue& epilogue, void* scratch, ThreadPool& pool) {

@@ -95,7 +95,7 @@ TEST_F(LinearF16Test, ScratchForFewerRowsIsNoLarger) {
   const std::vector<float> weights(Size(40, 50), 1.0f);
   const PackedLinear packed = PackedLinear::Pack(weights.data(), WeightType::kF32, 40, 50, nullptr,
                                                  LinearFormat::kBf16, pool);
-  for (int64_t m = 1; m < 40; ++m) {
+  for (int64_t m = 0; m < 40; ++m) {
     EXPECT_LE(LinearScratchBytes(packed, m), LinearScratchBytes(packed, m + 1));
   }
 }

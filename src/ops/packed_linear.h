@@ -23,7 +23,7 @@ using ReadRowFn = std::function<void(int64_t row, float* out)>;
 using FindRowFn = std::function<const uint8_t*(int64_t row)>;
 
 enum class LinearFormat {
-  kExact,        // BF16 as it is, the others as f32; products are of f32
+  kExact,  // BF16 as it is, the others as f32; products are of f32
   // Rounded to BF16. Products are of bf16, x rounded as well, on CPUs that are fast at it; on those
   // with AVX512_FP16 of f16, which holds the weights without loss and more of x; else of f32.
   kBf16,

@@ -137,7 +137,8 @@ class Problem {
           largest_x = std::max(largest_x, std::fabs(double{value(i, p)}));
           largest_w = std::max(largest_w, std::fabs(w));
         }
-        const double size = std::fabs(start(j)) + static_cast<double>(depth_) * largest_x * largest_w;
+        const double size =
+            std::fabs(start(j)) + static_cast<double>(depth_) * largest_x * largest_w;
         const double tolerance =
             1.13 * Bound(depth_, largest_x, largest_w, std::fabs(start(j))) +
             4 * 0x1p-24 * (1 + size) +
@@ -460,8 +461,8 @@ TEST_P(GemmF16Test, RoundsRows) {
         ASSERT_EQ(factor[Size(i, 1)], std::ldexp(1.0f, std::ilogb(largest) - kF16RowExponent));
         for (int64_t p = 0; p < groups * kF16Group; ++p) {
           const int64_t in_tile = (p / kF16Group * tile_rows + i % tile) * kF16Group;
-          const uint32_t twice = tiles[Size(i / tile, args.tile_stride) +
-                                       Size(in_tile + p % kF16Group, 1)];
+          const uint32_t twice =
+              tiles[Size(i / tile, args.tile_stride) + Size(in_tile + p % kF16Group, 1)];
           const float value = p < depth ? x[Size(i, stride) + Size(p, 1)] : 0;
           const uint32_t half = F16FromF32(value / factor[Size(i, 1)]);
           ASSERT_EQ(twice, half | half << 16) << i << ", " << p;
@@ -498,7 +499,8 @@ TEST(GemmF16Pack, KeepsBf16) {
     const int size = random.Integer(-100, 100);
     for (int64_t p = 0; p < k; ++p) {
       // Within 2^-20 of the column's largest, which is the first one.
-      const float value = p == 0 ? 1.75f : std::ldexp(random.Uniform(1, 2), random.Integer(-20, -1));
+      const float value =
+          p == 0 ? 1.75f : std::ldexp(random.Uniform(1, 2), random.Integer(-20, -1));
       weight[Size(j, k) + Size(p, 1)] = std::ldexp(p % 2 == 0 ? value : -value, size);
     }
   }
