@@ -78,6 +78,11 @@ std::string_view FormatName(LinearFormat format) {
   return "";
 }
 
+// What a loop of the layer's multiply-adds reaches; of f32 for those in 8 bits, too.
+double MeasurePeakOf(const PackedLinear& weights, ThreadPool& pool) {
+  return weights.has_f16_products() ? MeasurePeakF16Gflops(pool) : MeasurePeakGflops(pool);
+}
+
 template <typename Body>
 double BestSeconds(int repetitions, int threads, const Body& body) {
   double best = 1e30;
@@ -101,7 +106,7 @@ void BenchLinear(const Shape& shape, LinearFormat format, Activation activation,
   const std::vector<float> x = MakeRows(m, k);
   std::vector<float> y(static_cast<size_t>(m * n));
   Buffer<uint8_t> scratch(LinearScratchBytes(copies[0], m));
-  const double peak = MeasurePeakGflops(pool);
+  const double peak = MeasurePeakOf(copies[0], pool);
   const Epilogue epilogue = {.activation = activation};
   const double all = BestSeconds(repetitions, pool.threads(), [&] {
     for (const PackedLinear& weights : copies) {
@@ -129,7 +134,7 @@ void BenchFfn(const Shape& shape, LinearFormat format, int repetitions, ThreadPo
   const std::vector<float> scale(static_cast<size_t>(channels), 0.5f);
   std::vector<float> y = x;
   Buffer<uint8_t> scratch(FfnScratchBytes(fc1, fc2, pool.threads()));
-  const double peak = MeasurePeakGflops(pool);
+  const double peak = MeasurePeakOf(fc1, pool);
   const double seconds = BestSeconds(repetitions, pool.threads(), [&] {
     Ffn(fc1, fc2, x.data(), m, y.data(), scale.data(), y.data(), scratch.data(), pool);
   });
@@ -143,8 +148,9 @@ void Main(int threads, int repetitions, std::string_view filter) {
   ThreadPool pool(threads);
   const std::vector<float> memory(kColdBytes / sizeof(float), 1.0f);
   const double read_gbps = MeasureReadGbps(memory.data(), memory.size(), pool);
-  fmt::print("{}, {}, {} thread(s): {:.1f} GFLOP/s, reads {:.1f} GB/s\n", CpuModelName(),
-             IsaName(MaxIsa()), threads, MeasurePeakGflops(pool), read_gbps);
+  fmt::print("{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {:.1f} f16, reads {:.1f} GB/s\n",
+             CpuModelName(), IsaName(MaxIsa()), threads, MeasurePeakGflops(pool),
+             MeasurePeakF16Gflops(pool), read_gbps);
   for (const Shape& shape : kShapes) {
     if (shape.name.find(filter) == std::string_view::npos) continue;
     for (LinearFormat format : kFormats) {

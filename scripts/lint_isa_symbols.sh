@@ -13,7 +13,7 @@ fi
 bad=0
 for object in "${objects[@]}"; do
   isa=$(basename "$object" .cc.o)
-  isa=${isa%%_*}  # the namespace of avx512_vnni and avx512_bf16 is avx512
+  isa=${isa%%_*}  # the namespace of avx512_vnni, avx512_bf16 and avx512_fp16 is avx512
   # Defined symbols other programs can see: strong (T D B R), weak (W V) and unique (u) ones.
   if nm -C --defined-only --extern-only "$object" | cut -d' ' -f2- | grep -v "^T fastvlm::$isa::" ; then
     echo "  ^ defined by $object, outside fastvlm::$isa" >&2

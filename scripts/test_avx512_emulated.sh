@@ -7,7 +7,7 @@
 #   scripts/test_avx512_emulated.sh build/release/bin/kernel_softmax_test --gtest_filter='*avx512*'
 #
 # Debian 12's Bochs has no AVX512_BF16. Debian 13's has: scripts/fetch_bochs.sh unpacks it
-# beside the system, --bochs uses it.
+# beside the system, --bochs uses it. Neither has AVX512_FP16.
 #
 # The program sees one CPU, at a few ten million instructions per second, so choose
 # small tests. Its libraries, FASTVLM_* and GTEST_* variables and working directory

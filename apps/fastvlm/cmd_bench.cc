@@ -69,12 +69,14 @@ double ShareOfPeak(const Work& work, double ms, const MachinePeak& peak) {
     const double gflops = peak.bf16_gflops > 0 ? peak.bf16_gflops : peak.f32_gflops;
     least_s += work.bf16_operations / (gflops * 1e9);
   }
+  if (work.f16_operations > 0) least_s += work.f16_operations / (peak.f16_gflops * 1e9);
   return ms > 0 ? least_s * 1000 / ms : 0;
 }
 
 template <typename Work>
 double Gops(const Work& work, double ms) {
-  const double operations = work.f32_operations + work.int8_operations + work.bf16_operations;
+  const double operations =
+      work.f32_operations + work.int8_operations + work.bf16_operations + work.f16_operations;
   return ms > 0 ? operations / ms * 1e-6 : 0;
 }
 
@@ -146,12 +148,14 @@ void PrintMeasured(const Measured& measured, const MachinePeak& peak) {
 }
 
 void PrintReport(const Report& report) {
-  const std::string bf16 = report.peak.bf16_gflops > 0
-                               ? fmt::format("{:.1f} GFLOP/s bf16, ", report.peak.bf16_gflops)
-                               : "";
-  fmt::print("{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {}{:.1f} GOP/s 8-bit, reads {:.1f} GB/s\n",
-             report.system.cpu, report.system.isa, report.threads, report.peak.f32_gflops, bf16,
-             report.peak.int8_gops, report.peak.read_gbps);
+  const auto if_any = [](double gflops, const char* type) {
+    return gflops > 0 ? fmt::format("{:.1f} GFLOP/s {}, ", gflops, type) : "";
+  };
+  fmt::print(
+      "{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {}{}{:.1f} GOP/s 8-bit, reads {:.1f} GB/s\n",
+      report.system.cpu, report.system.isa, report.threads, report.peak.f32_gflops,
+      if_any(report.peak.bf16_gflops, "bf16"), if_any(report.peak.f16_gflops, "f16"),
+      report.peak.int8_gops, report.peak.read_gbps);
   for (const Measured& measured : report.measured) PrintMeasured(measured, report.peak);
 }
 
@@ -174,6 +178,7 @@ Json CaseJson(const BenchmarkCase& result, const MachinePeak& peak) {
                                   {"f32_operations", operation.f32_operations},
                                   {"int8_operations", operation.int8_operations},
                                   {"bf16_operations", operation.bf16_operations},
+                                  {"f16_operations", operation.f16_operations},
                                   {"bytes", operation.bytes}});
   }
   return json;
@@ -191,6 +196,7 @@ void PrintJson(const Report& report, const std::string& model) {
                  {"read_gbps", report.peak.read_gbps}}},
                {"precisions", Json::array()}};
   if (report.peak.bf16_gflops > 0) json["peak"]["bf16_gflops"] = report.peak.bf16_gflops;
+  if (report.peak.f16_gflops > 0) json["peak"]["f16_gflops"] = report.peak.f16_gflops;
   for (const Measured& measured : report.measured) {
     Json entry = {{"precision", PrecisionName(measured.precision)},
                   {"load_ms", measured.load_ms},

@@ -18,6 +18,7 @@ struct MachinePeak {
   double f32_gflops = 0;   // multiply-adds of the instruction set in use, two operations each
   double int8_gops = 0;    // the same of exact products of 8-bit integers
   double bf16_gflops = 0;  // the same of bf16; 0 if the instruction set has no such products
+  double f16_gflops = 0;   // the same of f16
   double read_gbps = 0;    // reading memory in order, 10^9 bytes per second
 };
 MachinePeak MeasureMachinePeak(const Model& model);
@@ -44,6 +45,7 @@ struct BenchmarkOperation {
   double f32_operations = 0;
   double int8_operations = 0;
   double bf16_operations = 0;
+  double f16_operations = 0;
   double bytes = 0;  // of operands and results
 };
 
@@ -55,6 +57,7 @@ struct BenchmarkCase {
   double f32_operations = 0;             // of such a pass or step
   double int8_operations = 0;
   double bf16_operations = 0;
+  double f16_operations = 0;
   double weight_bytes = 0;                     // read by it
   std::vector<BenchmarkOperation> operations;  // with `profile`
 };

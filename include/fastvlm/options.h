@@ -18,7 +18,7 @@ enum class Precision {
   kFastest,   // as the file has it if that is quantized, else DefaultPrecision() of system.h
   kAsStored,  // 8- and 4-bit weights as the file has them, other ones as kF32
   kF32,       // reproduces the reference implementation to rounding
-  kBf16,      // bf16 weights; where the CPU multiplies bf16, what linear layers are given as well
+  kBf16,      // bf16 weights; on CPUs that gain by it linear layers round x as well, to bf16 or f16
   kQ8,        // 8 bits in blocks of 32 that share a scale, weights and activations
   kQ4,        // the same with 4 bits for the weights of the decoder's layers
 };

@@ -23,6 +23,14 @@ bool HasF16c() {
 }
 #endif
 
+#if defined(__x86_64__)
+// Compilers that cannot build for it do not know the name either.
+bool HasAvx512Fp16() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & 1u << 23) != 0;
+}
+#endif
+
 bool IsAmd() {
 #if defined(__x86_64__)
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -33,8 +41,8 @@ bool IsAmd() {
 #endif
 }
 
-constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni,
-                            Isa::kAvx512Bf16};
+constexpr Isa kAllIsas[] = {Isa::kScalar,     Isa::kAvx2,       Isa::kAvx512,
+                            Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAvx512Fp16};
 
 Isa BestOfCpu() {
   Isa best = Isa::kScalar;
@@ -62,7 +70,7 @@ IsaChoice ReadEnvironment() {
   }
   return {best, Error(StatusCode::kInvalidArgument,
                       "FASTVLM_ISA={}: unknown instruction set; expected scalar, avx2, avx512, "
-                      "avx512_vnni or avx512_bf16",
+                      "avx512_vnni, avx512_bf16 or avx512_fp16",
                       value)};
 }
 
@@ -93,6 +101,8 @@ std::string_view IsaName(Isa isa) {
       return "avx512_vnni";
     case Isa::kAvx512Bf16:
       return "avx512_bf16";
+    case Isa::kAvx512Fp16:
+      return "avx512_fp16";
   }
   FASTVLM_CHECK(false);
 }
@@ -112,6 +122,8 @@ bool CpuSupports(Isa isa) {
       return CpuSupports(Isa::kAvx512) && __builtin_cpu_supports("avx512vnni");
     case Isa::kAvx512Bf16:
       return CpuSupports(Isa::kAvx512Vnni) && __builtin_cpu_supports("avx512bf16");
+    case Isa::kAvx512Fp16:
+      return CpuSupports(Isa::kAvx512Bf16) && HasAvx512Fp16();
 #endif
     default:
       return false;

@@ -10,20 +10,20 @@
 namespace fastvlm {
 
 // Ordered: a later one is preferred where a kernel has both.
-enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16 };
+enum class Isa { kScalar, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16, kAvx512Fp16 };
 
 std::string_view IsaName(Isa isa);
 
 // True if this CPU can run code of `isa`, whatever FASTVLM_ISA says. AVX2 means AVX2+FMA+F16C,
 // AVX-512 means F+BW+DQ+VL, each with the operating system saving the registers; AVX-512 VNNI adds
 // the dot products of bytes, AVX-512 BF16 to that those of bf16 (Cooper Lake, Sapphire Rapids, Zen
-// 4).
+// 4), AVX-512 FP16 to that the arithmetic of f16 (Sapphire Rapids).
 bool CpuSupports(Isa isa);
 
 // The best instruction set kernels may use: the CPU's best, capped by the environment variable
-// FASTVLM_ISA = scalar | avx2 | avx512 | avx512_vnni | avx512_bf16. Read once. An unknown value, or
-// one this CPU cannot run, is an error that CheckIsaEnvironment() reports; until then it is
-// ignored.
+// FASTVLM_ISA = scalar | avx2 | avx512 | avx512_vnni | avx512_bf16 | avx512_fp16. Read once. An
+// unknown value, or one this CPU cannot run, is an error that CheckIsaEnvironment() reports; until
+// then it is ignored.
 Isa MaxIsa();
 Status CheckIsaEnvironment();
 
@@ -31,8 +31,8 @@ Status CheckIsaEnvironment();
 Isa SetMaxIsaForTesting(Isa isa);
 
 // True if kernels may use AVX-512 BF16 and this CPU gains by it. AMD's do (Zen 4: twice the
-// multiply-adds of f32). Intel's Emerald Rapids loses: `fastvlm bench --threads 1` prints 97 GFLOP/s
-// of bf16 beside 173 of f32; its fast bf16 is AMX.
+// multiply-adds of f32). Intel's Emerald Rapids loses: `fastvlm bench --threads 1` prints 97
+// GFLOP/s of bf16 beside 173 of f32; its fast bf16 is AMX.
 bool HasFastBf16Products();
 
 // True if the environment variable FASTVLM_BF16_PRODUCTS is 1: linear layers in bf16 then round

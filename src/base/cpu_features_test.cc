@@ -20,10 +20,11 @@ TEST(CpuFeatures, NamesAreDistinct) {
   EXPECT_EQ(IsaName(Isa::kAvx512), "avx512");
   EXPECT_EQ(IsaName(Isa::kAvx512Vnni), "avx512_vnni");
   EXPECT_EQ(IsaName(Isa::kAvx512Bf16), "avx512_bf16");
+  EXPECT_EQ(IsaName(Isa::kAvx512Fp16), "avx512_fp16");
 }
 
 TEST(CpuFeatures, ABetterInstructionSetImpliesTheOthers) {
-  for (Isa isa : {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni}) {
+  for (Isa isa : {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAvx512Bf16}) {
     const Isa better = static_cast<Isa>(static_cast<int>(isa) + 1);
     EXPECT_TRUE(CpuSupports(isa) || !CpuSupports(better)) << IsaName(better);
   }

@@ -1,4 +1,4 @@
-// Conversions between f32 and the two 16-bit float formats, round to nearest even.
+// Conversions between f32 (and f64) and the two 16-bit float formats, round to nearest even.
 // Scalar definitions; the vector versions in kernels are tested against these.
 #ifndef FASTVLM_BASE_FLOAT16_H_
 #define FASTVLM_BASE_FLOAT16_H_
@@ -44,6 +44,21 @@ inline uint16_t F16FromF32(float value) {
   }
   const uint32_t odd = magnitude >> 13 & 1u;
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000u + 0xfffu + odd) >> 13));
+}
+
+inline uint16_t F16FromF64(double value) {
+  const uint64_t bits = std::bit_cast<uint64_t>(value);
+  const uint64_t sign = bits >> 48 & 0x8000u;
+  const uint64_t magnitude = bits & 0x7fffffffffffffffu;
+  if (magnitude > 0x7ff0000000000000u) return static_cast<uint16_t>(sign | 0x7e00u);   // NaN
+  if (magnitude >= 0x40effe0000000000u) return static_cast<uint16_t>(sign | 0x7c00u);  // infinity
+  if (magnitude < 0x3f10000000000000u) {  // below 2^-14: adding 2^28 rounds to 2^-24 likewise
+    const double rounded = std::bit_cast<double>(magnitude) + 0x1p28;
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint64_t>(rounded) - 0x41b0000000000000u));
+  }
+  const uint64_t odd = magnitude >> 42 & 1u;
+  return static_cast<uint16_t>(sign |
+                               ((magnitude - 0x3f00000000000000u + 0x1ffffffffffu + odd) >> 42));
 }
 
 }  // namespace fastvlm

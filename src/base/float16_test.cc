@@ -49,6 +49,23 @@ TEST(Float16, HalfRoundsToNearestEven) {
   EXPECT_EQ(F16FromF32(65520.0f), 0x7c00);
 }
 
+// In f64 there is room right beside the middle where f32 has none.
+TEST(Float16, HalfRoundsOnceFromDouble) {
+  for (uint32_t bits = 0; bits < 0x7bff; ++bits) {
+    const double low = HalfValue(static_cast<uint16_t>(bits));
+    const double middle = (low + HalfValue(static_cast<uint16_t>(bits + 1))) / 2;
+    EXPECT_EQ(F16FromF64(low), bits);
+    EXPECT_EQ(F16FromF64(-low), 0x8000 | bits);
+    EXPECT_EQ(F16FromF64(std::nextafter(middle, 0.0)), bits);
+    EXPECT_EQ(F16FromF64(middle), bits + (bits & 1));
+    EXPECT_EQ(F16FromF64(std::nextafter(middle, 1e9)), bits + 1);
+  }
+  EXPECT_EQ(F16FromF64(std::nextafter(65520.0, 0.0)), 0x7bff);
+  EXPECT_EQ(F16FromF64(65520.0), 0x7c00);
+  EXPECT_EQ(F16FromF64(-std::numeric_limits<double>::infinity()), 0xfc00);
+  EXPECT_TRUE(std::isnan(F32FromF16(F16FromF64(std::nan("")))));
+}
+
 TEST(Float16, EveryBf16WidensExactlyAndBack) {
   for (uint32_t bits = 0; bits < 65536; ++bits) {
     const float value = F32FromBf16(static_cast<uint16_t>(bits));

@@ -17,6 +17,7 @@ struct Work {
   double int8_operations = 0;
   double bytes = 0;
   double bf16_operations = 0;  // of the CPU's own bf16 products; widened bf16 counts as f32
+  double f16_operations = 0;   // of multiply-adds in f16
 };
 
 struct ProfileEntry {
@@ -36,6 +37,7 @@ class Profile {
     entry.work.f32_operations += work.f32_operations;
     entry.work.int8_operations += work.int8_operations;
     entry.work.bf16_operations += work.bf16_operations;
+    entry.work.f16_operations += work.f16_operations;
     entry.work.bytes += work.bytes;
   }
   const std::vector<ProfileEntry>& entries() const { return entries_; }

@@ -32,6 +32,7 @@ struct PieceScratch {
 };
 
 std::string_view ProfileName(const PackedLinear& weights) {
+  if (weights.has_f16_products()) return "encoder FFN f16";
   if (!weights.is_quantized()) return weights.is_bf16() ? "encoder FFN bf16" : "encoder FFN f32";
   return IsQ8(weights.format()) ? "encoder FFN q8" : "encoder FFN q4";
 }
@@ -66,6 +67,7 @@ void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64
   work.f32_operations += more.f32_operations;
   work.int8_operations += more.int8_operations;
   work.bf16_operations += more.bf16_operations;
+  work.f16_operations += more.f16_operations;
   // The hidden map stays in the caches.
   work.bytes += more.bytes - 8.0 * static_cast<double>(m * hidden);
   const ProfileScope scope(pool.profile(), ProfileName(fc1), work);

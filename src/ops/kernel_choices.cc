@@ -3,6 +3,7 @@
 #include "kernels/attention_f32/attention_f32.h"
 #include "kernels/depthwise_f32/depthwise_f32.h"
 #include "kernels/gemm_bf16/gemm_bf16.h"
+#include "kernels/gemm_f16/gemm_f16.h"
 #include "kernels/gemm_f32/gemm_f32.h"
 #include "kernels/gemm_q4/gemm_q4.h"
 #include "kernels/gemm_q8/gemm_q8.h"
@@ -32,9 +33,11 @@ std::vector<std::pair<std::string_view, std::string_view>> SelectedKernels() {
       {"silu_mul", BestSiluMul().name},
       {"squeeze_excite", BestSqueezeExcite().name},
       {"stem_conv_f32", BestStemConvF32().name}};
-  // Used only where the CPU multiplies bf16.
+  // One of the two at most: used only where the CPU multiplies bf16, or f16, faster than f32.
   const GemmBf16Variant* bf16 = GemmBf16ForLinear();
   if (bf16 != nullptr) kernels.insert(kernels.begin() + 2, {"gemm_bf16", bf16->name});
+  const GemmF16Variant* f16 = GemmF16ForLinear();
+  if (f16 != nullptr) kernels.insert(kernels.begin() + 2, {"gemm_f16", f16->name});
   return kernels;
 }
 

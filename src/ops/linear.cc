@@ -18,6 +18,7 @@ constexpr int64_t kBlockRows = 144;
 constexpr int64_t kBlockColumns = 64;
 constexpr int64_t kPanelBytes = 24 * 1024;
 constexpr int64_t kQuantizedPanelBytes = 32 * 1024;
+constexpr int64_t kF16PanelBytes = 96 * 1024;  // of two panels side by side
 // x of a block up to this size is at home in an L2 cache of 512 KB.
 constexpr int64_t kCachedBytes = 256 * 1024;
 // How far ahead of its use a weight is fetched when memory sets the pace.
@@ -46,6 +47,7 @@ struct F32Product {
 
   int64_t units() const { return weights.k(); }
   int64_t row_bytes() const { return weights.k() * int64_t{sizeof(float)}; }
+  int64_t panel_columns() const { return weights.tile_n(); }
   int64_t max_piece_units() const {
     return kPanelBytes / int64_t{sizeof(float)} / weights.tile_n();
   }
@@ -67,7 +69,7 @@ struct F32Product {
     Multiply(args, piece, ahead);
   }
 
-  // One panel wide, while `rows` rows of the block are at hand.
+  // panel_columns wide at most, while `rows` rows of the block are at hand.
   void MultiplyPanel(const GemmOutput& output, const Piece& piece) const {
     GemmF32Args args = Args(output, piece);
     if (!weights.is_bf16() || output.rows < kUnpackRows) {
@@ -101,7 +103,7 @@ struct Bf16Rows {
   static size_t Bytes(const PackedLinear& weights, int64_t m) {
     return static_cast<size_t>(m * weights.pairs() * 2) * sizeof(uint16_t);
   }
-  explicit Bf16Rows(void* scratch) : x(static_cast<uint16_t*>(scratch)) {}
+  Bf16Rows(const PackedLinear&, int64_t, void* scratch) : x(static_cast<uint16_t*>(scratch)) {}
 
   // Rows [first, first + count) of x.
   void Fill(const PackedLinear& weights, const float* from, int64_t stride, int64_t first,
@@ -119,6 +121,7 @@ struct Bf16Product {
 
   int64_t units() const { return weights.pairs(); }
   int64_t row_bytes() const { return units() * 2 * int64_t{sizeof(uint16_t)}; }
+  int64_t panel_columns() const { return weights.tile_n(); }
   int64_t max_piece_units() const {
     return kPanelBytes / (2 * int64_t{sizeof(uint16_t)}) / weights.tile_n();
   }
@@ -145,6 +148,85 @@ struct Bf16Product {
   }
 };
 
+// Rows of x rounded to f16, in scratch memory, as kernels/gemm_f16/args.h has them: tiles, the only
+// one of few rows without room for others, and then the factors.
+struct F16Rows {
+  int64_t tile_rows;
+  uint32_t* tiles;
+  float* factors;
+
+  static int64_t RowSize(const PackedLinear& weights) { return weights.groups() * kF16Group; }
+  static int64_t PaddedRows(const PackedLinear& weights, int64_t m) {
+    return m < weights.tile_m() ? m : RoundUp(m, weights.tile_m());
+  }
+  static size_t Bytes(const PackedLinear& weights, int64_t m) {
+    return static_cast<size_t>(PaddedRows(weights, m) * RowSize(weights) + m) * sizeof(uint32_t);
+  }
+  F16Rows(const PackedLinear& weights, int64_t m, void* scratch)
+      : tile_rows(std::min(m, weights.tile_m())),
+        tiles(static_cast<uint32_t*>(scratch)),
+        factors(static_cast<float*>(scratch) + PaddedRows(weights, m) * RowSize(weights)) {}
+
+  // Rows [first, first + count) of x; first: a multiple of tile_m.
+  void Fill(const PackedLinear& weights, const float* x, int64_t x_stride, int64_t first,
+            int64_t count) const {
+    F16RowsArgs args;
+    args.rows = count;
+    args.depth = weights.k();
+    args.x = x + first * x_stride;
+    args.x_stride = x_stride;
+    args.tiles = tiles + first * RowSize(weights);
+    args.tile_stride = tile_rows * RowSize(weights);
+    args.tile_rows = tile_rows;
+    args.factor = factors + first;
+    weights.f16_variant().round(args);
+  }
+};
+
+// x W^T of f16; a unit of the depth is a chunk of groups that has a sum of its own in f32.
+struct F16Product {
+  const PackedLinear& weights;
+  F16Rows rows;
+
+  int64_t units() const { return CeilDiv(weights.groups(), kF16GroupsPerChunk); }
+  int64_t row_bytes() const { return F16Rows::RowSize(weights) * int64_t{sizeof(uint32_t)}; }
+  int64_t panel_columns() const { return 2 * weights.tile_n(); }
+  int64_t max_piece_units() const {
+    const int64_t chunk_size = kF16GroupsPerChunk * kF16Group * panel_columns();
+    return kF16PanelBytes / (chunk_size * int64_t{sizeof(uint16_t)});
+  }
+
+  void Stream(const GemmOutput& output, const Piece& piece) const {
+    constexpr int64_t kAhead = kPrefetchBytes / int64_t{sizeof(uint16_t)} / kF16Group;
+    const int64_t group = piece.begin * kF16GroupsPerChunk + kAhead / weights.tile_n();
+    Multiply(output, piece, weights.f16(piece.column, group));
+  }
+  void MultiplyPanel(const GemmOutput& output, const Piece& piece) const {
+    const int64_t end = piece.begin + piece.count;
+    Multiply(output, piece,
+             end == units() ? weights.f16(piece.column + panel_columns(), 0)
+                            : weights.f16(piece.column, end * kF16GroupsPerChunk));
+  }
+
+ private:
+  void Multiply(const GemmOutput& output, const Piece& piece, const uint16_t* next) const {
+    const int64_t group = piece.begin * kF16GroupsPerChunk;
+    GemmF16Args args;
+    static_cast<GemmOutput&>(args) = output;
+    args.groups = std::min(piece.count * kF16GroupsPerChunk, weights.groups() - group);
+    args.x_tile_stride = rows.tile_rows * F16Rows::RowSize(weights);
+    args.x_tile_rows = rows.tile_rows;
+    args.x = rows.tiles + piece.row / rows.tile_rows * args.x_tile_stride +
+             group * rows.tile_rows * kF16Group;
+    args.x_factor = rows.factors + piece.row;
+    args.weights = weights.f16(piece.column, group);
+    args.panel_stride = weights.f16_panel_stride();
+    args.w_factor = weights.f16_factors(piece.column);
+    args.next = next;
+    weights.f16_variant().fn(args);
+  }
+};
+
 // Quantized rows of x in scratch memory, as kernels/quantize_rows/args.h has them.
 struct QuantizedRows {
   uint8_t* tiles;
@@ -158,7 +240,8 @@ struct QuantizedRows {
   static size_t Bytes(const PackedLinear& weights, int64_t m) {
     return static_cast<size_t>(CeilDiv(m, weights.tile_m()) * TileBytes(weights));
   }
-  explicit QuantizedRows(void* scratch) : tiles(static_cast<uint8_t*>(scratch)) {}
+  QuantizedRows(const PackedLinear&, int64_t, void* scratch)
+      : tiles(static_cast<uint8_t*>(scratch)) {}
 
   // Rows [first, first + count) of x; first: a multiple of tile_m.
   void Fill(const PackedLinear& weights, const float* x, int64_t x_stride, int64_t first,
@@ -174,7 +257,7 @@ struct QuantizedRows {
     args.tiles = tiles + first / args.tile_rows * args.tile_stride;
     args.start_factor = -product.offset;
     const QuantizeRowsVariant& variant = BestQuantizeRows();
-    if (weights.in_pairs()) return variant.pairs_to_int8(args);
+    if (weights.shares_scales()) return variant.pairs_to_int8(args);
     (product.x_bytes == 1 ? variant.to_int8 : variant.to_int16)(args);
   }
 };
@@ -184,9 +267,10 @@ struct QuantizedProduct {
   const PackedLinear& weights;
   QuantizedRows rows;
 
-  int64_t unit_blocks() const { return weights.in_pairs() ? 2 : 1; }
+  int64_t unit_blocks() const { return weights.shares_scales() ? 2 : 1; }
   int64_t units() const { return weights.blocks() / unit_blocks(); }
   int64_t row_bytes() const { return QuantizedRows::TileBytes(weights) / weights.tile_m(); }
+  int64_t panel_columns() const { return weights.tile_n(); }
   int64_t max_piece_units() const {
     const GemmQuantizedVariant& variant = weights.quantized();
     if (variant.widen != nullptr) return kPanelBytes / variant.wide_block_bytes;
@@ -227,7 +311,7 @@ struct QuantizedProduct {
 
   void Run(const GemmQuantizedArgs& args) const {
     const GemmQuantizedVariant& variant = weights.quantized();
-    (weights.in_pairs() ? variant.pairs_fn : variant.fn)(args);
+    (weights.shares_scales() ? variant.pairs_fn : variant.fn)(args);
   }
 };
 
@@ -271,14 +355,14 @@ struct Call {
 
   void RunBlocked(const Block& block) const {
     alignas(kAlignment) float sums[kBlockRows * kBlockColumns];
-    const int64_t tile_n = weights.tile_n(), units = product.units();
+    const int64_t width = product.panel_columns(), units = product.units();
     const int64_t step = CeilDiv(units, CeilDiv(units, product.max_piece_units()));
     const GemmOutput output = Output(block);
     const auto run_piece = [&](int64_t j, int64_t begin) {
       const int64_t count = std::min(step, units - begin);
       GemmOutput piece;
       piece.rows = block.rows;
-      piece.columns = tile_n;
+      piece.columns = std::min(width, RoundUp(block.columns - j, weights.tile_n()));
       piece.start = sums + j;
       piece.start_stride = kBlockColumns;
       piece.y = sums + j;
@@ -288,7 +372,7 @@ struct Call {
         piece.start_stride = 0;
       }
       if (begin + count == units) {
-        piece.columns = std::min(tile_n, block.columns - j);
+        piece.columns = std::min(width, block.columns - j);
         piece.y = output.y + j;
         piece.y_stride = output.y_stride;
         piece.activation = output.activation;
@@ -300,12 +384,12 @@ struct Call {
     };
     if (block.rows * product.row_bytes() <= kCachedBytes) {
       // All of the block's x stays in L2, so that the weights are read in the order of memory.
-      for (int64_t j = 0; j < block.columns; j += tile_n) {
+      for (int64_t j = 0; j < block.columns; j += width) {
         for (int64_t begin = 0; begin < units; begin += step) run_piece(j, begin);
       }
     } else {
       for (int64_t begin = 0; begin < units; begin += step) {
-        for (int64_t j = 0; j < block.columns; j += tile_n) run_piece(j, begin);
+        for (int64_t j = 0; j < block.columns; j += width) run_piece(j, begin);
       }
     }
   }
@@ -379,6 +463,7 @@ std::string_view ProfileName(const PackedLinear& weights, bool one_row) {
     case LinearFormat::kExact:
     case LinearFormat::kBf16:
     case LinearFormat::kBf16Weights:
+      if (weights.has_f16_products()) return one_row ? "linear f16, 1 row" : "linear f16";
       if (weights.is_bf16()) return one_row ? "linear bf16, 1 row" : "linear bf16";
       return one_row ? "linear f32, 1 row" : "linear f32";
     case LinearFormat::kQ8:
@@ -395,13 +480,18 @@ std::string_view ProfileName(const PackedLinear& weights, bool one_row) {
 Work LinearWork(const PackedLinear& weights, int64_t m) {
   const double operations = 2.0 * static_cast<double>(m * weights.n() * weights.k());
   const double maps = 4.0 * static_cast<double>(m * (weights.n() + weights.k()));
-  const double bytes = static_cast<double>(weights.bytes()) + maps;
-  if (weights.is_quantized()) return {0, operations, bytes};
-  return weights.has_bf16_products() ? Work{0, 0, bytes, operations} : Work{operations, 0, bytes};
+  Work work = {.bytes = static_cast<double>(weights.bytes()) + maps};
+  double& kind = weights.is_quantized()        ? work.int8_operations
+                 : weights.has_bf16_products() ? work.bf16_operations
+                 : weights.has_f16_products()  ? work.f16_operations
+                                               : work.f32_operations;
+  kind = operations;
+  return work;
 }
 
 size_t LinearScratchBytes(const PackedLinear& weights, int64_t m) {
   if (weights.has_bf16_products()) return Bf16Rows::Bytes(weights, m);
+  if (weights.has_f16_products()) return F16Rows::Bytes(weights, m);
   return weights.is_quantized() ? QuantizedRows::Bytes(weights, m) : 0;
 }
 
@@ -428,7 +518,7 @@ void Multiply(const Product& product, int64_t m, float* y, int64_t y_stride,
 template <typename Rows>
 Rows FillRows(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride,
               void* scratch, Workers workers) {
-  const Rows rows(scratch);
+  const Rows rows(weights, m, scratch);
   const int64_t tile = weights.tile_m();
   const auto fill = [&](int64_t first, int64_t count) {
     rows.Fill(weights, x, x_stride, first * tile, std::min(count * tile, m - first * tile));
@@ -449,6 +539,9 @@ void RunLinear(const PackedLinear& weights, const float* x, int64_t m, int64_t x
   } else if (weights.has_bf16_products()) {
     const auto rows = FillRows<Bf16Rows>(weights, x, m, x_stride, scratch, workers);
     Multiply(Bf16Product{weights, rows}, m, y, y_stride, epilogue, workers);
+  } else if (weights.has_f16_products()) {
+    const auto rows = FillRows<F16Rows>(weights, x, m, x_stride, scratch, workers);
+    Multiply(F16Product{weights, rows}, m, y, y_stride, epilogue, workers);
   } else {
     Multiply(F32Product{weights, x, x_stride}, m, y, y_stride, epilogue, workers);
   }

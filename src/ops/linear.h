@@ -25,7 +25,7 @@ struct Epilogue {
 Work LinearWork(const PackedLinear& weights, int64_t m);
 
 // Bytes of scratch that Linear needs for m rows or fewer: room for x quantized, if the
-// weights are, or rounded to bf16.
+// weights are, or rounded to bf16 or f16.
 size_t LinearScratchBytes(const PackedLinear& weights, int64_t m);
 
 // x: [m, k], row i at x + i * x_stride. y: [m, n], row i at y + i * y_stride; must not overlap x or

@@ -283,7 +283,7 @@ TEST_P(LinearTest, PairsAreNearSingleBlocks) {
       random.Fill(weights.data(), weights.size(), -1, 1);
       for (LinearFormat format : {LinearFormat::kQ8, LinearFormat::kQ8Pairs}) {
         const PackedLinear packed = PackAs(WeightType::kF32, weights, n, k, nullptr, pool, format);
-        if (packed.in_pairs()) {
+        if (packed.shares_scales()) {
           EXPECT_TRUE(format == LinearFormat::kQ8Pairs && k % 64 == 0);
         }
         GuardedBuffer<uint8_t> scratch((LinearScratchBytes(packed, m) + 63) / 64 * 64);

@@ -45,6 +45,10 @@ double MeasurePeakBf16Gflops(ThreadPool& pool) {
   return BestPeak().bf16 == nullptr ? 0 : MeasureGops(BestPeak().bf16, pool);
 }
 
+double MeasurePeakF16Gflops(ThreadPool& pool) {
+  return BestPeak().f16 == nullptr ? 0 : MeasureGops(BestPeak().f16, pool);
+}
+
 double MeasureReadGbps(const float* data, size_t size, ThreadPool& pool) {
   const int64_t parts = int64_t{16} * pool.threads();
   const size_t part = size / static_cast<size_t>(parts);

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/float16.h"
 #include "kernels/gemm_bf16/pack.h"
+#include "kernels/gemm_f16/pack.h"
 #include "kernels/gemm_f32/pack.h"
 #include "kernels/gemm_q4/gemm_q4.h"
 #include "kernels/gemm_q4/pack.h"
@@ -47,7 +48,8 @@ PackedLinear::PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat
   switch (format) {
     case LinearFormat::kBf16:
       pairs_variant_ = GemmBf16ForLinear();
-      if (pairs_variant_ == nullptr) variant_ = &BestGemmF32();
+      f16_variant_ = GemmF16ForLinear();
+      if (pairs_variant_ == nullptr && f16_variant_ == nullptr) variant_ = &BestGemmF32();
       break;
     case LinearFormat::kExact:
     case LinearFormat::kBf16Weights:
@@ -56,7 +58,7 @@ PackedLinear::PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat
     case LinearFormat::kQ8:
     case LinearFormat::kQ8Pairs:
       quantized_variant_ = &BestGemmQ8();
-      in_pairs_ = format == LinearFormat::kQ8Pairs && k % (2 * kQuantBlock) == 0 &&
+      shares_scales_ = format == LinearFormat::kQ8Pairs && k % (2 * kQuantBlock) == 0 &&
                   quantized_variant_->pairs_fn != nullptr &&
                   BestQuantizeRows().pairs_to_int8 != nullptr;
       break;
@@ -73,9 +75,11 @@ PackedLinear::PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat
 PackedLinear PackedLinear::Pack(const void* weight, WeightType type, int64_t n, int64_t k,
                                 const float* bias, LinearFormat format, ThreadPool& pool) {
   PackedLinear packed(n, k, bias, format);
+  const auto read_row = [&](int64_t row, float* out) { ReadRow(weight, type, row, k, out); };
   if (packed.is_quantized()) {
-    packed.PackQuantized([&](int64_t row, float* out) { ReadRow(weight, type, row, k, out); },
-                         pool);
+    packed.PackQuantized(read_row, pool);
+  } else if (packed.has_f16_products()) {
+    packed.PackPanelsF16(read_row, pool);
   } else if (packed.has_bf16_products()) {
     packed.PackPairs(weight, type, pool);
   } else {
@@ -89,6 +93,8 @@ PackedLinear PackedLinear::Pack(const ReadRowFn& read_row, int64_t n, int64_t k,
   PackedLinear packed(n, k, bias, format);
   if (packed.is_quantized()) {
     packed.PackQuantized(read_row, pool);
+  } else if (packed.has_f16_products()) {
+    packed.PackPanelsF16(read_row, pool);
   } else if (packed.has_bf16_products()) {
     packed.PackPairs(read_row, pool);
   } else {
@@ -176,6 +182,23 @@ void PackedLinear::PackPairs(const ReadRowFn& read_row, ThreadPool& pool) {
   });
 }
 
+void PackedLinear::PackPanelsF16(const ReadRowFn& read_row, ThreadPool& pool) {
+  const int64_t panels = RoundUp(n_, tile_n()) / tile_n();
+  f16_ = Buffer<uint16_t>(static_cast<size_t>(panels * f16_panel_stride()));
+  f16_factors_ = Buffer<float>(static_cast<size_t>(panels * tile_n()));
+  // One for each thread: the system clears memory slower than a panel is packed.
+  std::vector<Buffer<float>> rows(static_cast<size_t>(pool.threads()));
+  pool.ParallelFor(panels, [&](int64_t panel, int thread) {
+    Buffer<float>& wide = rows[static_cast<size_t>(thread)];
+    if (wide.empty()) wide = Buffer<float>(static_cast<size_t>(tile_n() * k_));
+    const int64_t column = panel * tile_n();
+    const int64_t count = std::min(tile_n(), n_ - column);
+    for (int64_t j = 0; j < count; ++j) read_row(column + j, wide.data() + j * k_);
+    PackF16(wide.data(), count, k_, tile_n(), f16_.data() + panel * f16_panel_stride(),
+            f16_factors_.data() + column);
+  });
+}
+
 void PackedLinear::PackQuantized(const ReadRowFn& read_row, ThreadPool& pool) {
   const int64_t tile_n = quantized().tile_n;
   const int64_t panels = RoundUp(n_, tile_n) / tile_n;
@@ -222,14 +245,14 @@ void PackedLinear::PackStored(const FindRowFn& find_row, ThreadPool& pool) {
 }
 
 void PackedLinear::FinishPanel(int64_t index) {
-  if (!in_pairs_) return;
+  if (!shares_scales_) return;
   const int64_t count = std::min(quantized().tile_n, n_ - index * quantized().tile_n);
   ShareScalesOfPairs(blocks(), count, quantized(), bytes_.data() + index * panel_bytes());
 }
 
 size_t PackedLinear::bytes() const {
-  return (f32_.size() + bias_.size()) * sizeof(float) + bf16_.size() * sizeof(uint16_t) +
-         bytes_.size();
+  return (f32_.size() + bias_.size() + f16_factors_.size()) * sizeof(float) +
+         (bf16_.size() + f16_.size()) * sizeof(uint16_t) + bytes_.size();
 }
 
 }  // namespace fastvlm

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/thread_pool.h"
 #include "kernels/gemm_bf16/gemm_bf16.h"
+#include "kernels/gemm_f16/gemm_f16.h"
 #include "kernels/gemm_f32/gemm_f32.h"
 #include "kernels/gemm_quantized_variant.h"
 
@@ -22,8 +23,10 @@ using ReadRowFn = std::function<void(int64_t row, float* out)>;
 using FindRowFn = std::function<const uint8_t*(int64_t row)>;
 
 enum class LinearFormat {
-  kExact,        // BF16 as it is, the others as f32; products are of f32
-  kBf16,         // rounded to BF16; so is x if the CPU has products of bf16, else they are of f32
+  kExact,  // BF16 as it is, the others as f32; products are of f32
+  // Rounded to BF16. Products are of bf16, x rounded as well, on CPUs that are fast at it; on those
+  // with AVX512_FP16 of f16, which holds the weights without loss and more of x; else of f32.
+  kBf16,
   kBf16Weights,  // rounded to BF16; products are of f32: what kExact makes of BF16
   kQ8,           // blocks of 32 times 8 bits and a scale; x is quantized to 8 bits as well
   kQ8Pairs,      // kQ8 that shares a scale between two blocks, of x too, if the CPU gains by it
@@ -60,17 +63,20 @@ class PackedLinear {
   size_t bytes() const;  // of memory held
   LinearFormat format() const { return format_; }
   bool is_quantized() const { return quantized_variant_ != nullptr; }
-  bool in_pairs() const { return in_pairs_; }  // blocks share their scales by twos
+  bool shares_scales() const { return shares_scales_; }  // each two blocks, of x too
   bool is_bf16() const { return !bf16_.empty(); }
   bool has_bf16_products() const { return pairs_variant_ != nullptr; }
+  bool has_f16_products() const { return f16_variant_ != nullptr; }
   int64_t tile_m() const {
     return is_quantized()        ? quantized().tile_m
            : has_bf16_products() ? pairs_variant().tile_m
+           : has_f16_products()  ? f16_variant().tile_m
                                  : variant().tile_m;
   }
   int64_t tile_n() const {
     return is_quantized()        ? quantized().tile_n
            : has_bf16_products() ? pairs_variant().tile_n
+           : has_f16_products()  ? f16_variant().tile_n
                                  : variant().tile_n;
   }
   const float* bias() const { return bias_.data(); }  // padded to whole panels, zeros if none
@@ -83,6 +89,16 @@ class PackedLinear {
   const uint16_t* bf16_pairs(int64_t column, int64_t pair) const {
     return bf16_.data() + column * 2 * pairs() + pair * 2 * pairs_variant().tile_n;
   }
+
+  // Of weights for products of f16: the panel of column `column`, a multiple of tile_n, from group
+  // `group` of the depth on, and the factors of that column and those that follow.
+  const GemmF16Variant& f16_variant() const { return *f16_variant_; }
+  int64_t groups() const { return (k_ + kF16Group - 1) / kF16Group; }
+  int64_t f16_panel_stride() const { return groups() * kF16Group * f16_variant().tile_n; }
+  const uint16_t* f16(int64_t column, int64_t group) const {
+    return f16_.data() + (column * groups() + group * f16_variant().tile_n) * kF16Group;
+  }
+  const float* f16_factors(int64_t column) const { return f16_factors_.data() + column; }
 
   // Of all other weights that are not quantized: the panel of column `column`, a multiple of
   // tile_n, from depth `depth` on.
@@ -107,6 +123,7 @@ class PackedLinear {
   void PackFloats(const ReadRowFn& read_row, ThreadPool& pool);
   void PackPairs(const void* weight, WeightType type, ThreadPool& pool);
   void PackPairs(const ReadRowFn& read_row, ThreadPool& pool);
+  void PackPanelsF16(const ReadRowFn& read_row, ThreadPool& pool);
   void PackQuantized(const ReadRowFn& read_row, ThreadPool& pool);
   void PackStored(const FindRowFn& find_row, ThreadPool& pool);
   void FinishPanel(int64_t index);
@@ -114,13 +131,16 @@ class PackedLinear {
   int64_t n_ = 0;
   int64_t k_ = 0;
   LinearFormat format_ = LinearFormat::kExact;
-  bool in_pairs_ = false;
-  const GemmF32Variant* variant_ = nullptr;  // one of the three is not null
+  bool shares_scales_ = false;
+  const GemmF32Variant* variant_ = nullptr;  // one of the four is not null
   const GemmBf16Variant* pairs_variant_ = nullptr;
+  const GemmF16Variant* f16_variant_ = nullptr;
   const GemmQuantizedVariant* quantized_variant_ = nullptr;
-  Buffer<float> f32_;  // one of the three holds the weights
+  Buffer<float> f32_;  // one of the four holds the weights
   Buffer<uint16_t> bf16_;
+  Buffer<uint16_t> f16_;
   Buffer<uint8_t> bytes_;
+  Buffer<float> f16_factors_;  // padded to whole panels
   Buffer<float> bias_;
 };
 

@@ -86,6 +86,7 @@ void Benchmark::Measure(BenchmarkKind kind, int size, int64_t tokens, const Pass
     result.f32_operations += entry.work.f32_operations / share;
     result.int8_operations += entry.work.int8_operations / share;
     result.bf16_operations += entry.work.bf16_operations / share;
+    result.f16_operations += entry.work.f16_operations / share;
   }
   std::vector<double> times;
   for (int i = 0; i < options_.repetitions; ++i) times.push_back(Milliseconds(pass) / share);
@@ -102,7 +103,8 @@ void Benchmark::Measure(BenchmarkKind kind, int size, int64_t tokens, const Pass
     for (const ProfileEntry& entry : watched.entries()) {
       result.operations.push_back({entry.name, entry.calls, entry.seconds,
                                    entry.work.f32_operations, entry.work.int8_operations,
-                                   entry.work.bf16_operations, entry.work.bytes});
+                                   entry.work.bf16_operations, entry.work.f16_operations,
+                                   entry.work.bytes});
     }
   }
   cases_.push_back(std::move(result));
@@ -253,7 +255,7 @@ MachinePeak MeasureMachinePeak(const Model& model) {
   Buffer<float> memory(kFloats);
   std::fill(memory.begin(), memory.end(), 1.0f);
   return {MeasurePeakGflops(impl.pool), MeasurePeakInt8Gops(impl.pool),
-          MeasurePeakBf16Gflops(impl.pool),
+          MeasurePeakBf16Gflops(impl.pool), MeasurePeakF16Gflops(impl.pool),
           MeasureReadGbps(memory.data(), memory.size(), impl.pool)};
 }
 

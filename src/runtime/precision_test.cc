@@ -66,10 +66,29 @@ TEST(Precision, Bf16ProductsKeepVisualTokens) {
   RecordProperty("worst", std::to_string(cosines.worst));
   EXPECT_GE(cosines.mean, 0.9999);
   EXPECT_GE(cosines.worst, 0.9995);
-  // The bits of a CPU that only rounds the weights are others.
+  // The bits of a CPU that only rounds the weights, or multiplies f16, are others.
   if (!HasFastBf16Products()) {
     EXPECT_NE(bf16.values, VisualTokens(Precision::kBf16).values);
   }
+}
+
+// What it loses on a CPU that multiplies f16.
+TEST(Precision, F16ProductsKeepVisualTokens) {
+  if (!CpuSupports(Isa::kAvx512Fp16) || HasFastBf16Products() || EmulateBf16Products()) {
+    GTEST_SKIP() << "this CPU or the environment prefers other products";
+  }
+  const Isa before = SetMaxIsaForTesting(Isa::kAvx512Fp16);
+  const Matrix exact = VisualTokens(Precision::kF32);
+  const Matrix f16 = VisualTokens(Precision::kBf16);
+  SetMaxIsaForTesting(Isa::kAvx512Bf16);
+  const Matrix weights_only = VisualTokens(Precision::kBf16);
+  SetMaxIsaForTesting(before);
+  const Cosines cosines = Compare(exact, f16);
+  EXPECT_GE(cosines.mean, 0.99999);
+  EXPECT_GE(cosines.worst, 0.9999);
+  // Beside what rounding the weights loses.
+  EXPECT_GE(Compare(weights_only, f16).worst, 0.99999);
+  EXPECT_NE(weights_only.values, f16.values);
 }
 
 }  // namespace

@@ -37,9 +37,10 @@ struct GemmBf16Variant {
 std::span<const GemmBf16Variant> GemmBf16Variants();  // best first
 const GemmBf16Variant& BestGemmBf16();
 
-// The variant for linear layers in bf16, or null where they had better widen their weights and
-// multiply with kernels/gemm_f32: on a CPU without VDPBF16PS, or with a slow one, rounding x would
-// lose and gain nothing. FASTVLM_BF16_PRODUCTS (base/cpu_features.h) asks for it all the same.
+// The variant for linear layers in bf16, or null where they had better use kernels/gemm_f16 or
+// widen their weights and multiply with kernels/gemm_f32: on a CPU without VDPBF16PS, or with a
+// slow one, rounding x to bf16 would lose and gain nothing. FASTVLM_BF16_PRODUCTS
+// (base/cpu_features.h) asks for it all the same.
 const GemmBf16Variant* GemmBf16ForLinear();
 
 }  // namespace fastvlm

@@ -20,6 +20,8 @@ struct PeakVariant {
   double (*int8)(long iterations, float* sink);
   // The same of dot products of bf16 with f32 sums; null where gemm_bf16 has no instruction.
   double (*bf16)(long iterations, float* sink);
+  // The same of f16 multiply-adds with f16 sums; null where gemm_f16 has no instruction.
+  double (*f16)(long iterations, float* sink);
   // The sum of `size` floats, read in the order that is fastest.
   float (*read)(const float* data, size_t size);
 };

@@ -19,7 +19,7 @@ class PeakTest : public ::testing::TestWithParam<PeakVariant> {
 };
 
 TEST_P(PeakTest, OperationsGrowWithIterations) {
-  for (auto loop : {GetParam().f32, GetParam().int8, GetParam().bf16}) {
+  for (auto loop : {GetParam().f32, GetParam().int8, GetParam().bf16, GetParam().f16}) {
     if (loop == nullptr) continue;
     GuardedBuffer<float> sink(kPeakSinkFloats);
     std::fill(sink.data(), sink.data() + sink.size(), 0.0f);
