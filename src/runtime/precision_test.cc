@@ -74,6 +74,9 @@ TEST(Precision, Bf16ProductsKeepVisualTokens) {
 
 // What it loses on a CPU that multiplies f16.
 TEST(Precision, F16ProductsKeepVisualTokens) {
+#ifndef FASTVLM_HAVE_AVX512_FP16
+  GTEST_SKIP() << "built by a compiler that does not know AVX512_FP16";
+#endif
   if (!CpuSupports(Isa::kAvx512Fp16) || HasFastBf16Products() || EmulateBf16Products()) {
     GTEST_SKIP() << "this CPU or the environment prefers other products";
   }

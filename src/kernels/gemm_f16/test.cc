@@ -478,7 +478,7 @@ INSTANTIATE_TEST_SUITE_P(Variants, GemmF16Test,
 
 TEST(GemmF16Dispatch, ForcedIsaRuns) {
   for (Isa isa : {Isa::kScalar, Isa::kAvx512Fp16}) {
-    if (!CpuSupports(isa)) continue;
+    if (!CpuSupports(isa) || isa > GemmF16Variants().front().isa) continue;
     const Isa before = SetMaxIsaForTesting(isa);
     EXPECT_EQ(BestGemmF16().isa, isa);
     const bool chosen = isa == Isa::kAvx512Fp16 && !HasFastBf16Products();
