@@ -21,7 +21,8 @@ inline void BenchGemmQuantized(benchmark::State& state, const GemmQuantizedVaria
   const int64_t blocks = depth / kQuantBlock, columns = variant.tile_n;
   const auto size = [](int64_t a, int64_t b) { return static_cast<size_t>(a * b); };
   const int64_t tile_bytes = blocks * QuantizedBlockBytes(variant.tile_m, variant.x_bytes);
-  const std::vector<uint8_t> x(size((rows + variant.tile_m - 1) / variant.tile_m, tile_bytes), 0x3c);
+  const int64_t tiles = (rows + variant.tile_m - 1) / variant.tile_m;
+  const std::vector<uint8_t> x(size(tiles, tile_bytes), 0x3c);
   const std::vector<uint8_t> weights(size(blocks, variant.block_bytes), 0x11);
   const std::vector<float> start(size(columns, 1), 0.0f);
   std::vector<float> y(size(rows, columns));

@@ -21,7 +21,7 @@ Buffer<float> ToBuffer(const std::vector<float>& values);
 PackedLinear LoadLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
                         ThreadPool& pool);
 
-// The same for the encoder and the projector, whose 8-bit blocks share scales in pairs: its products
+// The same for the encoder and the projector, whose 8-bit blocks share scales in pairs: products
 // set the pace there, not the reading of weights.
 PackedLinear LoadImageLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
                              ThreadPool& pool);

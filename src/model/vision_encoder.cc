@@ -52,7 +52,8 @@ VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors,
   }
   for (const AttentionTensors& block : tensors.attention_blocks) {
     stage.attention_blocks.push_back(
-        {ToBuffer(block.norm_gain), ToBuffer(block.norm_bias), LoadImageLinear(block.qkv, format, pool),
+        {ToBuffer(block.norm_gain), ToBuffer(block.norm_bias),
+         LoadImageLinear(block.qkv, format, pool),
          LoadImageLinear(block.projection, format, pool), ToBuffer(block.layer_scale),
          LoadConvFfn(block.ffn, format, pool)});
   }

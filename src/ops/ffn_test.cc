@@ -135,7 +135,8 @@ TEST_P(FfnTest, IsItsTwoLayersToTheLastBit) {
   for (LinearFormat format : {LinearFormat::kQ8, LinearFormat::kQ8Pairs, LinearFormat::kQ4}) {
     const Layers layers(random, channels, hidden, format);
     for (int64_t m : {1, 2, 11, 100, 230, 1000}) {
-      std::vector<float> x(Size(m, channels)), y(x.size()), expected(x.size()), map(Size(m, hidden));
+      std::vector<float> x(Size(m, channels)), y(x.size()), expected(x.size());
+      std::vector<float> map(Size(m, hidden));
       random.Fill(x.data(), x.size(), -1, 1);
       Buffer<uint8_t> scratch(FfnScratchBytes(layers.fc1, layers.fc2, 2));
       Ffn(layers.fc1, layers.fc2, x.data(), m, y.data(), layers.scale.data(), x.data(),

@@ -120,7 +120,9 @@ class Layer {
       : name_(std::move(name)), step_(step), used_(used), exact_is_bf16_(used->is_bf16()) {
     Spare(Form::kQuantized) = LoadImageLinear(tensors, LinearFormat::kQ8, pool);
     // As the file will be read where its types are kept: x is not rounded, on any CPU.
-    if (!exact_is_bf16_) Spare(Form::kKept) = LoadImageLinear(tensors, LinearFormat::kBf16Weights, pool);
+    if (!exact_is_bf16_) {
+      Spare(Form::kKept) = LoadImageLinear(tensors, LinearFormat::kBf16Weights, pool);
+    }
   }
 
   void Use(Form form) {

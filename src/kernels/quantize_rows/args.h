@@ -12,8 +12,8 @@ namespace fastvlm {
 //   start = start_factor * sum of q: what an integer sum of products with the block begins with
 // A block of zeros has scale 0.
 //
-// In pairs, blocks 2 p and 2 p + 1 share the maximum of both and thereby the scale, and the start of
-// the first one is that of both, the second one's 0. depth is then a multiple of 64.
+// In pairs, blocks 2 p and 2 p + 1 share the maximum of both and thereby the scale, and the start
+// of the first one is that of both, the second one's 0. depth is then a multiple of 64.
 //
 // Rows lie in tiles of tile_rows, as a product reads them: a tile is ceil(depth / 32) blocks, each
 //   [tile_rows][32] q (int8_t or int16_t), [tile_rows] scale (float), [tile_rows] start (int32_t)
