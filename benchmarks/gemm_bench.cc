@@ -42,6 +42,14 @@ constexpr Shape kFfnShapes[] = {
 };
 
 // Of the encoder and of the decoder.
+// What a thread does at a time, so short that many of its passes go undisturbed on a shared machine.
+constexpr Shape kPieceShapes[] = {
+    {"stage 1 piece", 96, 384, 96},  {"stage 2 piece", 96, 768, 192},
+    {"stage 3 piece", 96, 1536, 384}, {"stage 4 piece", 96, 3072, 768},
+    {"stage 5 piece", 96, 6144, 1536},
+};
+constexpr double kPieceSeconds = 1.0;
+
 constexpr LinearFormat kImageFormats[] = {LinearFormat::kExact, LinearFormat::kBf16,
                                           LinearFormat::kQ8Pairs};
 constexpr LinearFormat kTextFormats[] = {LinearFormat::kExact, LinearFormat::kBf16,
@@ -83,8 +91,8 @@ std::string_view FormatName(LinearFormat format) {
   return "";
 }
 
-// What loops of multiply-adds reach at best, measured anew beside each product: a shared machine is
-// not always as fast.
+// What loops of multiply-adds reach, measured before and after each product: a shared machine is not
+// always as fast.
 class Peaks {
  public:
   void Measure(ThreadPool& pool) {
@@ -116,7 +124,7 @@ double BestSeconds(int repetitions, int threads, const Body& body) {
 }
 
 void BenchLinear(const Shape& shape, LinearFormat format, Activation activation, int repetitions,
-                 double read_gbps, Peaks& peaks, ThreadPool& pool) {
+                 double read_gbps, ThreadPool& pool) {
   const auto [name, m, n, k] = shape;
   std::vector<PackedLinear> copies;
   copies.push_back(MakeWeights(n, k, format, pool));
@@ -127,6 +135,7 @@ void BenchLinear(const Shape& shape, LinearFormat format, Activation activation,
   const std::vector<float> x = MakeRows(m, k);
   std::vector<float> y(static_cast<size_t>(m * n));
   Buffer<uint8_t> scratch(LinearScratchBytes(copies[0], m));
+  Peaks peaks;
   peaks.Measure(pool);
   const Epilogue epilogue = {.activation = activation};
   const double all = BestSeconds(repetitions, pool.threads(), [&] {
@@ -134,6 +143,7 @@ void BenchLinear(const Shape& shape, LinearFormat format, Activation activation,
       Linear(weights, x.data(), m, k, y.data(), n, epilogue, scratch.data(), pool);
     }
   });
+  peaks.Measure(pool);
   const double seconds = all / static_cast<double>(copies.size());
   const double gflops = 2e-9 * static_cast<double>(m * n * k) / seconds;
   fmt::print("{:15} {:6} x {:6} x {:4}  {:4}{}  {:9.3f} ms  {:7.1f} GFLOP/s  {:5.1f} %", name, m, n,
@@ -147,7 +157,7 @@ void BenchLinear(const Shape& shape, LinearFormat format, Activation activation,
   std::fflush(stdout);
 }
 
-void BenchFfn(const Shape& shape, LinearFormat format, int repetitions, Peaks& peaks,
+void BenchFfn(const Shape& shape, LinearFormat format, int repetitions,
               ThreadPool& pool) {
   const auto [name, m, hidden, channels] = shape;
   const PackedLinear fc1 = MakeWeights(hidden, channels, format, pool);
@@ -156,10 +166,12 @@ void BenchFfn(const Shape& shape, LinearFormat format, int repetitions, Peaks& p
   const std::vector<float> scale(static_cast<size_t>(channels), 0.5f);
   std::vector<float> y = x;
   Buffer<uint8_t> scratch(FfnScratchBytes(fc1, fc2, pool.threads()));
+  Peaks peaks;
   peaks.Measure(pool);
   const double seconds = BestSeconds(repetitions, pool.threads(), [&] {
     Ffn(fc1, fc2, x.data(), m, y.data(), scale.data(), y.data(), scratch.data(), pool);
   });
+  peaks.Measure(pool);
   const double gflops = 4e-9 * static_cast<double>(m * hidden * channels) / seconds;
   fmt::print("{:15} {:6} x {:6} x {:4}  {:4}       {:9.3f} ms  {:7.1f} GFLOP/s  {:5.1f} %\n", name,
              m, hidden, channels, FormatName(format), seconds * 1e3, gflops,
@@ -172,7 +184,7 @@ void Main(int threads, int repetitions, std::string_view filter) {
   const std::vector<float> memory(kColdBytes / sizeof(float), 1.0f);
   const double read_gbps = MeasureReadGbps(memory.data(), memory.size(), pool);
   Peaks peaks;
-  for (int i = 0; i < 10; ++i) peaks.Measure(pool);
+  peaks.Measure(pool);
   fmt::print("{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {:.1f} bf16, {:.1f} f16, {:.1f} GOP/s 8-bit, "
              "reads {:.1f} GB/s\n",
              CpuModelName(), IsaName(MaxIsa()), threads, peaks.f32, peaks.bf16, peaks.f16, peaks.int8,
@@ -182,14 +194,20 @@ void Main(int threads, int repetitions, std::string_view filter) {
     const bool image = shape.name.starts_with("stage");
     const auto formats = image ? std::span<const LinearFormat>(kImageFormats) : kTextFormats;
     for (LinearFormat format : formats) {
-      BenchLinear(shape, format, Activation::kNone, repetitions, read_gbps, peaks, pool);
+      BenchLinear(shape, format, Activation::kNone, repetitions, read_gbps, pool);
       if (!shape.name.ends_with("fc1")) continue;
-      BenchLinear(shape, format, Activation::kGelu, repetitions, read_gbps, peaks, pool);
+      BenchLinear(shape, format, Activation::kGelu, repetitions, read_gbps, pool);
     }
   }
   for (const Shape& shape : kFfnShapes) {
     if (shape.name.find(filter) == std::string_view::npos) continue;
-    for (LinearFormat format : kImageFormats) BenchFfn(shape, format, repetitions, peaks, pool);
+    for (LinearFormat format : kImageFormats) BenchFfn(shape, format, repetitions, pool);
+  }
+  for (const Shape& shape : kPieceShapes) {
+    if (shape.name.find(filter) == std::string_view::npos) continue;
+    const double operations = 4.0 * static_cast<double>(shape.m * shape.n * shape.k);
+    const auto passes = static_cast<int>(kPieceSeconds * 300e9 / operations);
+    for (LinearFormat format : kImageFormats) BenchFfn(shape, format, passes, pool);
   }
 }
 
