@@ -113,8 +113,8 @@ PackedLinear LoadLinear(const LinearTensors& tensors, std::optional<LinearFormat
                   pool);
 }
 
-PackedLinear LoadImageLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
-                             ThreadPool& pool) {
+PackedLinear LoadFfnLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
+                           ThreadPool& pool) {
   const Tensor& weight = tensors.weight;
   const Rows rows = {{&weight}, weight.shape[0], weight.shape[1]};
   const LinearFormat wanted = format.value_or(StoredFormat(rows));

@@ -21,10 +21,10 @@ Buffer<float> ToBuffer(const std::vector<float>& values);
 PackedLinear LoadLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
                         ThreadPool& pool);
 
-// The same for the encoder and the projector, whose 8-bit blocks share scales in pairs: products
-// set the pace there, not the reading of weights.
-PackedLinear LoadImageLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
-                             ThreadPool& pool);
+// The same for the encoder's feed-forward blocks, whose 8-bit blocks share scales in pairs: they are
+// most of its work.
+PackedLinear LoadFfnLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
+                           ThreadPool& pool);
 
 // The first `rows` rows of a [n, k] matrix, without bias.
 PackedLinear LoadRows(const Tensor& weight, int64_t rows, std::optional<LinearFormat> format,

@@ -10,8 +10,8 @@ namespace fastvlm {
 
 Projector::Projector(const ProjectorTensors& tensors, std::optional<LinearFormat> format,
                      ThreadPool& pool)
-    : first_(LoadImageLinear(tensors.first, format, pool)),
-      second_(LoadImageLinear(tensors.second, format, pool)) {}
+    : first_(LoadLinear(tensors.first, format, pool)),
+      second_(LoadLinear(tensors.second, format, pool)) {}
 
 void Projector::Forward(const float* features, int64_t tokens, float* embeddings,
                         ThreadPool& pool) const {

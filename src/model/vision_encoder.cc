@@ -33,8 +33,8 @@ double FfnWork(const StageConfig& stage, int64_t pixels) {
 VisionEncoder::ConvFfn VisionEncoder::LoadConvFfn(const ConvFfnTensors& tensors,
                                                   std::optional<LinearFormat> format,
                                                   ThreadPool& pool) {
-  return {LoadDepthwise(tensors.conv, 1), LoadImageLinear(tensors.fc1, format, pool),
-          LoadImageLinear(tensors.fc2, format, pool), ToBuffer(tensors.layer_scale)};
+  return {LoadDepthwise(tensors.conv, 1), LoadFfnLinear(tensors.fc1, format, pool),
+          LoadFfnLinear(tensors.fc2, format, pool), ToBuffer(tensors.layer_scale)};
 }
 
 VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors,
@@ -43,7 +43,7 @@ VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors,
   Stage stage;
   if (tensors.downsample) {
     stage.downsample = {LoadDepthwise(tensors.downsample->conv, 2),
-                        LoadImageLinear(tensors.downsample->pointwise, format, pool)};
+                        LoadLinear(tensors.downsample->pointwise, format, pool)};
   }
   if (tensors.position) stage.position = LoadDepthwise(*tensors.position, 1);
   for (const RepMixerTensors& block : tensors.rep_mixer_blocks) {
@@ -52,9 +52,8 @@ VisionEncoder::Stage VisionEncoder::LoadStage(const StageTensors& tensors,
   }
   for (const AttentionTensors& block : tensors.attention_blocks) {
     stage.attention_blocks.push_back(
-        {ToBuffer(block.norm_gain), ToBuffer(block.norm_bias),
-         LoadImageLinear(block.qkv, format, pool),
-         LoadImageLinear(block.projection, format, pool), ToBuffer(block.layer_scale),
+        {ToBuffer(block.norm_gain), ToBuffer(block.norm_bias), LoadLinear(block.qkv, format, pool),
+         LoadLinear(block.projection, format, pool), ToBuffer(block.layer_scale),
          LoadConvFfn(block.ffn, format, pool)});
   }
   return stage;
@@ -67,7 +66,7 @@ VisionEncoder::VisionEncoder(const VisionConfig& config, const VisionTensors& te
   stem_conv_.weight = ToBuffer(tensors.stem_conv);
   stem_conv_.bias = ToBuffer(tensors.stem_conv_bias);
   stem_depthwise_ = LoadDepthwise(tensors.stem_depthwise, 2);
-  stem_pointwise_ = LoadImageLinear(tensors.stem_pointwise, format, pool);
+  stem_pointwise_ = LoadLinear(tensors.stem_pointwise, format, pool);
   for (const StageTensors& stage : tensors.stages)
     stages_.push_back(LoadStage(stage, format, pool));
   expand_ = LoadDepthwise(tensors.expand, 1);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 namespace fastvlm {
 
@@ -33,6 +34,11 @@ void VisitEncoderLayers(Layer& stem_pointwise, Stages& stages, const Visit& visi
       visit_ffn(name, block.ffn);
     }
   }
+}
+
+// Of the layers so visited, those that LoadFfnLinear (model/load.h) loads.
+inline bool IsFfnLayer(std::string_view name) {
+  return name.ends_with(".ffn.fc1") || name.ends_with(".ffn.fc2");
 }
 
 // The step after the encoder's.

@@ -118,10 +118,11 @@ class Layer {
   Layer(std::string name, size_t step, const LinearTensors& tensors, PackedLinear* used,
         ThreadPool& pool)
       : name_(std::move(name)), step_(step), used_(used), exact_is_bf16_(used->is_bf16()) {
-    Spare(Form::kQuantized) = LoadImageLinear(tensors, LinearFormat::kQ8, pool);
+    const auto load = IsFfnLayer(name_) ? LoadFfnLinear : LoadLinear;
+    Spare(Form::kQuantized) = load(tensors, LinearFormat::kQ8, pool);
     // As the file will be read where its types are kept: x is not rounded, on any CPU.
     if (!exact_is_bf16_) {
-      Spare(Form::kKept) = LoadImageLinear(tensors, LinearFormat::kBf16Weights, pool);
+      Spare(Form::kKept) = load(tensors, LinearFormat::kBf16Weights, pool);
     }
   }
 

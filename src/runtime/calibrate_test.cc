@@ -20,6 +20,7 @@
 #include "model/load.h"
 #include "model/projector.h"
 #include "model/vision_encoder.h"
+#include "model/vision_layers.h"
 #include "runtime/calibrate.h"
 #include "runtime/token_cosine.h"
 #include "support/temporary_directory.h"
@@ -177,7 +178,8 @@ class NanoImageHalf : public testing::Test {
     const auto exchange = [&](const std::string& name, size_t, PackedLinear& used) {
       const LinearTensors& linear = *tensors[next++];
       const bool q8 = chosen(name + ".weight");
-      used = LoadImageLinear(linear, q8 ? LinearFormat::kQ8 : others, pool_);
+      const auto load = IsFfnLayer(name) ? LoadFfnLinear : LoadLinear;
+      used = load(linear, q8 ? LinearFormat::kQ8 : others, pool_);
     };
     encoder_.VisitLayers(exchange);
     projector_.VisitLayers(encoder_.stages() + 1, exchange);
