@@ -21,8 +21,8 @@ Buffer<float> ToBuffer(const std::vector<float>& values);
 PackedLinear LoadLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
                         ThreadPool& pool);
 
-// The same for the encoder's feed-forward blocks, whose 8-bit blocks share scales in pairs: they are
-// most of its work.
+// The same for the layers of the encoder's feed-forward blocks, most of its work: their blocks of
+// 8 bits share scales in pairs.
 PackedLinear LoadFfnLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
                            ThreadPool& pool);
 

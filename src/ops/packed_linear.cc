@@ -59,8 +59,8 @@ PackedLinear::PackedLinear(int64_t n, int64_t k, const float* bias, LinearFormat
     case LinearFormat::kQ8Pairs:
       quantized_variant_ = &BestGemmQ8();
       shares_scales_ = format == LinearFormat::kQ8Pairs && k % (2 * kQuantBlock) == 0 &&
-                  quantized_variant_->pairs_fn != nullptr &&
-                  BestQuantizeRows().pairs_to_int8 != nullptr;
+                       quantized_variant_->pairs_fn != nullptr &&
+                       BestQuantizeRows().pairs_to_int8 != nullptr;
       break;
     case LinearFormat::kQ4:
       quantized_variant_ = &BestGemmQ4();
