@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/float16.h"
+#include "measure/machine_peak.h"
 #include "ops/ffn.h"
 #include "ops/linear.h"
-#include "ops/machine_peak.h"
 
 namespace fastvlm {
 namespace {
@@ -42,10 +42,11 @@ constexpr Shape kFfnShapes[] = {
 };
 
 // Of the encoder and of the decoder.
-// What a thread does at a time, so short that many of its passes go undisturbed on a shared machine.
+// What a thread does at a time, so short that many of its passes go undisturbed on a shared
+// machine.
 constexpr Shape kPieceShapes[] = {
-    {"stage 1 piece", 96, 384, 96},  {"stage 2 piece", 96, 768, 192},
-    {"stage 3 piece", 96, 1536, 384}, {"stage 4 piece", 96, 3072, 768},
+    {"stage 1 piece", 96, 384, 96},    {"stage 2 piece", 96, 768, 192},
+    {"stage 3 piece", 96, 1536, 384},  {"stage 4 piece", 96, 3072, 768},
     {"stage 5 piece", 96, 6144, 1536},
 };
 constexpr double kPieceSeconds = 1.0;
@@ -91,8 +92,8 @@ std::string_view FormatName(LinearFormat format) {
   return "";
 }
 
-// What loops of multiply-adds reach, measured before and after each product: a shared machine is not
-// always as fast.
+// What loops of multiply-adds reach, measured before and after each product: a shared machine is
+// not always as fast.
 class Peaks {
  public:
   void Measure(ThreadPool& pool) {
@@ -157,8 +158,7 @@ void BenchLinear(const Shape& shape, LinearFormat format, Activation activation,
   std::fflush(stdout);
 }
 
-void BenchFfn(const Shape& shape, LinearFormat format, int repetitions,
-              ThreadPool& pool) {
+void BenchFfn(const Shape& shape, LinearFormat format, int repetitions, ThreadPool& pool) {
   const auto [name, m, hidden, channels] = shape;
   const PackedLinear fc1 = MakeWeights(hidden, channels, format, pool);
   const PackedLinear fc2 = MakeWeights(channels, hidden, format, pool);
@@ -185,10 +185,11 @@ void Main(int threads, int repetitions, std::string_view filter) {
   const double read_gbps = MeasureReadGbps(memory.data(), memory.size(), pool);
   Peaks peaks;
   peaks.Measure(pool);
-  fmt::print("{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {:.1f} bf16, {:.1f} f16, {:.1f} GOP/s 8-bit, "
-             "reads {:.1f} GB/s\n",
-             CpuModelName(), IsaName(MaxIsa()), threads, peaks.f32, peaks.bf16, peaks.f16, peaks.int8,
-             read_gbps);
+  fmt::print(
+      "{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {:.1f} bf16, {:.1f} f16, {:.1f} GOP/s 8-bit, "
+      "reads {:.1f} GB/s\n",
+      CpuModelName(), IsaName(MaxIsa()), threads, peaks.f32, peaks.bf16, peaks.f16, peaks.int8,
+      read_gbps);
   for (const Shape& shape : kShapes) {
     if (shape.name.find(filter) == std::string_view::npos) continue;
     const bool image = shape.name.starts_with("stage");

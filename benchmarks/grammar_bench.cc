@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/json_grammar.h"
+#include "grammar/json_grammar.h"
 #include "text/tokenizer.h"
 
 namespace fastvlm {

@@ -49,7 +49,7 @@ struct EngineRequest {
   GenerateOptions generate;
   std::vector<std::string> stop;  // the answer ends before the first of these
   int top_logprobs = -1;          // -1: no log probabilities; else so many alternatives, 0..20
-  double timeout_ms = 0;  // from Submit on, queueing included; 0: none
+  double timeout_ms = 0;          // from Submit on, queueing included; 0: none
 };
 
 struct TokenLogprob {

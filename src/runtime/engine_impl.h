@@ -12,8 +12,8 @@
 
 #include "base/buffer.h"
 #include "fastvlm/engine.h"
+#include "grammar/json_grammar.h"
 #include "runtime/image_cache.h"
-#include "runtime/json_grammar.h"
 #include "runtime/model_impl.h"
 #include "runtime/prefix_cache.h"
 #include "runtime/sequence.h"

@@ -12,8 +12,8 @@
 #include "checkpoint/checkpoint.h"
 #include "fastvlm/model.h"
 #include "fastvlm/session.h"
+#include "grammar/json_grammar.h"
 #include "model/fastvlm.h"
-#include "runtime/json_grammar.h"
 #include "text/tokenizer.h"
 
 namespace fastvlm {

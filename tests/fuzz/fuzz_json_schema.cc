@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "runtime/json_grammar.h"
+#include "grammar/json_grammar.h"
 #include "text/byte_alphabet.h"
 #include "text/tokenizer.h"
 

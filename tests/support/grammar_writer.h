@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/grammar/compiler.h"
-#include "runtime/grammar/matcher.h"
-#include "runtime/json_grammar.h"
+#include "grammar/compiler.h"
+#include "grammar/json_grammar.h"
+#include "grammar/matcher.h"
 #include "support/random.h"
 #include "text/byte_alphabet.h"
 #include "text/tokenizer.h"
