@@ -1,5 +1,5 @@
-// A hostile GGUF file: the header, the decoder and the tokenizer it describes, and the same bytes as
-// an image half. Values are read as loading would.
+// A hostile GGUF file: the header, the decoder and the tokenizer it describes, and the same bytes
+// as an image half. Values are read as loading would.
 #include <cstddef>
 #include <cstdint>
 #include <span>

@@ -88,7 +88,7 @@ class HubServer {
   std::atomic<size_t> drop_after{0};  // bytes of each of those
   std::atomic<int> refusals{0};       // so many more requests get refusal_status
   std::atomic<int> refusal_status{503};
-  std::atomic<int> stall_ms{0};          // once, before the next piece of a file
+  std::atomic<int> stall_ms{0};        // once, before the next piece of a file
   std::atomic<int> chunk_delay_ms{0};  // before each 64 KiB
 
  private:

@@ -23,7 +23,8 @@ struct ProgramResult {
 };
 
 // `environment` holds NAME=value strings added to this process's own.
-inline ProgramResult RunProgram(const std::vector<std::string>& arguments, const std::string& input = {},
+inline ProgramResult RunProgram(const std::vector<std::string>& arguments,
+                                const std::string& input = {},
                                 const std::vector<std::string>& environment = {}) {
   int in[2];
   int out[2];
@@ -38,7 +39,8 @@ inline ProgramResult RunProgram(const std::vector<std::string>& arguments, const
     for (int fd : {in[0], in[1], out[0], out[1], err[0], err[1]}) close(fd);
     for (const std::string& variable : environment) putenv(const_cast<char*>(variable.c_str()));
     std::vector<char*> argv;
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    for (const std::string& argument : arguments)
+      argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     execv(argv[0], argv.data());
     _exit(127);

@@ -68,8 +68,7 @@ struct Q8Tile {
     for (int v = 0; v < kVectors; ++v) {
       const __m256 w_scale = Weights::Scales(block.weights + v / 2 * block.panel_stride, v % 2);
       for (int r = 0; r < rows; ++r) {
-        const __m256 scale =
-            _mm256_mul_ps(_mm256_set1_ps(block.x_scale(r)), w_scale);
+        const __m256 scale = _mm256_mul_ps(_mm256_set1_ps(block.x_scale(r)), w_scale);
         float* sum = sums + (r * kVectors + v) * 8;
         _mm256_store_ps(sum,
                         _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[r][v]), scale, _mm256_load_ps(sum)));

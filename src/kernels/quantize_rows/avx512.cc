@@ -126,8 +126,7 @@ FASTVLM_INLINE void QuantizeUnits(const Units<Q>& units, int count, int64_t vali
     }
   }
   const __mmask8 finite = IsFinite(bits);
-  const __m128i start =
-      _mm_maskz_mullo_epi32(finite, SumBytes(bytes), _mm_set1_epi32(factor));
+  const __m128i start = _mm_maskz_mullo_epi32(finite, SumBytes(bytes), _mm_set1_epi32(factor));
   if (finite != 0xf) {
     for (int u = 0; u < count; ++u) {
       if ((finite >> u & 1) == 0) {
@@ -159,8 +158,13 @@ FASTVLM_INLINE void QuantizeColumn(const QuantizeRowsArgs& args, const float* x,
   float* scale = reinterpret_cast<float*>(q + args.tile_rows * kBlock);
   int32_t* start = reinterpret_cast<int32_t*>(scale + args.tile_rows);
   for (int64_t row = 0; row < rows; row += kUnits) {
-    const Units<Q> units = {x + row * args.x_stride, args.x_stride, q + row * kBlock, kBlock,
-                            scale + row,             start + row,   1};
+    const Units<Q> units = {x + row * args.x_stride,
+                            args.x_stride,
+                            q + row * kBlock,
+                            kBlock,
+                            scale + row,
+                            start + row,
+                            1};
     const int count = static_cast<int>(rows - row < kUnits ? rows - row : kUnits);
     if (valid >= kBlock) {
       QuantizeUnits<true>(units, count, kBlock, args.start_factor);
@@ -179,13 +183,11 @@ FASTVLM_INLINE void QuantizeRow(const QuantizeRowsArgs& args, const float* x, in
   for (int64_t b = 0; b < blocks; b += kUnits) {
     Q* q = reinterpret_cast<Q*>(block + b * block_bytes);
     float* scale = reinterpret_cast<float*>(q + args.tile_rows * kBlock);
-    const Units<Q> units = {x + b * kBlock,
-                            kBlock,
-                            q + row * kBlock,
-                            block_bytes / static_cast<int64_t>(sizeof(Q)),
-                            scale + row,
-                            reinterpret_cast<int32_t*>(scale + args.tile_rows) + row,
-                            block_bytes / 4};
+    const Units<Q> units = {
+        x + b * kBlock,   kBlock,
+        q + row * kBlock, block_bytes / static_cast<int64_t>(sizeof(Q)),
+        scale + row,      reinterpret_cast<int32_t*>(scale + args.tile_rows) + row,
+        block_bytes / 4};
     const int count = static_cast<int>(blocks - b < kUnits ? blocks - b : kUnits);
     QuantizeUnits<true>(units, count, kBlock, args.start_factor);
   }

@@ -18,7 +18,7 @@ struct QuantizeRowsVariant {
   std::string_view name;
   Isa isa;
   void (*to_int8)(const QuantizeRowsArgs& args);
-  void (*to_int16)(const QuantizeRowsArgs& args);  // the same values
+  void (*to_int16)(const QuantizeRowsArgs& args);       // the same values
   void (*pairs_to_int8)(const QuantizeRowsArgs& args);  // null: no product of this ISA wants them
 };
 
