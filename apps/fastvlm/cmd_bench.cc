@@ -271,7 +271,7 @@ Status Bench(const BenchFlags& flags) {
 int Run(const BenchFlags& flags) {
   const Status status = Bench(flags);
   if (status.ok()) return kExitOk;
-  PrintError(status.message());
+  PrintError(status);
   return ExitCode(status);
 }
 

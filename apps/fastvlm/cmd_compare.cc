@@ -133,7 +133,7 @@ Status Compare(const CompareFlags& flags) {
 int Run(const CompareFlags& flags) {
   const Status status = Compare(flags);
   if (status.ok()) return kExitOk;
-  PrintError(status.message());
+  PrintError(status);
   return ExitCode(status);
 }
 

@@ -204,7 +204,7 @@ int Run(DescribeFlags& flags) {
   if (!flags.schema.empty()) {
     Result<std::string> schema = ReadSchema(flags.schema);
     if (!schema.ok()) {
-      PrintError(schema.status().message());
+      PrintError(schema.status());
       return ExitCode(schema.status());
     }
     flags.generate.json_schema = std::move(schema).value();
@@ -212,7 +212,7 @@ int Run(DescribeFlags& flags) {
   Describer describer(flags);
   Status status = describer.Load();
   if (!status.ok()) {
-    PrintError(status.message());
+    PrintError(status);
     return ExitCode(status);
   }
   std::vector<std::vector<std::string>> groups;
@@ -225,7 +225,7 @@ int Run(DescribeFlags& flags) {
   for (const auto& group : groups) {
     status = describer.Answer(group);
     if (!status.ok()) {
-      PrintError(status.message());
+      PrintError(status);
       exit_code = ExitCode(status);  // the other images still get their answers
     }
     if (interrupted.load()) return kExitFailure;

@@ -45,7 +45,7 @@ Status Encode(const EncodeFlags& flags) {
 int Run(const EncodeFlags& flags) {
   const Status status = Encode(flags);
   if (status.ok()) return kExitOk;
-  PrintError(status.message());
+  PrintError(status);
   return ExitCode(status);
 }
 

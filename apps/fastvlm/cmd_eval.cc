@@ -138,7 +138,7 @@ Status Evaluate(const EvalFlags& flags) {
 int Run(const EvalFlags& flags) {
   const Status status = Evaluate(flags);
   if (status.ok()) return kExitOk;
-  PrintError(status.message());
+  PrintError(status);
   return ExitCode(status);
 }
 

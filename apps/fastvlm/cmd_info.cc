@@ -133,7 +133,7 @@ Json SystemJson(const SystemInfo& system, int threads) {
 int Run(const InfoFlags& flags) {
   const Result<SystemInfo> system = GetSystemInfo();
   if (!system.ok()) {
-    PrintError(system.status().message());
+    PrintError(system.status());
     return ExitCode(system.status());
   }
   const int threads = flags.threads == 0 ? system->default_threads : flags.threads;
@@ -141,25 +141,25 @@ int Run(const InfoFlags& flags) {
   // The system is shown even where no model was installed.
   const Result<std::string> directory = ModelDirectory(flags.directory);
   if (!directory.ok() && !flags.directory.empty()) {
-    PrintError(directory.status().message());
+    PrintError(directory.status());
     return ExitCode(directory.status());
   }
   if (directory.ok()) {
     const Result<std::string> vision = VisionDirectory(flags.vision_directory);
     if (!vision.ok()) {
-      PrintError(vision.status().message());
+      PrintError(vision.status());
       return ExitCode(vision.status());
     }
     const Result<ModelInfo> info = InspectModel(*directory, *vision);
     if (!info.ok()) {
-      PrintError(info.status().message());
+      PrintError(info.status());
       return ExitCode(info.status());
     }
     if (flags.json) {
       json["model"] = ModelJson(*info);
     } else {
       PrintModel(*info);
-      for (const std::string& warning : info->warnings) PrintWarning(warning);
+      for (const std::string& warning : info->warnings) PrintWarning(WithFlagNames(warning));
     }
   }
   if (flags.json) {

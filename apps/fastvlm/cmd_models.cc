@@ -116,7 +116,7 @@ Status List(const ModelsFlags& flags) {
 int Run(const ModelsFlags& flags) {
   const Status status = flags.remove_command->parsed() ? Remove(flags.remove) : List(flags);
   if (status.ok()) return kExitOk;
-  PrintError(status.message());
+  PrintError(status);
   return ExitCode(status);
 }
 

@@ -171,7 +171,7 @@ Status Pull(const PullFlags& flags) {
 int Run(const PullFlags& flags) {
   const Status status = Pull(flags);
   if (status.ok()) return kExitOk;
-  PrintError(status.message());
+  PrintError(status);
   return ExitCode(status);
 }
 

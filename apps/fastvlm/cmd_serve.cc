@@ -138,7 +138,7 @@ Status Serve(const ServeFlags& flags) {
 int Run(const ServeFlags& flags) {
   const Status status = Serve(flags);
   if (status.ok()) return kExitOk;
-  PrintError(status.message());
+  PrintError(status);
   return ExitCode(status);
 }
 

@@ -159,7 +159,7 @@ Result<bool> Verify(const VerifyFlags& flags) {
 int Run(const VerifyFlags& flags) {
   const Result<bool> passed = Verify(flags);
   if (passed.ok()) return *passed ? kExitOk : kExitFailure;
-  PrintError(passed.status().message());
+  PrintError(passed.status());
   return ExitCode(passed.status());
 }
 

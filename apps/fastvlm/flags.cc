@@ -1,8 +1,11 @@
 #include "flags.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <map>
 #include <string_view>
+#include <utility>
 
 namespace fastvlm {
 namespace {
@@ -26,7 +29,48 @@ std::string ParseResolution(const std::string& text, EncodeOptions& options) {
             : "'" + text + "' is not a resolution; expected pixels, for example 512 or 640x448";
 }
 
+bool IsPartOfName(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '/' ||
+         c == '-';
+}
+
+// Replaces `words` where they stand alone, not within a path or the name of a JSON field.
+void ReplaceWords(std::string_view words, std::string_view with, std::string& text) {
+  for (size_t at = 0; (at = text.find(words, at)) != std::string::npos;) {
+    const size_t end = at + words.size();
+    const bool alone = (at == 0 || !IsPartOfName(text[at - 1])) &&
+                       (end == text.size() || !IsPartOfName(text[end]));
+    if (alone) text.replace(at, words.size(), with);
+    at += alone ? with.size() : words.size();
+  }
+}
+
 }  // namespace
+
+std::string FlagName(std::string field) {
+  std::replace(field.begin(), field.end(), '_', '-');
+  return "--" + field;
+}
+
+std::string WithFlagNames(const std::string& message) {
+  static constexpr std::pair<std::string_view, std::string_view> kHints[] = {
+      {"as vision_directory", "with --vision DIR"},
+      {"precision f32 keeps", "--precision f32 keeps"},
+      {"set overwrite to replace it", "replace it with --force"},
+      {"set encoder to q8", "use --encoder q8"},
+      {"leave out calibrate", "leave out --calibrate"},
+      {"lower target", "lower --target"},
+  };
+  std::string text = message;
+  for (const auto& [hint, with_flag] : kHints) ReplaceWords(hint, with_flag, text);
+  GenerateOptions options;
+  VisitFields(options, [&text](const char* name, const auto&, const char*) {
+    // A name of one word is clear to everybody.
+    if (std::string_view(name).find('_') == std::string_view::npos) return;
+    ReplaceWords(name, FlagName(name), text);
+  });
+  return text;
+}
 
 Precision ParsePrecision(const std::string& name) {
   for (Precision precision : kPrecisions) {

@@ -3,7 +3,6 @@
 #define FASTVLM_APPS_FLAGS_H_
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <string>
 
 #include "fastvlm/options.h"
@@ -34,13 +33,17 @@ void AddImageFlags(CLI::App& app, ImageFlags& flags);
 // --kv-cache
 void AddCacheFlag(CLI::App& app, CacheType& cache);
 
+// The flag of a field that an options struct lists: "max_tokens" -> "--max-tokens".
+std::string FlagName(std::string field);
+
+// A message of the library, which names fields of its options, with the program's flags instead.
+std::string WithFlagNames(const std::string& message);
+
 // One flag for each field an options struct lists in its VisitFields.
 template <typename Options>
 void AddFieldFlags(CLI::App& app, Options& options) {
   VisitFields(options, [&app](const char* name, auto& field, const char* help) {
-    std::string flag = std::string("--") + name;
-    std::replace(flag.begin(), flag.end(), '_', '-');
-    app.add_option(flag, field, help)->capture_default_str();
+    app.add_option(FlagName(name), field, help)->capture_default_str();
   });
 }
 

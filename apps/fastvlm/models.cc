@@ -104,7 +104,7 @@ Result<std::shared_ptr<const Model>> LoadModel(const ModelFlags& flags) {
       Model::Load(*directory, options, [&](double done) { progress.Update(done); });
   progress.Clear();
   if (!model.ok()) return model.status();
-  for (const std::string& warning : (*model)->info().warnings) PrintWarning(warning);
+  for (const std::string& warning : (*model)->info().warnings) PrintWarning(WithFlagNames(warning));
   return model;
 }
 

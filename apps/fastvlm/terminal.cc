@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "flags.h"
+
 namespace fastvlm {
 namespace {
 
@@ -28,6 +30,7 @@ constexpr int kBarWidth = 30;
 }  // namespace
 
 void PrintError(std::string_view message) { PrintLabelled("error:", "31", message); }
+void PrintError(const Status& status) { PrintError(WithFlagNames(status.message())); }
 void PrintWarning(std::string_view message) { PrintLabelled("warning:", "33", message); }
 
 ProgressLine::ProgressLine(std::string label)

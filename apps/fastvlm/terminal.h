@@ -12,6 +12,7 @@ namespace fastvlm {
 
 // "error: ..." and "warning: ...", coloured on a terminal unless NO_COLOR is set.
 void PrintError(std::string_view message);
+void PrintError(const Status& status);  // of the library, with the program's flags by their names
 void PrintWarning(std::string_view message);
 
 // A line that is redrawn in place while something long runs. Shows nothing unless standard error is

@@ -13,13 +13,15 @@
 
 namespace fastvlm {
 
-// The machine at its best, measured on the threads of a model.
+// What the machine can do at best, measured on the threads of a model.
 struct MachinePeak {
-  double f32_gflops = 0;   // multiply-adds of the instruction set in use, two operations each
-  double int8_gops = 0;    // the same of exact products of 8-bit integers
-  double bf16_gflops = 0;  // the same of bf16; 0 if the instruction set has no such products
-  double f16_gflops = 0;   // the same of f16
-  double read_gbps = 0;    // reading memory in order, 10^9 bytes per second
+  // Multiply-adds by the instruction set in use, 10^9 operations per second. Each multiply-add
+  // counts as two operations. 0 if the instruction set has no such products.
+  double f32_gflops = 0;
+  double int8_gops = 0;  // products of 8-bit integers with exact sums
+  double bf16_gflops = 0;
+  double f16_gflops = 0;
+  double read_gbps = 0;  // reading memory in order, 10^9 bytes per second
 };
 MachinePeak MeasureMachinePeak(const Model& model);
 
@@ -27,17 +29,18 @@ struct BenchmarkOptions {
   std::vector<int> encoder_sizes = {256, 512, 768, 1024, 1536};  // side of the square, pixels
   std::vector<int> prefill_tokens = {64, 128, 256, 512, 1024, 2048};
   std::vector<int> decode_depths = {0, 256, 1024};  // tokens that are in the cache already
-  // Sequences that are decoded together, each 256 tokens deep, in one pass over the weights.
+  // Numbers of sequences that are decoded together, in one pass over the weights. Each sequence has
+  // 256 tokens in its cache already.
   std::vector<int> batches = {};
-  int decode_tokens = 16;   // of each sequence, per repetition, >= 1
-  bool first_token = true;  // the whole way from pixels to the first token
-  int repetitions = 5;      // >= 1; one more comes before, uncounted
-  bool profile = false;     // one more comes after, watched
+  int decode_tokens = 16;   // that each sequence decodes in one repetition, >= 1
+  bool first_token = true;  // measure the whole way from pixels to the first token as well
+  int repetitions = 5;      // >= 1; one more runs before them and is not counted
+  bool profile = false;     // run one more at the end and record its operations
 };
 
 enum class BenchmarkKind { kEncode, kPrefill, kDecode, kBatch, kFirstToken };
 
-// What one kind of operation did in one pass. Seconds of the watched pass.
+// What all operations of one kind did together in the recorded pass.
 struct BenchmarkOperation {
   std::string name;
   int64_t calls = 0;
@@ -46,27 +49,31 @@ struct BenchmarkOperation {
   double int8_operations = 0;
   double bf16_operations = 0;
   double f16_operations = 0;
-  double bytes = 0;  // of operands and results
+  double bytes = 0;  // read and written: operands and results
 };
 
 struct BenchmarkCase {
   BenchmarkKind kind = BenchmarkKind::kEncode;
-  int size = 0;                          // pixels, tokens, depth or sequences, as the kind has it
-  int64_t tokens = 0;                    // produced by one pass: visual, prompt or decoded
-  double median_ms = 0, fastest_ms = 0;  // of a pass; of a step when decoding
-  double f32_operations = 0;             // of such a pass or step
+  // kEncode and kFirstToken: pixels of a side. kPrefill: tokens of the prompt. kDecode: tokens in
+  // the cache. kBatch: sequences.
+  int size = 0;
+  // Visual tokens of the picture, tokens of the prompt, or tokens that a pass decodes.
+  int64_t tokens = 0;
+  // All that follows is for one pass, or when decoding for one step of it.
+  double median_ms = 0, fastest_ms = 0;
+  double f32_operations = 0;
   double int8_operations = 0;
   double bf16_operations = 0;
   double f16_operations = 0;
-  double weight_bytes = 0;                     // read by it
-  std::vector<BenchmarkOperation> operations;  // with `profile`
+  double weight_bytes = 0;                     // that are read; known when decoding only
+  std::vector<BenchmarkOperation> operations;  // of a whole pass; empty without `profile`
 };
 
 using BenchmarkProgressFn = std::function<void(double fraction)>;
 
-// Runs what the options name: prompts and depths beyond the model's context are left out, a picture
-// it cannot take is kInvalidArgument; first_token is at the size it was trained for. Nothing is
-// read from files; pictures and prompts are noise.
+// Runs what the options name. Prompts and depths beyond the model's context are left out; a picture
+// of a size that the model cannot take is kInvalidArgument. The picture of first_token has the size
+// the model was trained for. Nothing is read from files: pictures and prompts are noise.
 Result<std::vector<BenchmarkCase>> RunBenchmark(const std::shared_ptr<const Model>& model,
                                                 const BenchmarkOptions& options,
                                                 const BenchmarkProgressFn& progress = {});
@@ -88,10 +95,13 @@ class BenchmarkRunner {
   explicit BenchmarkRunner(std::shared_ptr<const Model> model);
   ~BenchmarkRunner();
 
-  // kEncode: a picture of size x size pixels. kPrefill: a prompt of `size` tokens. kDecode: `size`
-  // tokens, each the likeliest, after a prompt of `depth` tokens that is read before the clock
-  // starts. kFirstToken: from a picture of size x size pixels and a question to the first token.
-  // What the model cannot take is kInvalidArgument.
+  // What is timed:
+  //   kEncode      a picture of size x size pixels becomes visual tokens
+  //   kPrefill     a prompt of `size` tokens is read
+  //   kDecode      `size` tokens are decoded, each the likeliest, after a prompt of `depth` tokens,
+  //                which is read before the clock starts
+  //   kFirstToken  from a picture of size x size pixels and a question to the first token
+  // A size that the model cannot take is kInvalidArgument.
   Result<Pass> Run(BenchmarkKind kind, int size, int depth = 0);
 
  private:

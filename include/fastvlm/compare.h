@@ -1,4 +1,5 @@
-// How far one form of a model is from another: what a precision or a quantized file loses.
+// How far one form of a model is from another: what a precision or a quantized file loses. The
+// better form is the reference, the other one the candidate.
 #ifndef FASTVLM_COMPARE_H_
 #define FASTVLM_COMPARE_H_
 
@@ -17,26 +18,29 @@ namespace fastvlm {
 
 struct CompareOptions {
   std::string prompt = "Describe the image.";  // without "<image>": the picture comes before it
-  int max_tokens = 64;                         // of the reference's answer, >= 1
+  int max_tokens = 64;                         // at most so many in the reference's answer; >= 1
   EncodeOptions encode;
 };
 
-// The values after one stage of the encoder or after the projector, over all pictures.
+// The difference in the values after one stage of the encoder or after the projector, over all
+// pictures.
 struct StageError {
   std::string name;         // "stem", "stage.0" and on, "features", "visual tokens"
   double relative_rms = 0;  // |candidate - reference| / |reference|, Euclidean
   double relative_max = 0;  // largest difference / largest reference value
 };
 
-// One picture. Both models read the reference's greedy answer token by token.
+// One picture. The reference answers, always with the likeliest token, and the candidate reads that
+// answer token by token.
 struct PictureComparison {
   int64_t visual_tokens = 0;
-  double cosine_mean = 0;   // between a visual token of one and the same one of the other
-  double cosine_worst = 0;  // the least of them
+  double cosine_mean = 0;   // mean of the cosines between the visual tokens of both models
+  double cosine_worst = 0;  // the least of these cosines
   std::string answer;
-  int64_t answer_tokens = 0;             // with the one that ends it, if it ends
-  int64_t agreed = 0;                    // of them, those that the candidate finds most likely too
-  double reference_log_probability = 0;  // of the whole answer, natural logarithm
+  int64_t answer_tokens = 0;  // with the one that ends the answer, if it came to its end
+  int64_t agreed = 0;         // how many of these tokens the candidate finds the likeliest too
+  // Of the whole answer, natural logarithm.
+  double reference_log_probability = 0;
   double candidate_log_probability = 0;
 };
 
@@ -45,11 +49,11 @@ struct Comparison {
   std::vector<PictureComparison> pictures;
 };
 
-// Over all pictures; at least one.
+// Over all pictures, of which there is at least one.
 double CosineMean(const Comparison& comparison);
 double CosineWorst(const Comparison& comparison);
 double Top1Agreement(const Comparison& comparison);  // 0..1
-// exp(-mean log probability) of a token of the answers.
+// exp(-m), where m is the mean log probability of a token of the answers.
 double ReferencePerplexity(const Comparison& comparison);
 double CandidatePerplexity(const Comparison& comparison);
 

@@ -21,17 +21,21 @@ namespace fastvlm {
 struct EngineOptions {
   int max_active = 32;                 // requests that are decoded together, 1..256
   int max_queued = 64;                 // requests that wait for one of them to end, >= 0
-  int64_t context_tokens = 0;          // of each request; 0: what the model was trained for
+  int64_t context_tokens = 0;          // for each request; 0: what the model was trained for
   CacheType cache = CacheType::kAuto;  // of keys and values
-  int64_t image_cache_bytes = int64_t{256} << 20;   // of visual tokens; 0: none are kept
-  int64_t prefix_cache_bytes = int64_t{512} << 20;  // of keys and values; 0: none are kept
+  int64_t image_cache_bytes = int64_t{256} << 20;   // for visual tokens; 0: none are kept
+  int64_t prefix_cache_bytes = int64_t{512} << 20;  // for keys and values; 0: none are kept
 };
 
 enum class Role { kSystem, kUser, kAssistant };
 
-// Text, or a picture where it stands in the message. Pictures that only come after all the text of
-// their message are put before it, as the models were trained. Texts may place the pictures
-// instead, with one "<image>" for each.
+// A part of a message: a picture if there is one, else text. Pictures that stand after all the text
+// of their message are put before it, as the models were trained. The texts may place the pictures
+// instead, with one "<image>" for each picture of the message.
+//
+// Control tokens in a text, for example "<|im_end|>", act as control tokens, as in the reference
+// program: a text can end its message and begin another one. Whoever passes on the text of
+// strangers has to remove such tokens first, if that matters.
 struct ContentPart {
   std::string text;
   std::shared_ptr<const Image> image;
@@ -44,27 +48,29 @@ struct Message {
 
 struct EngineRequest {
   std::vector<Message> messages;      // a conversation; the answer is the assistant's next message
-  std::optional<std::string> prompt;  // instead of messages: text that is gone on with as it is
+  std::optional<std::string> prompt;  // instead of messages: a text that the model continues
   EncodeOptions encode;
   GenerateOptions generate;
   std::vector<std::string> stop;  // the answer ends before the first of these
-  int top_logprobs = -1;          // -1: no log probabilities; else so many alternatives, 0..20
-  double timeout_ms = 0;          // from Submit on, queueing included; 0: none
+  // With each token come the log probabilities of so many of the likeliest tokens, 0..20, and its
+  // own. -1: no log probabilities.
+  int top_logprobs = -1;
+  double timeout_ms = 0;  // from Submit on, with the time in the queue; 0: none
 };
 
 struct TokenLogprob {
   int32_t token = 0;
-  std::string bytes;
-  float logprob = 0;
+  std::string bytes;  // of the token; may be a part of a character
+  float logprob = 0;  // natural logarithm, before sampling options and grammar
 };
 
 // A produced token, or the end of the answer.
 struct EngineEvent {
-  std::string_view text;                // whole characters that are new; may be empty
-  const TokenLogprob* token = nullptr;  // with top_logprobs >= 0
-  std::vector<TokenLogprob> alternatives;
-  // At the end, and only then: the whole answer, or why there is none (kTimedOut, kDataError). An
-  // answer that was cancelled is as far as it came.
+  std::string_view text;                   // what is new, in whole characters; may be empty
+  const TokenLogprob* token = nullptr;     // null without top_logprobs
+  std::vector<TokenLogprob> alternatives;  // the likeliest tokens, the first one first
+  // Only at the end: the whole answer, or the reason why there is none (kTimedOut, kDataError). An
+  // answer that was cancelled holds what was produced until then.
   const Answer* answer = nullptr;
   Status status;
 };
@@ -80,23 +86,25 @@ struct EngineStats {
   int64_t prefix_cache_hits = 0, prefix_cache_bytes = 0;
 };
 
-// Thread-safe. Requests are prefilled in chunks between steps that decode all active ones in one
-// pass over the weights. Each answer is the one the request would have had alone. A session on the
-// same model takes turns with the engine and may have to wait.
+// Thread-safe. The engine works step by step, each step being one pass over the weights: it decodes
+// a token for each active request and reads a chunk of one prompt. Each answer is the one that the
+// request would have had alone. A session on the same model takes turns with the engine and may
+// have to wait.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Model> model,
                                                 const EngineOptions& options = {});
-  ~Engine();  // cancels what is still there
+  ~Engine();  // cancels the requests that are still there
 
-  // The callback gets every event, the end included, unless Submit itself fails: with
-  // kInvalidArgument (also if the prompt is too long for the context), kResourceExhausted when the
-  // queue is full, kCancelled after Drain. Tokenizes the prompt and hashes its
-  // pictures on the caller's thread.
+  // Gives the request's id. The callback then gets every event, the end included. If Submit itself
+  // fails it is never called: kInvalidArgument (also if the prompt is too long for the context),
+  // kResourceExhausted when the queue is full, kCancelled after Drain. The prompt is tokenized and
+  // its pictures are hashed on the caller's thread.
   Result<int64_t> Submit(EngineRequest request, EngineCallback callback);
-  void Cancel(int64_t id);  // of a request that has ended: nothing
+  void Cancel(int64_t id);  // does nothing if the request has ended
 
-  // No more requests; returns when those that run have ended, or cancels them after the time.
+  // Takes no more requests from now on. Returns when those that are there have ended; after the
+  // time it cancels them.
   void Drain(double timeout_ms);
 
   EngineStats stats() const;

@@ -20,7 +20,7 @@ struct Image {
 
   // JPEG, PNG, WebP, BMP, GIF (first frame); HEIC and AVIF where the build has libheif.
   static Result<Image> FromFile(const std::string& path, const ImageOptions& options = {});
-  // From "-": standard input, read to its end.
+  // Reads standard input to its end.
   static Result<Image> FromStandardInput(const ImageOptions& options = {});
   // `name` stands for the bytes in error messages.
   static Result<Image> FromBytes(std::span<const uint8_t> bytes, const std::string& name,

@@ -16,7 +16,8 @@ struct PromptLogits {
   std::vector<float> values;  // of the token after the prompt: [vocabulary], nothing masked
 };
 
-// The logits with which an answer to `turn`, the first of a conversation, begins.
+// The logits from which the first token of an answer to `turn` is chosen, `turn` being the first of
+// a conversation. The cache of keys and values is f32 at every precision, unlike a session's.
 // kResourceExhausted if the turn is longer than the model's context; otherwise as Session::Ask.
 Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
                                          const ProgressFn& progress = {});

@@ -21,8 +21,8 @@ struct ModelInfo {
   std::string layout;                     // "apple", "fast_vlm", "mlx", "mlx_export" or "gguf"
   std::string dtype;                      // of the decoder's weights in the files
   Precision precision = Precision::kF32;  // of the decoder; never kAsStored once loaded
-  int image_size = 0;                     // side of the square the model was trained for, pixels
-  int pixels_per_token = 0;               // side of the square one visual token stands for
+  int image_size = 0;        // side of the square picture the model was trained for, pixels
+  int pixels_per_token = 0;  // side of the square that one visual token stands for, pixels
   std::vector<int64_t> stage_blocks;
   std::vector<int64_t> stage_channels;
   int64_t feature_channels = 0;
@@ -31,19 +31,20 @@ struct ModelInfo {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t intermediate = 0;
-  int64_t vocabulary = 0;  // tokens the model can produce
-  int64_t context_tokens = 0;
+  int64_t vocabulary = 0;      // tokens the model can produce
+  int64_t context_tokens = 0;  // what the model was trained for
   bool tied_embeddings = false;
   int64_t vision_parameters = 0;
   int64_t projector_parameters = 0;
   int64_t decoder_parameters = 0;
   int64_t file_bytes = 0;
-  int64_t weight_bytes = 0;                // in memory once loaded
-  std::optional<Calibration> calibration;  // of the image encoder, if its file has one
+  int64_t weight_bytes = 0;                // in memory; 0 before the model is loaded
+  std::optional<Calibration> calibration;  // of the image encoder, if its file has a record of it
   std::vector<std::string> warnings;
 };
 
-// Opens and checks a checkpoint without loading its weights. vision_directory as in ModelOptions.
+// Opens and checks a checkpoint without loading its weights. vision_directory is that of
+// ModelOptions.
 Result<ModelInfo> InspectModel(const std::string& directory,
                                const std::string& vision_directory = "");
 
@@ -54,12 +55,13 @@ struct Matrix {
   std::vector<float> values;
 };
 
-// Called with 0..1 while something long is under way.
+// Called with the share that is done, 0..1, while something long is under way.
 using ProgressFn = std::function<void(double fraction)>;
 
 struct ModelImpl;
 
-// Immutable once loaded and shareable by any number of sessions, one running at a time.
+// Immutable once loaded. Any number of sessions and engines may share one; they take turns, since
+// all compute on the model's threads.
 class Model {
  public:
   static Result<std::shared_ptr<const Model>> Load(const std::string& directory,
@@ -70,8 +72,9 @@ class Model {
   const ModelInfo& info() const;
   int threads() const;
 
-  // The encoder's features before the projector, [tokens, feature_channels], or after it,
-  // [tokens, hidden]. Token t stands for row t / (width / 64), column t % (width / 64).
+  // What the encoder makes of a picture, before the projector, [tokens, feature_channels], or after
+  // it, [tokens, hidden]. Token t stands for row t / n and column t % n of the picture's squares,
+  // with n = width / pixels_per_token of them in a row.
   Result<Matrix> EncodeFeatures(const Image& image, const EncodeOptions& options = {},
                                 const ProgressFn& progress = {}) const;
   Result<Matrix> EncodeVisualTokens(const Image& image, const EncodeOptions& options = {},

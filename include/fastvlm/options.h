@@ -1,8 +1,8 @@
-// Options of the public API: plain structs, each field with its default, range and unit.
+// Options of the public API: plain structs. Each field has its default, range and unit beside it.
 //
 // VisitFields(options, visit) calls visit(name, field, help) for each field of a struct that flags,
-// JSON requests and bindings offer: the one list they are all made from. Names are in snake_case; a
-// flag has '-' for '_'.
+// JSON requests and bindings offer: it is the one list that all of these are made from. Names are
+// in snake_case; a flag has '-' for '_'.
 #ifndef FASTVLM_OPTIONS_H_
 #define FASTVLM_OPTIONS_H_
 
@@ -15,12 +15,12 @@ namespace fastvlm {
 
 // How weights and activations are held; docs/ACCURACY.md has what each costs in accuracy.
 enum class Precision {
-  kFastest,   // as the file has it if that is quantized, else DefaultPrecision() of system.h
-  kAsStored,  // 8- and 4-bit weights as the file has them, other ones as kF32
-  kF32,       // reproduces the reference implementation to rounding
-  kBf16,      // bf16 weights; on CPUs that gain by it linear layers round x as well, to bf16 or f16
-  kQ8,        // 8 bits in blocks of 32 that share a scale, weights and activations
-  kQ4,        // the same with 4 bits for the weights of the decoder's layers
+  kFastest,   // as kAsStored if the file is quantized, else DefaultPrecision() of system.h
+  kAsStored,  // 8- and 4-bit weights stay as the file has them; other weights are as with kF32
+  kF32,       // reproduces the reference implementation but for rounding
+  kBf16,      // bf16 weights; CPUs that gain by it round what is multiplied too, to bf16 or f16
+  kQ8,        // weights and activations have 8 bits, in blocks of 32 that share a scale
+  kQ4,        // the same, but the weights of the decoder's layers have 4 bits
 };
 
 // How an image is brought to the shape of the encoder's input.
@@ -33,28 +33,29 @@ enum class Fit {
 struct ModelOptions {
   Precision precision = Precision::kAsStored;
   int threads = 0;  // 0: one for each physical core this process may use; otherwise 1..256
-  // Directory of a FastVLM of the same size whose image encoder is taken, for a model whose files
-  // lack it: Apple's MLX exports, and GGUF files of the language model alone. Empty: the model has
-  // its own.
+  // Directory of a FastVLM of the same size whose image encoder is used, for a model whose files
+  // have none: Apple's MLX exports, and GGUF files of the language model alone. Empty: the model
+  // has its own.
   std::string vision_directory;
 };
 
-// The limits keep a small hostile file from asking for much memory.
+// The limits keep a small hostile file from claiming much memory.
 struct ImageOptions {
   // Turn the image as its EXIF orientation says. Apple's predict.py does not: false reproduces it
   // on rotated photos. HEIC and AVIF are always upright: their rotation is part of the format.
   bool orient = true;
-  // Width times height. The default is the hard limit of Pillow, twice the 89,478,485 pixels above
-  // which it warns: what the reference opens, this opens, in at most 0.5 GiB of RGB.
+  // Width times height. The default is Pillow's own limit, so that every picture which the
+  // reference opens is opened here too. At most it takes 0.5 GiB of RGB.
   int64_t max_pixels = 178'956'970;
   int max_side = 1'000'000;  // pixels of the longer side; the default is libpng's
   size_t max_file_bytes = size_t{1} << 30;
 };
 
 struct EncodeOptions {
-  int width = 0;   // of the encoder's input, pixels; a multiple of
-                   // ModelInfo::pixels_per_token. 0: what the model was trained for
-  int height = 0;  // likewise
+  // Of the encoder's input, pixels: multiples of ModelInfo::pixels_per_token. 0: what the model was
+  // trained for.
+  int width = 0;
+  int height = 0;
   Fit fit = Fit::kPad;
 };
 
@@ -63,8 +64,10 @@ struct SamplingOptions {
   int top_k = 50;         // keep the k most likely tokens; 0: all
   float top_p = 1;        // keep the smallest set of tokens with this total probability; (0, 1]
   float min_p = 0;        // drop tokens less likely than this share of the likeliest; [0, 1]
-  float repetition_penalty = 1;  // divides positive, multiplies negative logits of tokens seen; > 0
-  uint64_t seed = 0;             // same seed, same answer
+  // Makes tokens of the answer so far less likely: divides their positive logits and multiplies
+  // their negative ones; above 0, at most 100.
+  float repetition_penalty = 1;
+  uint64_t seed = 0;  // the same seed gives the same answer
 };
 
 template <typename Visitor>
@@ -84,8 +87,9 @@ void VisitFields(SamplingOptions& options, Visitor&& visit) {
 struct GenerateOptions {
   int max_tokens = 256;  // >= 1
   SamplingOptions sampling;
-  // Unless empty, the answer is a JSON text that follows this JSON schema ("{}": any JSON text), as
-  // far as max_tokens and the context let it come. docs/STRUCTURED_OUTPUT.md lists the keywords.
+  // Unless this is empty, the answer is a JSON text that follows this JSON schema; "{}" allows any
+  // JSON text. It breaks off where max_tokens or the context end. docs/STRUCTURED_OUTPUT.md lists
+  // the keywords.
   std::string json_schema;
 };
 

@@ -15,7 +15,7 @@ namespace fastvlm {
 
 enum class WeightFormat {
   kF32,
-  kF16,  // an error if a weight is beyond its range
+  kF16,  // an error if a weight is too large for it
   kBf16,
   kQ8,  // Q8_0
   kQ4,  // Q4_0 for the layers of the language model, Q8_0 for its vocabulary
@@ -23,13 +23,14 @@ enum class WeightFormat {
 
 struct QuantizeOptions {
   WeightFormat type = WeightFormat::kQ8;
-  std::optional<WeightFormat> encoder;  // of mmproj.gguf; without: as `type`, and kQ8 for kQ4
-  bool overwrite = false;
+  // Of mmproj.gguf. Without it the format is that of `type`, but kQ8 where `type` is kQ4.
+  std::optional<WeightFormat> encoder;
+  bool overwrite = false;        // replace files that are there already
   int threads = 0;               // 0: one for each physical core; otherwise 1..256
   std::string vision_directory;  // as in ModelOptions
-  // Picture files. Unless there are none, they decide which matrices of the image encoder stay in
-  // BF16, so that the mean cosine of the visual tokens to those in f32 reaches `target`, (0, 1].
-  // Only for an encoder of kQ8.
+  // Picture files to calibrate the image encoder on, whose format must be kQ8. As few of its
+  // matrices as possible stay in BF16, so that on these pictures the mean cosine between the visual
+  // tokens and those in f32 reaches `target`, (0, 1]. Empty: none stays in BF16.
   std::vector<std::string> calibrate;
   double target = 0.999;
 };
@@ -41,20 +42,21 @@ struct QuantizedFile {
 
 struct QuantizeReport {
   std::vector<QuantizedFile> files;
-  int64_t source_bytes = 0;  // of the files with the source's tensors
+  int64_t source_bytes = 0;  // size of the files that hold the source's tensors
   std::optional<Calibration> calibration;
 };
 
-enum class QuantizeStep { kCalibrating, kWriting, kChecking };  // the first and last if calibrated
+// Without calibration there is only kWriting.
+enum class QuantizeStep { kCalibrating, kWriting, kChecking };
 
-// Called with 0..1 for each step; returning false ends the work with kCancelled and removes what
-// was written.
+// Called with the share of the step that is done, 0..1. Returning false ends the work with
+// kCancelled and removes what was written.
 using QuantizeProgressFn = std::function<bool(QuantizeStep step, double fraction)>;
 
 // Reads a checkpoint in any layout and writes both files into `directory`, which is made if need
-// be. They take their names when both are complete: whatever happens before, what was there stays.
-// kInvalidArgument if they exist and `overwrite` is not set. kUnsupported if `target` cannot be
-// reached.
+// be. The files take their names when both are complete; until then, files that were there stay as
+// they were. kInvalidArgument if there are such files and `overwrite` is not set. kUnsupported if
+// `target` cannot be reached.
 Result<QuantizeReport> QuantizeModel(const std::string& source, const std::string& directory,
                                      const QuantizeOptions& options,
                                      const QuantizeProgressFn& progress = {});

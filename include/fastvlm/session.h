@@ -19,46 +19,50 @@ namespace fastvlm {
 enum class FinishReason {
   kStop,       // the model ended its answer, or a stop text did
   kLength,     // max_tokens, or the end of the context
-  kCancelled,  // the stream callback said so
+  kCancelled,  // the stream callback asked for it
 };
 
 struct Timings {
-  double queue_ms = 0;    // until an engine began with the request
+  double queue_ms = 0;    // in an engine: until it began with the request
   double image_ms = 0;    // bringing the images to the encoder's size
-  double encode_ms = 0;   // vision encoder and projector, all images of the turn
-  double prefill_ms = 0;  // decoder over the prompt
+  double encode_ms = 0;   // vision encoder and projector, for all images of the turn
+  double prefill_ms = 0;  // the decoder reads the prompt
   double ttft_ms = 0;     // from the call to the first token
   double decode_ms = 0;   // all tokens after the first
   double decode_tokens_per_s = 0;
 };
 
 struct Answer {
-  std::string text;                // without special tokens, spaces at both ends removed
-  std::vector<int32_t> token_ids;  // as produced, with the one that ended the answer if it did
-  int64_t prompt_tokens = 0;       // text and image together, of this turn
-  int64_t image_tokens = 0;
-  int64_t cached_tokens = 0;  // of the prompt, known to an engine from an earlier request
+  std::string text;                // without special tokens and without spaces at both ends
+  std::vector<int32_t> token_ids;  // as produced, with the token that ended the answer, if one did
+  int64_t prompt_tokens = 0;       // of this turn, text and images together
+  int64_t image_tokens = 0;        // those of them that are visual tokens
+  int64_t cached_tokens = 0;       // those of them that an engine knew from an earlier request
   FinishReason finish_reason = FinishReason::kStop;
   Timings timings;
 };
 
-// One turn of the user. Each image stands where "<image>" does in the text, or before it if the
-// text has none.
+// One turn of the user. The text places the images with one "<image>" for each; if it has none,
+// they stand before the text.
+//
+// Control tokens in the text, for example "<|im_end|>", act as control tokens, as in the reference
+// program: the text can end the user's turn and begin another one. Whoever passes on the text of
+// strangers has to remove such tokens first, if that matters.
 struct UserTurn {
   std::string text;
   std::vector<Image> images;
   EncodeOptions encode;
 };
 
-// Called with each piece of whole characters as it is produced; returning false ends the answer.
+// Called with each new piece of the answer, in whole characters; returning false ends the answer.
 using StreamFn = std::function<bool(std::string_view piece)>;
 
 // What a turn does before its first token.
 enum class AskPhase { kEncode, kPrefill };
 using AskProgressFn = std::function<void(AskPhase phase, double fraction)>;
 
-// Not thread-safe. Owns the keys and values of its conversation, so a further turn costs only
-// its own tokens.
+// Not thread-safe. A session keeps the keys and values of its conversation, so that a further turn
+// costs only its own tokens.
 class Session {
  public:
   static Result<Session> Create(std::shared_ptr<const Model> model,

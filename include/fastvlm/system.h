@@ -22,19 +22,20 @@ struct KernelChoice {
 struct SystemInfo {
   std::string version;  // of this library
   std::string cpu;
-  std::string isa;  // best instruction set in use, as capped by FASTVLM_ISA
+  std::string isa;  // the best instruction set that the CPU has and FASTVLM_ISA allows
   int default_threads = 0;
   std::vector<KernelChoice> kernels;
 };
 
-// An error if the environment variable FASTVLM_ISA has a value that cannot be honoured.
+// An error if the environment variable FASTVLM_ISA names no instruction set, or one that this CPU
+// does not have.
 Result<SystemInfo> GetSystemInfo();
 
-// The fastest precision that costs no accuracy worth speaking of (docs/ACCURACY.md): q8 where there
-// are kernels for it, else f32.
+// The fastest precision that loses next to nothing (docs/ACCURACY.md): kQ8 where there are vector
+// kernels for it, else kF32.
 Precision DefaultPrecision();
 
-// The most memory this process has held at once, bytes.
+// The most memory that this process has held at once, in bytes.
 int64_t PeakMemoryBytes();
 
 }  // namespace fastvlm

@@ -52,7 +52,7 @@ Status CheckVisionDirectory(const std::string& directory, const Layout& layout,
       "{}: this is one of Apple's MLX exports, which hold the language model only; the image "
       "encoder beside it, fastvithd.mlpackage, is a program for Core ML and cannot be read here. "
       "Each size has its own encoder: download the original of the same size (apple/FastVLM-0.5B, "
-      "-1.5B or -7B) and name its directory with --vision DIR",
+      "-1.5B or -7B) and name its directory as vision_directory",
       directory);
 }
 

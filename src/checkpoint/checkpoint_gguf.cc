@@ -27,8 +27,8 @@ Result<Checkpoint> Checkpoint::OpenGguf(const GgufPaths& paths,
   }
   if (vision.empty()) {
     return Error(StatusCode::kNotFound,
-                 "{}: holds the language model only, and there is no {} beside it; name the "
-                 "directory of the FastVLM it was made from as the vision directory (--vision DIR)",
+                 "{}: holds the language model only, and there is no {} beside it; name "
+                 "the directory of the FastVLM it was made from as vision_directory",
                  paths.model, kVisionGguf);
   }
   FASTVLM_RETURN_IF_ERROR(checkpoint.ReadGgufVision(vision));

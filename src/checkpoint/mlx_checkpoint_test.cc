@@ -150,7 +150,7 @@ TEST_F(MlxExportTest, WithoutAnEncoderSaysWhyAndWhatToDo) {
   EXPECT_EQ(status.code(), StatusCode::kNotFound);
   EXPECT_THAT(status.message(),
               AllOf(HasSubstr(export_.path()), HasSubstr("fastvithd.mlpackage"),
-                    HasSubstr("Core ML"), HasSubstr("--vision DIR"), HasSubstr("0.5B")));
+                    HasSubstr("Core ML"), HasSubstr("vision_directory"), HasSubstr("0.5B")));
 }
 
 TEST_F(MlxExportTest, VisionDirectoriesThatDoNotHelp) {

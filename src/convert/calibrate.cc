@@ -242,7 +242,7 @@ class Calibrator {
     if (best->mean() >= target) return {};
     return Error(StatusCode::kUnsupported,
                  "the target {} cannot be reached: with every matrix of the image encoder in BF16 "
-                 "the visual tokens have a mean cosine of {:.8f}; lower --target, or write the "
+                 "the visual tokens have a mean cosine of {:.8f}; lower target, or write the "
                  "encoder in f32 without calibrating it; nothing was written",
                  target, best->mean());
   }

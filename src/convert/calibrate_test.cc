@@ -344,7 +344,7 @@ TEST(Calibrate, Mistakes) {
   options.encoder = WeightFormat::kBf16;
   const auto encoder = QuantizeModel(kModel, out, options);
   EXPECT_EQ(encoder.status().code(), StatusCode::kInvalidArgument);
-  EXPECT_THAT(encoder.status().message(), HasSubstr("--encoder q8"));
+  EXPECT_THAT(encoder.status().message(), HasSubstr("set encoder to q8"));
   options = CalibrateOptions(0.999);
   options.calibrate.push_back("/no/such/picture.png");
   const auto picture = QuantizeModel(kModel, out, options);

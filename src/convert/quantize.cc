@@ -161,7 +161,7 @@ class OutputDirectory {
     for (const char* name : {kModelGguf, kVisionGguf}) {
       if (overwrite || !FileExists(Path(name))) continue;
       return Error(StatusCode::kInvalidArgument,
-                   "{}: exists already; name another directory, or replace it with --force",
+                   "{}: exists already; name another directory, or set overwrite to replace it",
                    Path(name));
     }
     return {};
@@ -200,7 +200,7 @@ Status CheckOptions(const QuantizeOptions& options) {
   if (EncoderFormat(options) != WeightFormat::kQ8) {
     return Error(StatusCode::kInvalidArgument,
                  "calibrating decides which matrices of the image encoder are q8, but it is to be "
-                 "written in another type; use --encoder q8, or leave out --calibrate");
+                 "written in another type; set encoder to q8, or leave out calibrate");
   }
   return CheckIsaEnvironment();
 }

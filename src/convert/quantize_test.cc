@@ -223,7 +223,7 @@ TEST(Quantize, TheImageHalfMayComeFromAnotherDirectory) {
   ASSERT_EQ(std::rename((out + "/model.gguf").c_str(), model.c_str()), 0);
   const auto alone = InspectModel(text.path());
   EXPECT_EQ(alone.status().code(), StatusCode::kNotFound);
-  EXPECT_THAT(alone.status().message(), HasSubstr("--vision"));
+  EXPECT_THAT(alone.status().message(), HasSubstr("vision_directory"));
   for (const std::string& vision : {kModel, out}) {
     for (const std::string& path : {text.path(), model}) {
       const auto joined = InspectModel(path, vision);

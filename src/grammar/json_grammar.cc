@@ -118,4 +118,10 @@ Result<std::shared_ptr<const JsonGrammar>> GrammarCache::Get(std::string_view sc
   return grammar;
 }
 
+Result<std::unique_ptr<TokenConstraint>> GrammarCache::Constraint(std::string_view schema_json) {
+  if (schema_json.empty()) return std::unique_ptr<TokenConstraint>();
+  FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const JsonGrammar> grammar, Get(schema_json));
+  return NewConstraint(std::move(grammar));
+}
+
 }  // namespace fastvlm

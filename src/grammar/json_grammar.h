@@ -47,6 +47,8 @@ class GrammarCache {
 
   // As CompileJsonSchema.
   Result<std::shared_ptr<const JsonGrammar>> Get(std::string_view schema_json);
+  // Where an answer that follows the schema begins; null if there is no schema ("").
+  Result<std::unique_ptr<TokenConstraint>> Constraint(std::string_view schema_json);
 
  private:
   const Tokenizer& tokenizer_;

@@ -12,11 +12,11 @@
 #include "fastvlm/session.h"
 #include "model/kv_cache.h"
 #include "runtime/model_impl.h"
+#include "runtime/prefill.h"
+#include "runtime/token_chooser.h"
 
 namespace fastvlm {
 namespace {
-
-constexpr int64_t kPrefillChunk = 256;  // as a session has it
 
 using Clock = std::chrono::steady_clock;
 
@@ -56,7 +56,7 @@ struct BenchmarkRunner::Impl {
   struct Context {
     Context(const Decoder& decoder, int64_t capacity, KvType type, int threads)
         : cache(decoder.config(), capacity, type),
-          workspace(decoder, std::min(kPrefillChunk, capacity), capacity, threads) {}
+          workspace(NewPrefillWorkspace(decoder, capacity, threads)) {}
     KvCache cache;
     DecoderWorkspace workspace;
     int64_t prompt_tokens = 0;  // of the cache that hold the prompt
@@ -112,16 +112,11 @@ void BenchmarkRunner::Impl::Reserve(int64_t tokens) {
 }
 
 void BenchmarkRunner::Impl::ReadPrompt(int64_t tokens) {
-  const std::vector<int32_t> ids = Prompt(tokens);
-  const int64_t hidden = decoder.config().hidden;
-  Buffer<float> embeddings(static_cast<size_t>(kPrefillChunk * hidden));
   context->cache.Truncate(0);
-  for (int64_t start = 0; start < tokens; start += context->workspace.max_tokens) {
-    const int64_t count = std::min(context->workspace.max_tokens, tokens - start);
-    decoder.Embed(ids.data() + start, count, embeddings.data());
-    decoder.Forward(embeddings.data(), count, context->cache, context->workspace, shared.pool);
-    std::copy_n(embeddings.data() + (count - 1) * hidden, hidden, x.data());
-  }
+  Buffer<float> embeddings = EmbedPrompt(decoder, Prompt(tokens), {});
+  const float* last = fastvlm::Prefill(decoder, embeddings.data(), tokens, context->cache,
+                                       context->workspace, shared.pool);
+  std::copy_n(last, x.size(), x.data());
   context->prompt_tokens = tokens;
 }
 
@@ -170,12 +165,13 @@ BenchmarkRunner::Pass BenchmarkRunner::Impl::Decode(int tokens, int depth) {
   context->prompt_tokens = depth;
   Matrix ids{1, tokens, {}};
   int32_t token = Noise(static_cast<uint32_t>(depth));
+  TokenChooser chooser(SamplingOptions{.temperature = 0}, decoder.vocabulary());
   const Clock::time_point start = Clock::now();
   for (int i = 0; i < tokens; ++i) {
     decoder.Embed(&token, 1, x.data());
     decoder.Forward(x.data(), 1, context->cache, context->workspace, shared.pool);
     decoder.Logits(x.data(), logits.data(), context->workspace, shared.pool);
-    token = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    token = std::max(chooser.Choose({logits.data(), logits.size()}), 0);
     ids.values.push_back(static_cast<float>(token));
   }
   return {MillisecondsSince(start), std::move(ids)};

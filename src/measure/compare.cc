@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -11,12 +10,12 @@
 #include "measure/token_cosine.h"
 #include "model/kv_cache.h"
 #include "runtime/model_impl.h"
+#include "runtime/prefill.h"
+#include "runtime/token_chooser.h"
 #include "text/chat_prompt.h"
 
 namespace fastvlm {
 namespace {
-
-constexpr int64_t kPrefillChunk = 256;  // as a session has it
 
 struct Tapped {
   std::string name;
@@ -50,21 +49,20 @@ bool AllFinite(const std::vector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
 }
 
-// The likeliest token, and how likely `target` is (nothing: the likeliest one).
+// The token that one model finds likeliest, and how likely it finds the one that the answer has.
 struct Choice {
   int32_t top = 0;
   double log_probability = 0;
 };
 
-std::optional<Choice> Choose(std::span<const float> logits, std::optional<int32_t> target) {
-  const auto best = std::max_element(logits.begin(), logits.end());
-  if (!std::isfinite(*best)) return std::nullopt;
+// Natural logarithm of the probability of `token`; nothing if a logit that counts is not finite.
+std::optional<double> LogProbability(std::span<const float> logits, int32_t likeliest,
+                                     int32_t token) {
+  const float best = logits[static_cast<size_t>(likeliest)];
   double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - *best);
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - best);
   if (!std::isfinite(sum)) return std::nullopt;
-  const auto top = static_cast<int32_t>(best - logits.begin());
-  const double chosen = logits[static_cast<size_t>(target.value_or(top))];
-  return Choice{top, chosen - *best - std::log(sum)};
+  return double{logits[static_cast<size_t>(token)]} - best - std::log(sum);
 }
 
 // One of the two models.
@@ -110,11 +108,6 @@ class ComparedModel {
  private:
   Result<std::vector<int32_t>> Prompt() const;
   Status CheckLength(int64_t prompt, int64_t answer) const;
-  std::vector<float> Embed(const std::vector<int32_t>& prompt, const std::vector<float>& visual,
-                           int64_t total) const;
-  bool EndsAnswer(int32_t token) const {
-    return std::find(impl_.eos_ids.begin(), impl_.eos_ids.end(), token) != impl_.eos_ids.end();
-  }
 
   const Model& model_;
   const ModelImpl& impl_;
@@ -132,25 +125,8 @@ Status ComparedModel::CheckLength(int64_t prompt, int64_t answer) const {
   if (prompt + answer <= context) return {};
   return Error(StatusCode::kResourceExhausted,
                "prompt and answer need {} tokens, but the context of {} holds {}; lower the "
-               "resolution or max-tokens",
+               "resolution or max_tokens",
                prompt + answer, info().directory, context);
-}
-
-std::vector<float> ComparedModel::Embed(const std::vector<int32_t>& prompt,
-                                        const std::vector<float>& visual, int64_t total) const {
-  const Decoder& decoder = impl_.model.decoder();
-  const int64_t hidden = decoder.config().hidden;
-  std::vector<float> embeddings(static_cast<size_t>(total * hidden));
-  float* out = embeddings.data();
-  for (const int32_t id : prompt) {
-    if (id == kImageTokenIndex) {
-      out = std::copy(visual.begin(), visual.end(), out);
-    } else {
-      decoder.Embed(&id, 1, out);
-      out += hidden;
-    }
-  }
-  return embeddings;
 }
 
 Result<std::vector<Choice>> ComparedModel::Walk(const std::vector<float>& visual,
@@ -166,31 +142,25 @@ Result<std::vector<Choice>> ComparedModel::Walk(const std::vector<float>& visual
 
   const std::lock_guard lock(impl_.compute_mutex);
   KvCache cache(decoder.config(), length + limit);
-  DecoderWorkspace workspace(decoder, std::min(kPrefillChunk, length), length + limit,
-                             impl_.pool.threads());
-  std::vector<float> embeddings = Embed(prompt, visual, length);
-  for (int64_t start = 0; start < length; start += kPrefillChunk) {
-    decoder.Forward(embeddings.data() + start * hidden, std::min(kPrefillChunk, length - start),
-                    cache, workspace, impl_.pool);
-  }
-  std::vector<float> state(embeddings.end() - hidden, embeddings.end());
+  DecoderWorkspace workspace = NewPrefillWorkspace(decoder, length + limit, impl_.pool.threads());
+  Buffer<float> x = EmbedPrompt(decoder, prompt, visual);
+  const float* last = Prefill(decoder, x.data(), length, cache, workspace, impl_.pool);
+  std::vector<float> state(last, last + hidden);
   std::vector<float> logits(static_cast<size_t>(decoder.vocabulary()));
+  TokenChooser chooser(SamplingOptions{.temperature = 0}, decoder.vocabulary(), impl_.banned_ids);
   std::vector<Choice> choices;
   while (static_cast<int64_t>(choices.size()) < limit) {
     decoder.Logits(state.data(), logits.data(), workspace, impl_.pool);
-    for (const int32_t id : impl_.banned_ids) {
-      logits[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
-    }
-    const auto choice =
-        Choose(logits, own ? std::nullopt : std::optional((*answer)[choices.size()]));
-    if (!choice) {
+    const int32_t top = chooser.Choose(logits);
+    if (own) answer->push_back(top);
+    const int32_t token = (*answer)[choices.size()];
+    const auto log_probability = top < 0 ? std::nullopt : LogProbability(logits, top, token);
+    if (!log_probability) {
       return Error(StatusCode::kDataError, "{}: the model produced logits that are not finite",
                    info().directory);
     }
-    if (own) answer->push_back(choice->top);
-    const int32_t token = (*answer)[choices.size()];
-    choices.push_back(*choice);
-    if (own && EndsAnswer(token)) break;
+    choices.push_back({top, *log_probability});
+    if (own && impl_.IsEos(token)) break;
     decoder.Embed(&token, 1, state.data());
     decoder.Forward(state.data(), 1, cache, workspace, impl_.pool);
   }
@@ -212,7 +182,7 @@ Status CheckSame(const ComparedModel& reference, const ComparedModel& candidate)
                fmt::join(b.stage_channels, "/"), a.hidden, b.hidden, a.vocabulary, b.vocabulary);
 }
 
-double LogProbability(const std::vector<Choice>& choices) {
+double SumOfLogProbabilities(const std::vector<Choice>& choices) {
   double sum = 0;
   for (const Choice& choice : choices) sum += choice.log_probability;
   return sum;
@@ -259,8 +229,8 @@ Result<PictureComparison> ComparePicture(const ComparedModel& reference,
   picture.answer = reference.tokenizer().Decode(answer, /*skip_special=*/true);
   picture.answer_tokens = static_cast<int64_t>(answer.size());
   for (size_t i = 0; i < answer.size(); ++i) picture.agreed += read[i].top == answer[i] ? 1 : 0;
-  picture.reference_log_probability = LogProbability(own);
-  picture.candidate_log_probability = LogProbability(read);
+  picture.reference_log_probability = SumOfLogProbabilities(own);
+  picture.candidate_log_probability = SumOfLogProbabilities(read);
   return picture;
 }
 
@@ -312,7 +282,7 @@ Result<Comparison> CompareModels(const Model& reference, const Model& candidate,
                                  const ProgressFn& progress) {
   if (images.empty()) return Error(StatusCode::kInvalidArgument, "no picture to compare on");
   if (options.max_tokens < 1) {
-    return Error(StatusCode::kInvalidArgument, "max-tokens is {}, expected 1 or more",
+    return Error(StatusCode::kInvalidArgument, "max_tokens is {}, expected 1 or more",
                  options.max_tokens);
   }
   if (options.prompt.find(kImagePlaceholder) != std::string::npos) {

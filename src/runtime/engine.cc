@@ -28,11 +28,7 @@ Status CheckRange(const char* name, int64_t value, int64_t least, int64_t most) 
 }
 
 Status CheckRequest(const EngineRequest& request) {
-  FASTVLM_RETURN_IF_ERROR(ValidateSampling(request.generate.sampling));
-  if (request.generate.max_tokens < 1) {
-    return Error(StatusCode::kInvalidArgument, "max_tokens is {}, expected 1 or more",
-                 request.generate.max_tokens);
-  }
+  FASTVLM_RETURN_IF_ERROR(ValidateGenerate(request.generate));
   FASTVLM_RETURN_IF_ERROR(CheckRange("top_logprobs", request.top_logprobs, -1, kMaxTopLogprobs));
   for (const std::string& stop : request.stop) {
     if (stop.empty()) {
@@ -124,11 +120,8 @@ Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) c
   auto sequence = std::make_unique<Sequence>(shared.tokenizer, /*trim=*/!request.prompt,
                                              std::move(request.stop));
   FASTVLM_RETURN_IF_ERROR(SetPrompt(request, *sequence));
-  if (!request.generate.json_schema.empty()) {
-    FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const JsonGrammar> grammar,
-                             shared.grammars->Get(request.generate.json_schema));
-    sequence->constraint = NewConstraint(std::move(grammar));
-  }
+  FASTVLM_ASSIGN_OR_RETURN(sequence->constraint,
+                           shared.grammars->Constraint(request.generate.json_schema));
   sequence->generate = request.generate;
   sequence->top_logprobs = request.top_logprobs;
   return sequence;

@@ -2,13 +2,10 @@
 
 #include "base/status.h"
 #include "runtime/engine_impl.h"
+#include "runtime/prefill.h"
 
 namespace fastvlm {
 namespace {
-
-// The most rows of a prompt in one pass: enough to pay for reading the weights, few enough that the
-// activations stay small.
-constexpr int64_t kMaxPrefillRows = 256;
 
 bool IsFinished(const std::unique_ptr<Sequence>& sequence) {
   return sequence->state == SequenceState::kFinished;
@@ -26,7 +23,7 @@ Engine::Impl::Impl(std::shared_ptr<const Model> model_in, const EngineOptions& o
       kv_type(CacheTypeOf(options.cache, model->info().precision)),
       image_cache(options.image_cache_bytes),
       prefix_cache(decoder.config(), kv_type, options.prefix_cache_bytes),
-      workspace(decoder, options.max_active + kMaxPrefillRows, context, model->threads(),
+      workspace(decoder, options.max_active + kPrefillChunk, context, model->threads(),
                 options.max_active + 1),
       x(static_cast<size_t>(workspace.max_tokens * decoder.config().hidden)),
       logits(static_cast<size_t>(options.max_active * decoder.vocabulary())) {}

@@ -16,7 +16,8 @@ constexpr int64_t kSharedPrefillRows = 64;
 // pictures. The others go on meanwhile.
 void Engine::Impl::Start(Sequence& sequence) {
   sequence.answer.timings.queue_ms = sequence.since_submit.Milliseconds();
-  sequence.sampler.emplace(sequence.generate.sampling, decoder.vocabulary());
+  sequence.chooser.emplace(sequence.generate.sampling, decoder.vocabulary(), shared.banned_ids,
+                           std::move(sequence.constraint));
   // The last token of an answer needs no place.
   const int64_t capacity =
       std::min(context, sequence.prompt_tokens + sequence.generate.max_tokens - 1);
@@ -166,8 +167,7 @@ void Engine::Impl::ChooseTokens(std::span<Sequence* const> chosen) {
   decoder.Logits(x.data(), count, logits.data(), workspace, shared.pool);
   shared.pool.ParallelFor(count, [&](int64_t i, int) {
     chosen[static_cast<size_t>(i)]->Choose(
-        {logits.data() + i * vocabulary, static_cast<size_t>(vocabulary)}, shared.banned_ids,
-        shared.tokenizer);
+        {logits.data() + i * vocabulary, static_cast<size_t>(vocabulary)}, shared.tokenizer);
   });
   UpdateStats([&](EngineStats& s) { s.generated_tokens += count; });
 }
@@ -177,10 +177,7 @@ void Engine::Impl::Deliver(Sequence& sequence) {
   Answer& answer = sequence.answer;
   const int32_t token = sequence.token;
   if (token < 0) {
-    return Finish(sequence, std::nullopt,
-                  Error(StatusCode::kDataError,
-                        "{}: the model produced no finite logit; its weights are damaged",
-                        model->info().directory));
+    return Finish(sequence, std::nullopt, NoFiniteLogit(model->info().directory));
   }
   if (answer.token_ids.empty()) {
     answer.timings.ttft_ms = sequence.since_submit.Milliseconds();
@@ -189,8 +186,7 @@ void Engine::Impl::Deliver(Sequence& sequence) {
   answer.token_ids.push_back(token);
   sequence.tokens.ids.push_back(token);
   if (shared.IsEos(token)) return Finish(sequence, FinishReason::kStop, {});
-  sequence.sampler->Observe(token);
-  if (sequence.constraint != nullptr) sequence.constraint->Accept(token);
+  sequence.chooser->Accept(token);
   EngineEvent event;
   event.text = sequence.stream.Add(token);
   if (sequence.top_logprobs >= 0) {

@@ -69,7 +69,7 @@ void WarnOfRounding(const Checkpoint& checkpoint, Precision in_memory, ModelInfo
       if (!IsRounded(linear->weight.dtype)) continue;
       info->warnings.push_back(fmt::format(
           "{}: {} weights are rounded once more, to {} in memory, since no kernel multiplies them "
-          "as they are; --precision f32 keeps their values",
+          "as they are; precision f32 keeps their values",
           linear->weight.file, linear->weight.TypeText(), TypeName(in_memory)));
       return;
     }

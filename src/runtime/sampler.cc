@@ -34,15 +34,20 @@ Status ValidateSampling(const SamplingOptions& options) {
   if (!(options.temperature >= 0 && options.temperature <= 100)) {
     return OutOfRange("temperature", options.temperature, "0 to 100");
   }
-  if (options.top_k < 0) return OutOfRange("top-k", options.top_k, "0 (all) or more");
+  if (options.top_k < 0) return OutOfRange("top_k", options.top_k, "0 (all) or more");
   if (!(options.top_p > 0 && options.top_p <= 1))
-    return OutOfRange("top-p", options.top_p, "above 0, at most 1");
+    return OutOfRange("top_p", options.top_p, "above 0, at most 1");
   if (!(options.min_p >= 0 && options.min_p <= 1))
-    return OutOfRange("min-p", options.min_p, "0 to 1");
+    return OutOfRange("min_p", options.min_p, "0 to 1");
   if (!(options.repetition_penalty > 0 && options.repetition_penalty <= 100)) {
-    return OutOfRange("repetition-penalty", options.repetition_penalty, "above 0, at most 100");
+    return OutOfRange("repetition_penalty", options.repetition_penalty, "above 0, at most 100");
   }
   return {};
+}
+
+Status ValidateGenerate(const GenerateOptions& options) {
+  if (options.max_tokens < 1) return OutOfRange("max_tokens", options.max_tokens, "1 or more");
+  return ValidateSampling(options.sampling);
 }
 
 Sampler::Sampler(const SamplingOptions& options, int64_t vocabulary)

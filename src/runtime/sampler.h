@@ -12,8 +12,9 @@
 
 namespace fastvlm {
 
-// An error that names the option if one is out of range.
+// An error that names the field if one is out of range.
 Status ValidateSampling(const SamplingOptions& options);
+Status ValidateGenerate(const GenerateOptions& options);  // with its sampling
 
 // Applies, in the order of transformers' logits processors: repetition penalty, temperature,
 // top-k, top-p, min-p; then draws. With temperature 0 it takes the most likely token, the lowest id

@@ -211,11 +211,11 @@ TEST(Sampler, RangesAreChecked) {
               HasSubstr("temperature is -1"));
   EXPECT_THAT(message([](SamplingOptions& o) { o.temperature = std::nanf(""); }),
               HasSubstr("temperature"));
-  EXPECT_THAT(message([](SamplingOptions& o) { o.top_k = -1; }), HasSubstr("top-k"));
-  EXPECT_THAT(message([](SamplingOptions& o) { o.top_p = 0; }), HasSubstr("top-p"));
-  EXPECT_THAT(message([](SamplingOptions& o) { o.min_p = 1.5f; }), HasSubstr("min-p"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.top_k = -1; }), HasSubstr("top_k"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.top_p = 0; }), HasSubstr("top_p"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.min_p = 1.5f; }), HasSubstr("min_p"));
   EXPECT_THAT(message([](SamplingOptions& o) { o.repetition_penalty = 0; }),
-              HasSubstr("repetition-penalty"));
+              HasSubstr("repetition_penalty"));
 }
 
 }  // namespace

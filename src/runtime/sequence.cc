@@ -1,7 +1,5 @@
 #include "runtime/sequence.h"
 
-#include <limits>
-
 #include "runtime/logprobs.h"
 
 namespace fastvlm {
@@ -14,15 +12,8 @@ TokenLogprob Describe(int32_t token, float logit, double log_sum, const Tokenize
 
 }  // namespace
 
-void Sequence::Choose(std::span<float> logits, std::span<const int32_t> banned_ids,
-                      const Tokenizer& tokenizer) {
-  for (int32_t banned : banned_ids) {
-    logits[static_cast<size_t>(banned)] = -std::numeric_limits<float>::infinity();
-  }
-  // What is reported is the model's own distribution, before the options and the grammar.
-  if (top_logprobs >= 0) raw_logits.assign(logits.begin(), logits.end());
-  if (constraint != nullptr) constraint->Mask(logits);
-  token = sampler->Next(logits);
+void Sequence::Choose(std::span<float> logits, const Tokenizer& tokenizer) {
+  token = chooser->Choose(logits, top_logprobs >= 0 ? &raw_logits : nullptr);
   if (token < 0 || top_logprobs < 0) return;
   const double log_sum = LogSumExp(raw_logits);
   logprob = Describe(token, raw_logits[static_cast<size_t>(token)], log_sum, tokenizer);

@@ -15,8 +15,8 @@
 #include "runtime/answer_stream.h"
 #include "runtime/image_cache.h"
 #include "runtime/prompt.h"
-#include "runtime/sampler.h"
 #include "runtime/stopwatch.h"
+#include "runtime/token_chooser.h"
 
 namespace fastvlm {
 
@@ -41,14 +41,14 @@ struct Sequence {
   TokenSequence tokens;  // the prompt, then the answer
   int64_t prompt_tokens = 0;
   std::vector<std::shared_ptr<const Image>> pictures;  // of the prompt
-  std::unique_ptr<TokenConstraint> constraint;         // may be null
+  std::unique_ptr<TokenConstraint> constraint;         // null for free text; the chooser takes it
 
   // Under way; used by the engine's thread only.
   bool admitted = false;  // among those that are computed together
   SequenceState state = SequenceState::kWaiting;
   std::vector<VisualTokens> visual;  // of the pictures; null where the cache has them
   std::unique_ptr<KvCache> cache;
-  std::optional<Sampler> sampler;
+  std::optional<TokenChooser> chooser;
   AnswerStream stream;
   Answer answer;
   Stopwatch since_submit;
@@ -62,8 +62,7 @@ struct Sequence {
 
   // Chooses `token` from logits, [vocabulary], which are changed. Touches nothing but this
   // sequence.
-  void Choose(std::span<float> logits, std::span<const int32_t> banned_ids,
-              const Tokenizer& tokenizer);
+  void Choose(std::span<float> logits, const Tokenizer& tokenizer);
 };
 
 }  // namespace fastvlm

@@ -1,8 +1,6 @@
 #include "fastvlm/session.h"
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
 #include <utility>
 
 #include "base/buffer.h"
@@ -10,28 +8,20 @@
 #include "model/kv_cache.h"
 #include "runtime/answer_stream.h"
 #include "runtime/model_impl.h"
-#include "runtime/sampler.h"
+#include "runtime/prefill.h"
 #include "runtime/stopwatch.h"
+#include "runtime/token_chooser.h"
 #include "text/chat_prompt.h"
 
 namespace fastvlm {
-namespace {
-
-// Tokens the decoder takes at once: enough to amortise reading the weights, few enough that the
-// activations stay small.
-constexpr int64_t kPrefillChunk = 256;
-
-}  // namespace
-
 struct Session::Impl {
   Impl(std::shared_ptr<const Model> model_in, int64_t context_tokens, CacheType cache_type)
       : model(std::move(model_in)),
         decoder(ImplOf(*model).model.decoder()),
         cache(decoder.config(), context_tokens, CacheTypeOf(cache_type, model->info().precision)),
-        workspace(decoder, std::min(kPrefillChunk, context_tokens), context_tokens,
-                  model->threads()),
+        workspace(NewPrefillWorkspace(decoder, context_tokens, model->threads())),
         logits(static_cast<size_t>(decoder.vocabulary())),
-        next_embedding(static_cast<size_t>(decoder.config().hidden)) {}
+        state(static_cast<size_t>(decoder.config().hidden)) {}
 
   const ModelImpl& shared() const { return ImplOf(*model); }
   int64_t used() const { return cache.length() + static_cast<int64_t>(pending.size()); }
@@ -41,20 +31,18 @@ struct Session::Impl {
   Result<std::vector<int32_t>> Tokenize(const UserTurn& turn) const;
   Result<Buffer<float>> Encode(const UserTurn& turn, const EncoderSize& size,
                                const AskProgressFn& progress, Timings& timings) const;
-  Buffer<float> Embed(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
-                      int64_t tokens_per_image, int64_t total) const;
-  void Prefill(Buffer<float>& embeddings, int64_t tokens, const AskProgressFn& progress);
-  Result<std::unique_ptr<TokenConstraint>> Constraint(const GenerateOptions& options) const;
-  Status Generate(const GenerateOptions& options, TokenConstraint* constraint,
-                  const StreamFn& stream, const Stopwatch& since_call, Answer& answer);
-  Result<int32_t> NextToken(Sampler& sampler, TokenConstraint* constraint, const float* hidden);
+  void ReadPrompt(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
+                  const AskProgressFn& progress);
+  Status Generate(const GenerateOptions& options, TokenChooser& chooser, const StreamFn& stream,
+                  const Stopwatch& since_call, Answer& answer);
+  Result<int32_t> NextToken(TokenChooser& chooser);
 
   std::shared_ptr<const Model> model;
   const Decoder& decoder;
   KvCache cache;
   DecoderWorkspace workspace;
   Buffer<float> logits;
-  Buffer<float> next_embedding;  // [hidden]: of the token just produced, then its hidden state
+  Buffer<float> state;           // [hidden]: embedding of the last token, then its hidden state
   std::vector<int32_t> pending;  // produced, but not yet seen by the decoder
   bool first_turn = true;
 };
@@ -100,12 +88,9 @@ Result<Answer> Session::Ask(const UserTurn& turn, const GenerateOptions& options
 Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& options,
                                   const StreamFn& stream, const AskProgressFn& progress) {
   const Stopwatch since_call;
-  FASTVLM_RETURN_IF_ERROR(ValidateSampling(options.sampling));
-  if (options.max_tokens < 1) {
-    return Error(StatusCode::kInvalidArgument, "max-tokens is {}, expected 1 or more",
-                 options.max_tokens);
-  }
-  FASTVLM_ASSIGN_OR_RETURN(const std::unique_ptr<TokenConstraint> constraint, Constraint(options));
+  FASTVLM_RETURN_IF_ERROR(ValidateGenerate(options));
+  FASTVLM_ASSIGN_OR_RETURN(std::unique_ptr<TokenConstraint> constraint,
+                           shared().grammars->Constraint(options.json_schema));
   FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(model->info(), turn.encode));
   FASTVLM_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, Tokenize(turn));
 
@@ -128,14 +113,11 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
                            Encode(turn, size, progress, answer.timings));
 
   const Stopwatch watch;
-  const int64_t new_tokens = answer.prompt_tokens + static_cast<int64_t>(pending.size());
-  Buffer<float> embeddings = Embed(prompt, visual, tokens_per_image, new_tokens);
-  Prefill(embeddings, new_tokens, progress);
-  pending.clear();
-  std::memcpy(next_embedding.data(), embeddings.data() + (new_tokens - 1) * decoder.config().hidden,
-              next_embedding.size() * sizeof(float));
+  ReadPrompt(prompt, visual, progress);
   answer.timings.prefill_ms = watch.Milliseconds();
-  FASTVLM_RETURN_IF_ERROR(Generate(options, constraint.get(), stream, since_call, answer));
+  TokenChooser chooser(options.sampling, decoder.vocabulary(), shared().banned_ids,
+                       std::move(constraint));
+  FASTVLM_RETURN_IF_ERROR(Generate(options, chooser, stream, since_call, answer));
   return answer;
 }
 
@@ -168,69 +150,34 @@ Result<Buffer<float>> Session::Impl::Encode(const UserTurn& turn, const EncoderS
 }
 
 // Tokens left over from the answer before, then the prompt with the images in their places.
-Buffer<float> Session::Impl::Embed(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
-                                   int64_t tokens_per_image, int64_t total) const {
+void Session::Impl::ReadPrompt(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
+                               const AskProgressFn& progress) {
+  const auto report = [&](double fraction) {
+    if (progress) progress(AskPhase::kPrefill, fraction);
+  };
+  std::vector<int32_t> ids = pending;
+  ids.insert(ids.end(), prompt.begin(), prompt.end());
   const int64_t hidden = decoder.config().hidden;
-  const int64_t image_floats = tokens_per_image * hidden;
-  Buffer<float> embeddings(static_cast<size_t>(total * hidden));
-  decoder.Embed(pending.data(), static_cast<int64_t>(pending.size()), embeddings.data());
-  float* out = embeddings.data() + static_cast<int64_t>(pending.size()) * hidden;
-  const float* image = visual.data();
-  for (int32_t id : prompt) {
-    if (id == kImageTokenIndex) {
-      out = std::copy(image, image + image_floats, out);
-      image += image_floats;
-    } else {
-      decoder.Embed(&id, 1, out);
-      out += hidden;
-    }
-  }
-  return embeddings;
+  Buffer<float> x = EmbedPrompt(decoder, ids, {visual.data(), visual.size()});
+  const int64_t tokens = static_cast<int64_t>(x.size()) / hidden;
+  const float* last = Prefill(decoder, x.data(), tokens, cache, workspace, shared().pool, report);
+  std::copy_n(last, hidden, state.data());
+  pending.clear();
 }
 
-void Session::Impl::Prefill(Buffer<float>& embeddings, int64_t tokens,
-                            const AskProgressFn& progress) {
-  for (int64_t start = 0; start < tokens; start += workspace.max_tokens) {
-    if (progress)
-      progress(AskPhase::kPrefill, static_cast<double>(start) / static_cast<double>(tokens));
-    decoder.Forward(embeddings.data() + start * decoder.config().hidden,
-                    std::min(workspace.max_tokens, tokens - start), cache, workspace,
-                    shared().pool);
-  }
-  if (progress) progress(AskPhase::kPrefill, 1);
-}
-
-// Null for free text.
-Result<std::unique_ptr<TokenConstraint>> Session::Impl::Constraint(
-    const GenerateOptions& options) const {
-  if (options.json_schema.empty()) return std::unique_ptr<TokenConstraint>();
-  FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const JsonGrammar> grammar,
-                           shared().grammars->Get(options.json_schema));
-  return NewConstraint(std::move(grammar));
-}
-
-Result<int32_t> Session::Impl::NextToken(Sampler& sampler, TokenConstraint* constraint,
-                                         const float* hidden) {
-  decoder.Logits(hidden, logits.data(), workspace, shared().pool);
-  for (int32_t id : shared().banned_ids)
-    logits[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
-  if (constraint != nullptr) constraint->Mask({logits.data(), logits.size()});
-  const int32_t token = sampler.Next({logits.data(), logits.size()});
-  if (token < 0) {
-    return Error(StatusCode::kDataError,
-                 "{}: the model produced no finite logit; its weights are damaged",
-                 model->info().directory);
-  }
-  if (constraint != nullptr) constraint->Accept(token);
+// From the hidden state of the last token.
+Result<int32_t> Session::Impl::NextToken(TokenChooser& chooser) {
+  decoder.Logits(state.data(), logits.data(), workspace, shared().pool);
+  const int32_t token = chooser.Choose({logits.data(), logits.size()});
+  if (token < 0) return NoFiniteLogit(model->info().directory);
   return token;
 }
 
-// next_embedding holds the hidden state of the last token of the prompt.
-Status Session::Impl::Generate(const GenerateOptions& options, TokenConstraint* constraint,
+// `state` is that of the last token of the prompt.
+Status Session::Impl::Generate(const GenerateOptions& options, TokenChooser& chooser,
                                const StreamFn& stream, const Stopwatch& since_call,
                                Answer& answer) {
   const ModelImpl& impl = shared();
-  Sampler sampler(options.sampling, decoder.vocabulary());
   AnswerStream output(impl.tokenizer, /*trim=*/true);
   // Room for all of it at once, so that tokens allocate nothing.
   const auto most = static_cast<size_t>(
@@ -240,7 +187,7 @@ Status Session::Impl::Generate(const GenerateOptions& options, TokenConstraint* 
   const auto show = [&](std::string_view piece) {
     return piece.empty() || !stream || stream(piece);
   };
-  FASTVLM_ASSIGN_OR_RETURN(int32_t token, NextToken(sampler, constraint, next_embedding.data()));
+  FASTVLM_ASSIGN_OR_RETURN(int32_t token, NextToken(chooser));
   answer.timings.ttft_ms = since_call.Milliseconds();
   const Stopwatch watch;
   while (true) {
@@ -249,7 +196,7 @@ Status Session::Impl::Generate(const GenerateOptions& options, TokenConstraint* 
       answer.finish_reason = FinishReason::kStop;
       break;
     }
-    sampler.Observe(token);
+    chooser.Accept(token);
     const bool wanted = show(output.Add(token));
     const bool full = answer.token_ids.size() >= static_cast<size_t>(options.max_tokens) ||
                       cache.length() == cache.capacity();
@@ -258,9 +205,9 @@ Status Session::Impl::Generate(const GenerateOptions& options, TokenConstraint* 
       pending.push_back(token);
       break;
     }
-    decoder.Embed(&token, 1, next_embedding.data());
-    decoder.Forward(next_embedding.data(), 1, cache, workspace, impl.pool);
-    FASTVLM_ASSIGN_OR_RETURN(token, NextToken(sampler, constraint, next_embedding.data()));
+    decoder.Embed(&token, 1, state.data());
+    decoder.Forward(state.data(), 1, cache, workspace, impl.pool);
+    FASTVLM_ASSIGN_OR_RETURN(token, NextToken(chooser));
   }
   show(output.Finish());
   Timings& timings = answer.timings;
