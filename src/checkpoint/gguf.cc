@@ -1,7 +1,6 @@
 #include "checkpoint/gguf.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "checkpoint/ggml_type.h"
 
 namespace fastvlm {
 namespace {
@@ -18,50 +18,6 @@ constexpr uint32_t kMaxDimensions = 4;
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
 constexpr int kMaxArrayDepth = 4;
-
-struct GgmlType {
-  uint32_t number;
-  const char* name;
-  std::optional<Dtype> dtype;
-};
-constexpr GgmlType kTypes[] = {{0, "F32", Dtype::kF32},
-                               {1, "F16", Dtype::kF16},
-                               {2, "Q4_0", Dtype::kQ40},
-                               {3, "Q4_1", Dtype::kQ41},
-                               {6, "Q5_0", Dtype::kQ50},
-                               {7, "Q5_1", Dtype::kQ51},
-                               {8, "Q8_0", Dtype::kQ80},
-                               {9, "Q8_1", {}},
-                               {10, "Q2_K", {}},
-                               {11, "Q3_K", {}},
-                               {12, "Q4_K", Dtype::kQ4K},
-                               {13, "Q5_K", Dtype::kQ5K},
-                               {14, "Q6_K", Dtype::kQ6K},
-                               {15, "Q8_K", {}},
-                               {16, "IQ2_XXS", {}},
-                               {17, "IQ2_XS", {}},
-                               {18, "IQ3_XXS", {}},
-                               {19, "IQ1_S", {}},
-                               {20, "IQ4_NL", {}},
-                               {21, "IQ3_S", {}},
-                               {22, "IQ2_S", {}},
-                               {23, "IQ4_XS", {}},
-                               {24, "I8", {}},
-                               {25, "I16", {}},
-                               {26, "I32", {}},
-                               {27, "I64", Dtype::kI64},
-                               {28, "F64", {}},
-                               {29, "IQ1_M", {}},
-                               {30, "BF16", Dtype::kBf16},
-                               {34, "TQ1_0", {}},
-                               {35, "TQ2_0", {}},
-                               {39, "MXFP4", {}}};
-
-const GgmlType* FindType(uint32_t number) {
-  const auto* found = std::find_if(std::begin(kTypes), std::end(kTypes),
-                                   [number](const GgmlType& t) { return t.number == number; });
-  return found == std::end(kTypes) ? nullptr : found;
-}
 
 // Bytes of a number of this type; 0 for strings, arrays and unknown types.
 size_t NumberBytes(GgufType type) {
@@ -298,11 +254,11 @@ class Parser {
     FASTVLM_RETURN_IF_ERROR(Read("a tensor", &type));
     FASTVLM_RETURN_IF_ERROR(Read("a tensor", &place.offset));
     stored.dtype = GgmlTypeName(type);
-    const GgmlType* known = FindType(type);
-    stored.readable = known != nullptr && known->dtype.has_value();
-    if (stored.readable) {
-      stored.tensor.dtype = *known->dtype;
-      const int64_t values = BlockValues(*known->dtype);
+    const std::optional<Dtype> dtype = DtypeOfGgml(type);
+    stored.readable = dtype.has_value();
+    if (dtype) {
+      stored.tensor.dtype = *dtype;
+      const int64_t values = BlockValues(*dtype);
       const std::vector<int64_t>& shape = stored.tensor.shape;
       if (values > 1 && (shape.empty() || shape.back() % values != 0)) {
         return Error(StatusCode::kDataError,
@@ -311,8 +267,8 @@ class Parser {
       }
       // elements() < 2^60 and no type has more than 8 bytes an element.
       const auto elements = static_cast<uint64_t>(stored.tensor.elements());
-      place.bytes = elements / static_cast<uint64_t>(values) *
-                    static_cast<uint64_t>(BlockBytes(*known->dtype));
+      place.bytes =
+          elements / static_cast<uint64_t>(values) * static_cast<uint64_t>(BlockBytes(*dtype));
     }
     if (!names_.insert(name).second) {
       return Error(StatusCode::kDataError, "{}: tensor {} is there twice", path_, Printable(name));
@@ -385,18 +341,6 @@ std::optional<double> AsNumber(const GgufValue& value) {
 }
 
 }  // namespace
-
-std::string GgmlTypeName(uint32_t type) {
-  const GgmlType* known = FindType(type);
-  return known == nullptr ? fmt::format("type {}", type) : known->name;
-}
-
-uint32_t GgmlTypeOf(Dtype dtype) {
-  for (const GgmlType& type : kTypes) {
-    if (type.dtype == dtype) return type.number;
-  }
-  return UINT32_MAX;
-}
 
 Result<Gguf> ParseGguf(std::span<const uint8_t> file, const std::string& path) {
   return Parser(file, path).Parse();

@@ -33,8 +33,8 @@ enum class GgufType : uint32_t {
   kFloat64
 };
 
-// Of equal elements. Numbers lie in `bytes`, little endian, one after the other; strings are in
-// `strings`; arrays of arrays are read over and have neither.
+// All elements have one type. Numbers lie in `bytes`, little endian, one after the other; strings
+// are in `strings`. The elements of arrays of arrays are skipped: such an array has neither.
 struct GgufArray {
   GgufType type = GgufType::kUint8;
   uint64_t count = 0;
@@ -42,7 +42,7 @@ struct GgufArray {
   std::vector<std::string_view> strings;
 };
 
-// Unsigned, signed and float numbers of any size, and the others.
+// Numbers of any size become the widest one of their kind: unsigned, signed or floating point.
 using GgufValue = std::variant<uint64_t, int64_t, double, bool, std::string_view, GgufArray>;
 
 // Everything but the metadata's numbers is a view into the file.
@@ -50,11 +50,12 @@ struct Gguf {
   std::string path;
   uint32_t version = 0;
   std::map<std::string, GgufValue, std::less<>> metadata;
-  std::vector<StoredTensor> tensors;  // in the order of the file; shapes have the rows first
+  std::vector<StoredTensor> tensors;  // in the order of the file; row-major shapes, rows first
 
   // nullptr if absent.
   const GgufValue* Find(std::string_view key) const;
-  // Absent: an error without a default, else `absent`. Integers may have any type.
+  // The value of a key. If there is none, functions without `absent` give an error. Integers may
+  // have any type.
   Result<int64_t> Integer(std::string_view key, int64_t low, int64_t high) const;
   Result<int64_t> IntegerOr(std::string_view key, int64_t low, int64_t high, int64_t absent) const;
   Result<double> Number(std::string_view key, double low, double high) const;
@@ -70,16 +71,12 @@ struct Gguf {
   Status Wrong(std::string_view key, std::string_view expected) const;
 };
 
-// Checked before anything is returned: every length and count against the bytes that are there,
-// keys and names (UTF-8 is not asked for) for duplicates, and that each tensor's data is aligned,
-// inside of the file and apart from the others'. Tensors of types that Dtype does not have are not
-// `readable`, and only their beginning is checked. kDataError for what fails that, kUnsupported
-// for other versions and byte orders. `path` is for messages.
+// Everything is checked before anything is returned. Lengths and counts must fit the bytes that are
+// there, keys and names must differ (they need not be UTF-8), and the data of each tensor must be
+// aligned, inside of the file and apart from that of the others. A tensor of a type that Dtype does
+// not have is not `readable`; of its data only the beginning is checked. kDataError if a check
+// fails, kUnsupported for other versions and byte orders. `path` is for messages.
 Result<Gguf> ParseGguf(std::span<const uint8_t> file, const std::string& path);
-
-// GGML's name and number of a type of tensor; "type 99" if it is none we know.
-std::string GgmlTypeName(uint32_t type);
-uint32_t GgmlTypeOf(Dtype dtype);  // UINT32_MAX if GGML has none
 
 }  // namespace fastvlm
 

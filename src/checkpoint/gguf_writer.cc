@@ -1,6 +1,7 @@
 #include "checkpoint/gguf_writer.h"
 
 #include "base/check.h"
+#include "checkpoint/ggml_type.h"
 
 namespace fastvlm {
 namespace {

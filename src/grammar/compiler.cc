@@ -1,19 +1,17 @@
 #include "grammar/compiler.h"
 
 #include <algorithm>
-#include <cmath>
 #include <deque>
 #include <map>
-#include <optional>
 #include <set>
 #include <utility>
 
 #include "base/json.h"
 #include "grammar/formats.h"
 #include "grammar/json_text.h"
-#include "grammar/numbers.h"
 #include "grammar/regex.h"
 #include "grammar/schema.h"
+#include "grammar/schema_numbers.h"
 
 namespace fastvlm::grammar {
 namespace {
@@ -24,7 +22,6 @@ constexpr size_t kMaxOptionalRun = 256;  // each may come next after a comma
 // Strings and lists that have a greatest length end here even if it is larger.
 constexpr int kMaxCountedLength = 4096;
 constexpr int kMaxCountedItems = 1024;
-constexpr int64_t kMaxInteger = 999'999'999'999'999;  // kMaxDigits nines
 
 bool HasAny(const Json& schema, std::initializer_list<const char*> names) {
   return std::any_of(names.begin(), names.end(),
@@ -260,84 +257,14 @@ class Compiler {
     return {};
   }
 
-  // The least integer that a bound allows (direction 1), or the greatest (-1).
-  static Result<int64_t> IntegerBound(const Place& place, const char* name, bool open,
-                                      int direction) {
-    const Json& value = place.schema[name];
-    const double approximate = value.get<double>();
-    if (!(std::abs(approximate) < 9.2e18)) {
-      return SchemaError(place.path, "\"{}\" is {}, beyond the integers of 64 bits", name,
-                         value.dump());
-    }
-    int64_t bound;
-    bool exact = true;
-    if (value.is_number_integer()) {
-      bound = value.get<int64_t>();
-    } else {
-      const double rounded = direction > 0 ? std::ceil(approximate) : std::floor(approximate);
-      exact = rounded == approximate;
-      bound = static_cast<int64_t>(rounded);
-    }
-    return open && exact ? bound + direction : bound;
-  }
-
   Status Integer(const Place& place, StateId from, StateId to) {
-    std::optional<int64_t> low, high;
-    for (const auto& [name, open] :
-         {std::pair("minimum", false), std::pair("exclusiveMinimum", true)}) {
-      if (!place.schema.contains(name)) continue;
-      FASTVLM_ASSIGN_OR_RETURN(const int64_t bound, IntegerBound(place, name, open, 1));
-      low = std::max(low.value_or(bound), bound);
-    }
-    for (const auto& [name, open] :
-         {std::pair("maximum", false), std::pair("exclusiveMaximum", true)}) {
-      if (!place.schema.contains(name)) continue;
-      FASTVLM_ASSIGN_OR_RETURN(const int64_t bound, IntegerBound(place, name, open, -1));
-      high = std::min(high.value_or(bound), bound);
-    }
-    if (!low) low = high && *high < -kMaxInteger ? INT64_MIN + 1 : -kMaxInteger;
-    if (!high) high = *low > kMaxInteger ? INT64_MAX : kMaxInteger;
-    if (*low > *high) return {};
-    return Bare(place, IntegerRange(*low, *high), from, to);
-  }
-
-  static Result<DecimalBound> DecimalOf(const Place& place, const char* name, bool open) {
-    const Json& value = place.schema[name];
-    DecimalBound bound{
-        value.is_number_float() ? fmt::format("{}", value.get<double>()) : value.dump(), open};
-    const size_t point = std::min(bound.digits.find('.'), bound.digits.size());
-    const size_t sign = bound.digits.starts_with('-') ? 1 : 0;
-    const size_t fraction = point < bound.digits.size() ? bound.digits.size() - point - 1 : 0;
-    if (bound.digits.find_first_not_of("-.0123456789") != std::string::npos ||
-        point - sign > kMaxDigits || fraction > kMaxDigits) {
-      return SchemaError(place.path,
-                         "\"{}\" is {}; bounds of numbers may have up to {} digits before and "
-                         "after the point",
-                         name, bound.digits, kMaxDigits);
-    }
-    return bound;
-  }
-
-  // Of "minimum" and "exclusiveMinimum" the stricter one; likewise of the maxima.
-  static Result<std::optional<DecimalBound>> StricterBound(const Place& place, const char* closed,
-                                                           const char* open, bool low) {
-    const Json* a = Member(place.schema, closed);
-    const Json* b = Member(place.schema, open);
-    if (a == nullptr && b == nullptr) return std::optional<DecimalBound>();
-    const bool use_open =
-        a == nullptr || (b != nullptr && (low ? b->get<double>() >= a->get<double>()
-                                              : b->get<double>() <= a->get<double>()));
-    FASTVLM_ASSIGN_OR_RETURN(DecimalBound bound,
-                             DecimalOf(place, use_open ? open : closed, use_open));
-    return std::optional(std::move(bound));
+    FASTVLM_ASSIGN_OR_RETURN(const auto integers, IntegersOf(place));
+    return integers ? Bare(place, *integers, from, to) : Status();
   }
 
   Status Number(const Place& place, StateId from, StateId to) {
-    FASTVLM_ASSIGN_OR_RETURN(const auto low,
-                             StricterBound(place, "minimum", "exclusiveMinimum", true));
-    FASTVLM_ASSIGN_OR_RETURN(const auto high,
-                             StricterBound(place, "maximum", "exclusiveMaximum", false));
-    return Bare(place, low || high ? DecimalRange(low, high) : AnyNumber(), from, to);
+    FASTVLM_ASSIGN_OR_RETURN(const Expression numbers, NumbersOf(place));
+    return Bare(place, numbers, from, to);
   }
 
   Status Array(const Place& place, StateId from, StateId to) {
