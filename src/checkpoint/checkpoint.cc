@@ -4,8 +4,9 @@
 
 #include "base/file.h"
 #include "checkpoint/config.h"
+#include "checkpoint/decoder_reader.h"
 #include "checkpoint/layout.h"
-#include "checkpoint/model_reader.h"
+#include "checkpoint/vision_reader.h"
 #include "checkpoint/weight_reader.h"
 
 namespace fastvlm {
@@ -61,7 +62,7 @@ struct Encoder {
   VisionConfig config;
   VisionTensors tensors;
   int64_t parameters = 0;
-  int64_t hidden = 0;  // of the language model beside it
+  int64_t hidden = 0;  // width of the language model that it was trained with
 };
 
 Result<Encoder> ReadEncoder(const Opened& opened, const std::string& directory) {

@@ -4,9 +4,10 @@
 #include <utility>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/decoder_reader.h"
 #include "checkpoint/gguf_model.h"
 #include "checkpoint/layout.h"
-#include "checkpoint/model_reader.h"
+#include "checkpoint/vision_reader.h"
 #include "checkpoint/weight_reader.h"
 
 namespace fastvlm {

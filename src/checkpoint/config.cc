@@ -232,8 +232,8 @@ Result<int64_t> ImageSizeFromProcessor(const JsonFields& fields, int64_t stride)
   return int64_t{0};
 }
 
-// 0 if neither file says it. transformers 5 may put the image processor into
-// processor_config.json.
+// The side of the picture that the image processor makes; 0 if neither file says it. transformers 5
+// may put the image processor into processor_config.json.
 Result<int64_t> ImageSizeFromProcessorFiles(const std::string& directory, int64_t stride) {
   const std::string own = directory + "/preprocessor_config.json";
   FASTVLM_ASSIGN_OR_RETURN(const auto preprocessor, ReadCompanion(own, kMaxConfigBytes));
@@ -246,7 +246,8 @@ Result<int64_t> ImageSizeFromProcessorFiles(const std::string& directory, int64_
   return image ? ImageSizeFromProcessor(*image, stride) : int64_t{0};
 }
 
-// From the number of image tokens, a square of stride x stride pixels each. 0 if absent.
+// The side of the picture from the number of its tokens, each of which stands for a square of
+// stride x stride pixels. 0 if absent.
 Result<int64_t> ImageSizeFromTokens(const JsonFields& fields, int64_t stride) {
   constexpr char kName[] = "image_seq_length";
   const int64_t max_side = kMaxImageSize / stride;
@@ -271,7 +272,8 @@ Status ReadFastVlmImageSize(const JsonFields& fields, const std::string& directo
   return {};
 }
 
-// The encoder's structure is found from the tensors; these are the settings they do not show.
+// The encoder's structure is found from the tensors. These are the settings that tensors do not
+// show.
 Status CheckTimmSettings(const JsonFields& vision) {
   FASTVLM_ASSIGN_OR_RETURN(const std::string architecture,
                            vision.StringOr("architecture", "fastvit_mci3"));
@@ -295,7 +297,7 @@ Status CheckFastVlmSettings(const JsonFields& fields) {
   return vision ? CheckTimmSettings(*vision) : Status();
 }
 
-// Tokenizers that know no limit say 1e30, not an integer.
+// Tokenizers without a limit say 1e30, which is no integer.
 Result<int64_t> TokenizerLimit(const std::string& directory) {
   const std::string path = directory + "/tokenizer_config.json";
   FASTVLM_ASSIGN_OR_RETURN(const auto tokenizer, ReadCompanion(path, kMaxTokenizerConfigBytes));
@@ -317,7 +319,7 @@ Status ReadFastVlmConfig(const JsonFields& fields, const std::string& directory,
   FASTVLM_RETURN_IF_ERROR(CheckQuantization(*text, false));
   DecoderConfig& decoder = config->decoder;
   FASTVLM_RETURN_IF_ERROR(ReadDecoderConfig(*text, &decoder));
-  // FastVlmConfig ties if either level says so.
+  // FastVlmConfig ties the embeddings if either level says so.
   FASTVLM_ASSIGN_OR_RETURN(const bool tied, fields.BoolOr("tie_word_embeddings", false));
   decoder.tied_embeddings = decoder.tied_embeddings || tied;
   FASTVLM_RETURN_IF_ERROR(AppendEosIds(fields, decoder.vocab_rows, &decoder.eos_ids));

@@ -1,8 +1,8 @@
+#include "checkpoint/decoder_reader.h"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
-
-#include "checkpoint/model_reader.h"
 
 namespace fastvlm {
 namespace {
@@ -64,13 +64,6 @@ Status ReadTiedHead(WeightReader* reader, const std::vector<int64_t>& shape,
 }
 
 }  // namespace
-
-Result<ProjectorTensors> ReadProjector(WeightReader* reader, int64_t features, int64_t hidden) {
-  ProjectorTensors tensors;
-  FASTVLM_ASSIGN_OR_RETURN(tensors.first, reader->TakeLinear("projector.first", hidden, features));
-  FASTVLM_ASSIGN_OR_RETURN(tensors.second, reader->TakeLinear("projector.second", hidden, hidden));
-  return tensors;
-}
 
 Result<DecoderTensors> ReadDecoder(WeightReader* reader, const DecoderConfig& config,
                                    std::vector<std::string>* warnings) {

@@ -19,7 +19,7 @@ constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
 constexpr int kMaxArrayDepth = 4;
 
-// Bytes of a number of this type; 0 for strings, arrays and unknown types.
+// How many bytes a number of this type has; 0 for strings, arrays and unknown types.
 size_t NumberBytes(GgufType type) {
   switch (type) {
     case GgufType::kUint8:
@@ -218,7 +218,7 @@ class Parser {
     return Error(StatusCode::kDataError, "{}: key {} is there twice", path_, Printable(key));
   }
 
-  // Sizes come with the one that varies fastest first, shapes have it last.
+  // In the file the size that varies fastest comes first, in our shapes it comes last.
   Status ReadShape(const std::string& name, std::vector<int64_t>* shape) {
     uint32_t dimensions = 0;
     FASTVLM_RETURN_IF_ERROR(Read("a tensor", &dimensions));
@@ -326,7 +326,7 @@ struct ValueText {
   }
 };
 
-// An integer of either sign that int64_t holds.
+// The value as an integer; nothing if it is none or does not fit.
 std::optional<int64_t> AsInteger(const GgufValue& value) {
   if (const auto* number = std::get_if<int64_t>(&value)) return *number;
   const auto* number = std::get_if<uint64_t>(&value);

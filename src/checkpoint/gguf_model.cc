@@ -35,7 +35,7 @@ Result<std::string> TheOnly(const std::string& directory, const std::vector<std:
                directory, names.size(), names[0], names[1], preferred);
 }
 
-// Only the first part of a split model has its metadata, and each some of its tensors.
+// Of a split model only the first part has the metadata, and each part has some of the tensors.
 Status CheckWhole(const Gguf& gguf) {
   FASTVLM_ASSIGN_OR_RETURN(const int64_t parts, gguf.IntegerOr("split.count", 0, UINT32_MAX, 1));
   if (parts <= 1) return {};
@@ -88,7 +88,7 @@ Status ReadHeads(const Gguf& gguf, DecoderConfig* config) {
                gguf.path, config->head_dim, value_length);
 }
 
-// Ours lists all of them; others have one or two keys.
+// Our files list all tokens that end an answer; those of others have one or two keys.
 Status ReadEosIds(const Gguf& gguf, DecoderConfig* config) {
   std::vector<double> ids;
   if (gguf.Find("fastvlm.eos_token_ids") != nullptr) {
@@ -107,7 +107,8 @@ Status ReadEosIds(const Gguf& gguf, DecoderConfig* config) {
   return {};
 }
 
-// "[PAD151700]" stands for a row without a token; old converters gave it other kinds.
+// "[PAD151700]" stands for a row that belongs to no token. Old converters gave such rows other
+// kinds.
 bool IsPadding(std::string_view token, size_t id) {
   if (!token.starts_with("[PAD") || !token.ends_with("]")) return false;
   size_t number = 0;
@@ -277,7 +278,7 @@ Status PrepareGgufVision(GgufFile* file, VisionConfig* config) {
 
 Result<std::optional<Calibration>> ReadGgufCalibration(const GgufFile& file) {
   const Gguf& gguf = file.gguf;
-  // Files of before there were versions have none: they are of version 1.
+  // Files from before there were versions have no such key: they are of version 1.
   constexpr char kVersion[] = "fastvlm.calibration.version";
   FASTVLM_ASSIGN_OR_RETURN(const int64_t version,
                            gguf.IntegerOr(kVersion, 1, UINT32_MAX, kCalibrationVersion));

@@ -23,8 +23,8 @@ struct HeaderEntry {
   bool has_dtype = false, has_shape = false, has_offsets = false;
 };
 
-// Reads the header as it is parsed, so that memory stays proportional to the tensors in it and a
-// name that occurs twice is seen.
+// Takes the header's fields while they are parsed, so that memory grows only with the number of
+// tensors, and a name that occurs twice is noticed.
 class HeaderHandler final : public nlohmann::json_sax<nlohmann::json> {
  public:
   std::vector<HeaderEntry> TakeEntries() { return std::move(entries_); }
@@ -163,7 +163,7 @@ bool FindDtype(std::string_view name, Dtype* dtype) {
   return false;
 }
 
-// What a file that cannot be safetensors seems to be instead.
+// A hint at what a file seems to be that cannot be safetensors.
 std::string Hint(std::span<const uint8_t> file) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()),
                               std::min<size_t>(file.size(), 40));
@@ -198,7 +198,7 @@ Result<std::string_view> HeaderText(std::span<const uint8_t> file, const std::st
                           static_cast<size_t>(length));
 }
 
-// Bytes that dtype and shape call for. False on overflow.
+// How many bytes dtype and shape call for. False on overflow.
 bool ByteSize(const HeaderEntry& entry, uint64_t dtype_bytes, uint64_t* bytes) {
   uint64_t product = dtype_bytes;
   for (const uint64_t size : entry.shape) {

@@ -1,7 +1,7 @@
+#include "checkpoint/vision_reader.h"
+
 #include <cmath>
 #include <utility>
-
-#include "checkpoint/model_reader.h"
 
 namespace fastvlm {
 namespace {
@@ -213,6 +213,13 @@ Result<VisionTensors> ReadVision(WeightReader* reader, VisionConfig* config) {
                            reader->TakePointwise("vision.squeeze", squeezed, features));
   FASTVLM_ASSIGN_OR_RETURN(tensors.excite,
                            reader->TakePointwise("vision.excite", features, squeezed));
+  return tensors;
+}
+
+Result<ProjectorTensors> ReadProjector(WeightReader* reader, int64_t features, int64_t hidden) {
+  ProjectorTensors tensors;
+  FASTVLM_ASSIGN_OR_RETURN(tensors.first, reader->TakeLinear("projector.first", hidden, features));
+  FASTVLM_ASSIGN_OR_RETURN(tensors.second, reader->TakeLinear("projector.second", hidden, hidden));
   return tensors;
 }
 

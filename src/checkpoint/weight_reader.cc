@@ -15,7 +15,8 @@ namespace {
 constexpr int64_t kMaxSize = int64_t{1} << 24;
 constexpr size_t kMaxListed = 5;  // tensor names in one message
 
-// Our name for a tensor of the file: empty if it is not used, nothing if no rule fits.
+// Our name for a tensor of the file. It is empty if the tensor is not used, and nothing if no rule
+// fits.
 std::optional<std::string> OurName(const Layout& layout, const std::string& in_file) {
   for (const NameRule& rule : layout.rules) {
     if (auto ours = Rewrite(in_file, rule.in_file, rule.ours)) return ours;
@@ -33,7 +34,7 @@ std::string ListText(const std::vector<const Tensor*>& tensors) {
   return text;
 }
 
-// The shape in a file, where rows of block types are filled up to whole blocks.
+// The shape that a tensor has in the file, where rows of block types are filled up to whole blocks.
 std::vector<int64_t> FilledUp(std::vector<int64_t> shape, Dtype dtype) {
   const int64_t block = BlockValues(dtype);
   if (shape.size() >= 2) shape[1] = (shape[1] + block - 1) / block * block;

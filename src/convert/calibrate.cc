@@ -18,13 +18,13 @@ namespace {
 
 Status Cancelled() { return Error(StatusCode::kCancelled, "calibrating was cancelled"); }
 
-// Progress over several passes of the encoder, of which some are not whole ones.
+// Progress over several passes of the encoder, some of which begin in its middle.
 class PassCounter {
  public:
   PassCounter(const CalibrateProgressFn& progress, double total)
       : progress_(progress), total_(total) {}
 
-  // For the next pass, which ends at this share of a whole one.
+  // The progress function for the next pass, which is this share of a whole one.
   EncodeProgressFn Next(double share) {
     const double begin = std::exchange(begin_, begin_ + share);
     return [this, begin, share](double fraction) {
@@ -58,7 +58,7 @@ class ImageHalf {
     return Project(features);
   }
 
-  // The same from stage `stage` on, as VisionEncoder::ForwardFrom.
+  // The same, but from stage `stage` on, as VisionEncoder::ForwardFrom does it.
   std::optional<std::vector<float>> RunFrom(size_t stage, const std::vector<float>& map,
                                             const PixelTensor& pixels,
                                             const EncodeProgressFn& progress) {
@@ -112,7 +112,7 @@ Result<TokenCosine> Measure(ImageHalf& half, const std::vector<CalibrationPictur
 // How a matrix is multiplied: as f32 does it, with 8 bits, or as BF16.
 enum class Form { kExact, kQuantized, kKept };
 
-// One matrix in all three forms, one of which the model has.
+// One matrix in all three forms. The model holds one of them, this object the others.
 class Layer {
  public:
   Layer(std::string name, size_t step, const LinearTensors& tensors, PackedLinear* used,
@@ -120,7 +120,7 @@ class Layer {
       : name_(std::move(name)), step_(step), used_(used), exact_is_bf16_(used->is_bf16()) {
     const auto load = IsFfnLayer(name_) ? LoadFfnLinear : LoadLinear;
     Spare(Form::kQuantized) = load(tensors, LinearFormat::kQ8, pool);
-    // As the file will be read where its types are kept: x is not rounded, on any CPU.
+    // As the file will be read by kAsStored: what it is multiplied with is not rounded, on any CPU.
     if (!exact_is_bf16_) {
       Spare(Form::kKept) = load(tensors, LinearFormat::kBf16Weights, pool);
     }
@@ -150,7 +150,8 @@ class Layer {
   std::array<PackedLinear, 3> spare_;
 };
 
-// The share of a pass that is left at the beginning of each step, by blocks.
+// The share of a pass that is left at the beginning of each step. Each encoder block counts the
+// same. The steps are the stem, the stages and the projector.
 std::vector<double> SharesLeft(const VisionConfig& config) {
   std::vector<double> shares = {0.0};
   for (auto stage = config.stages.rbegin(); stage != config.stages.rend(); ++stage) {
@@ -211,7 +212,9 @@ class Calibrator {
     return layers;
   }
 
-  // At most: reference, all quantized, all kept, each alone, and halving.
+  // The most passes there can be: one for the references, one with all matrices quantized, one with
+  // all kept, one to store the stages' inputs, a part of one for each matrix alone, and those of
+  // FewestKept.
   double TotalPasses() const {
     double passes = 4 + std::ceil(std::log2(static_cast<double>(layers_.size())));
     for (const Layer& layer : layers_) passes += shares_[layer.step()];
@@ -247,7 +250,7 @@ class Calibrator {
                  target, best->mean());
   }
 
-  // Exchanges one matrix at a time and runs what comes after it.
+  // Quantizes one matrix at a time and runs only the part of the encoder that comes after it.
   Status MeasureLosses() {
     UseAll(Form::kExact);
     for (const CalibrationPicture& picture : pictures_) {
@@ -258,7 +261,8 @@ class Calibrator {
         maps.emplace_back(values, values + size);
       };
       if (!half_.Run(picture.pixels, passes_.Next(1), keep)) return Cancelled();
-      // What comes after the last stage but before the features has no layer of its own.
+      // The output of the last stage is not needed: between it and the features is no layer to
+      // measure.
       maps.erase(maps.end() - 2);
       for (Layer& layer : layers_) {
         layer.Use(Form::kQuantized);
@@ -281,7 +285,8 @@ class Calibrator {
     return half_.RunFrom(step - 1, maps[step - 1], picture.pixels, progress);
   }
 
-  // By halving: none is too few, all are enough. `best` becomes what the answer reaches.
+  // Finds the least number by halving: keeping none is too few, keeping all is enough. `best`
+  // becomes the cosines that this number reaches.
   Result<size_t> FewestKept(double target, TokenCosine* best) {
     size_t too_few = 0, enough = layers_.size();
     while (enough - too_few > 1) {

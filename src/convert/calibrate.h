@@ -1,4 +1,5 @@
-// Which matrices of the image half stay in BF16 while the others are quantized to 8 bits.
+// Decides which matrices of the image encoder and the projector stay in BF16 while the others are
+// quantized to 8 bits.
 #ifndef FASTVLM_CONVERT_CALIBRATE_H_
 #define FASTVLM_CONVERT_CALIBRATE_H_
 
@@ -19,21 +20,23 @@ struct CalibrationPicture {
   std::vector<float> reference;  // visual tokens in f32, [tokens, hidden]; Calibrate fills it in
 };
 
-// Called with 0..1; returning false ends the work with kCancelled.
+// Called with the share that is done, 0..1. Returning false ends the work with kCancelled.
 using CalibrateProgressFn = std::function<bool(double fraction)>;
 
-// Decodes the files and fits them to the encoder, as describing them does. Errors name the file.
+// Decodes the files and fits the pictures to the encoder in the usual way. Errors name the file.
 Result<std::vector<CalibrationPicture>> LoadCalibrationPictures(
     const std::vector<std::string>& paths, const VisionConfig& config, ThreadPool& pool);
 
-// Quantizes all matrices, and if the mean cosine of the visual tokens is below `target`, measures
-// what each one costs alone and keeps the fewest, costliest first, that reach it. Every number is
-// that of a full pass over all pictures. kUnsupported if BF16 everywhere does not reach it.
+// Quantizes all matrices. If the mean cosine of the visual tokens is then below `target`, measures
+// what quantizing each matrix alone costs, and keeps the costliest in BF16, as few of them as reach
+// the target. All cosines are those of full passes over all pictures.
+// kUnsupported if even all matrices in BF16 do not reach the target.
 Result<Calibration> Calibrate(const Checkpoint& checkpoint, double target,
                               std::vector<CalibrationPicture>* pictures, ThreadPool& pool,
                               const CalibrateProgressFn& progress);
 
-// Runs the image half as `written` has it: kDataError unless it has the cosines of `expected`.
+// Runs the encoder and projector of `written` on the pictures: kDataError unless the cosines are
+// those of `expected`.
 Status CheckCalibration(const Checkpoint& written, const Calibration& expected,
                         const std::vector<CalibrationPicture>& pictures, ThreadPool& pool,
                         const CalibrateProgressFn& progress);

@@ -22,9 +22,9 @@ namespace {
 
 constexpr int kMaxThreads = 256;
 constexpr size_t kMaxTemplateBytes = size_t{1} << 20;
-constexpr int64_t kChunkBytes = int64_t{8} << 20;  // of output, encoded together
+constexpr int64_t kBatchBytes = int64_t{8} << 20;  // of output that is encoded at once
 
-// Qwen2's conversation (text/chat_prompt.h) for programs that ask a file for it.
+// The chat template of text/chat_prompt.h, for programs that read it from the file.
 constexpr char kChatTemplate[] =
     "{%- if messages[0]['role'] != 'system' -%}"
     "{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}"
@@ -70,7 +70,7 @@ class Output {
     return writer_.Start(&file_);
   }
 
-  // on_bytes: bytes that have been written; false cancels.
+  // on_bytes is called with the number of bytes that were just written; returning false cancels.
   Status Write(ThreadPool& pool, const std::function<bool(int64_t)>& on_bytes) {
     for (const PlannedTensor& tensor : tensors_) {
       FASTVLM_RETURN_IF_ERROR(WriteTensor(tensor, pool, on_bytes));
@@ -80,17 +80,17 @@ class Output {
 
   Status Sync() { return file_.Sync(); }
   Status Commit() { return file_.Commit(); }
-  // Where FileReplacement has the file before Commit.
+  // Where the file is before Commit; see FileReplacement.
   std::string temporary_path() const { return path_ + ".part"; }
 
  private:
   Status WriteTensor(const PlannedTensor& tensor, ThreadPool& pool,
                      const std::function<bool(int64_t)>& on_bytes) {
     const int64_t row_bytes = tensor.row_bytes();
-    const int64_t chunk = std::max<int64_t>(1, kChunkBytes / row_bytes);
+    const int64_t batch = std::max<int64_t>(1, kBatchBytes / row_bytes);
     std::vector<uint8_t> out;
-    for (int64_t first = 0; first < tensor.rows; first += chunk) {
-      const int64_t rows = std::min(chunk, tensor.rows - first);
+    for (int64_t first = 0; first < tensor.rows; first += batch) {
+      const int64_t rows = std::min(batch, tensor.rows - first);
       out.resize(static_cast<size_t>(rows * row_bytes));
       std::vector<uint8_t> fits(static_cast<size_t>(rows));
       pool.ParallelFor(rows, [&](int64_t i, int) {
@@ -114,7 +114,7 @@ class Output {
     return {};
   }
 
-  // Whether the row's values are finite in the file.
+  // Writes a row to `out`. False if a value is not finite in the type of the file.
   static bool Encode(const PlannedTensor& tensor, int64_t row, uint8_t* out) {
     if (tensor.source != nullptr && tensor.source->dtype == tensor.dtype) {
       std::memcpy(out, tensor.source->data + row * tensor.source->row_bytes(),
@@ -140,7 +140,7 @@ class Output {
   FileReplacement file_;
 };
 
-// The directory to write into; removed again if it was made here and stayed empty.
+// The directory to write into. If it was made here and stays empty, it is removed again.
 class OutputDirectory {
  public:
   explicit OutputDirectory(std::string path) : path_(std::move(path)) {}
@@ -238,15 +238,17 @@ class Quantizer {
     Output decoder(directory.Path(kModelGguf), PlanDecoder(checkpoint_, options_.type));
     FASTVLM_RETURN_IF_ERROR(SetDecoderMetadata(checkpoint_, vocabulary, name, chat_template,
                                                options_.type, &decoder.writer()));
-    // Both at once: a disk without room for the second one says so before the work begins.
+    // Both files get their room on the disk now, so that a disk without room for the second one is
+    // found out before the work begins.
     FASTVLM_RETURN_IF_ERROR(vision.Create());
     FASTVLM_RETURN_IF_ERROR(decoder.Create());
     FASTVLM_RETURN_IF_ERROR(WriteBoth(vision, decoder));
     FASTVLM_RETURN_IF_ERROR(Check(vision, decoder));
-    // Large files take seconds to reach the disk: not while a new one stands beside an old one.
+    // Large files take seconds to reach the disk. Both get there before either takes its name, so
+    // that a new file stands beside an old one for a moment only.
     FASTVLM_RETURN_IF_ERROR(vision.Sync());
     FASTVLM_RETURN_IF_ERROR(decoder.Sync());
-    // A directory counts as a model once it has model.gguf.
+    // A directory counts as a model once it has model.gguf, which therefore comes last.
     FASTVLM_RETURN_IF_ERROR(vision.Commit());
     FASTVLM_RETURN_IF_ERROR(decoder.Commit());
     QuantizeReport report;
@@ -269,7 +271,7 @@ class Quantizer {
     return decoder.Write(pool_, on_bytes);
   }
 
-  // What is reported was measured on what is in the files.
+  // Measures again on what is in the files, so that the report is true of them.
   Status Check(const Output& vision, const Output& decoder) {
     if (!calibration_) return {};
     FASTVLM_ASSIGN_OR_RETURN(

@@ -1,4 +1,4 @@
-// What QuantizeModel writes: the tensors of both files with the type of each, and the metadata.
+// What QuantizeModel writes: the tensors of both files, the type of each, and the metadata.
 #ifndef FASTVLM_CONVERT_QUANTIZE_PLAN_H_
 #define FASTVLM_CONVERT_QUANTIZE_PLAN_H_
 
@@ -20,24 +20,24 @@ struct PlannedTensor {
   Dtype dtype = Dtype::kF32;
   std::vector<int64_t> shape;  // in the file
   int64_t rows = 1;
-  int64_t k = 0;                   // values of a row, without what fills up its last block
-  const Tensor* source = nullptr;  // or the values: one of the two
+  int64_t k = 0;                   // values of a row, without those that fill up its last block
+  const Tensor* source = nullptr;  // where the values come from; null: they are in `values`
   std::vector<float> values;
 
   int64_t row_bytes() const;  // in the file
 };
 
-// Views into the checkpoint.
+// The tensors of model.gguf and of mmproj.gguf. Their sources are views into the checkpoint.
 std::vector<PlannedTensor> PlanDecoder(const Checkpoint& checkpoint, WeightFormat format);
 // With a calibration, the matrices that it keeps are BF16.
 std::vector<PlannedTensor> PlanVision(const Checkpoint& checkpoint, WeightFormat format,
                                       const Calibration* calibration);
 
-// Keys of llama.cpp's architecture "qwen2" and of the tokenizer, and ours.
+// Sets the keys of llama.cpp's architecture "qwen2", those of the tokenizer, and our own.
 Status SetDecoderMetadata(const Checkpoint& checkpoint, const Vocabulary& vocabulary,
                           const std::string& name, const std::string& chat_template,
                           WeightFormat format, GgufWriter* writer);
-// calibration: or null.
+// calibration: may be null.
 void SetVisionMetadata(const Checkpoint& checkpoint, const std::string& name, WeightFormat format,
                        const Calibration* calibration, GgufWriter* writer);
 

@@ -12,9 +12,9 @@ namespace {
 
 constexpr char32_t kFirstSurrogate = 0xD800;
 constexpr char32_t kLastSurrogate = 0xDFFF;
-constexpr size_t kMaxParts = 20'000;     // of the automaton before it is made deterministic
-constexpr size_t kMaxAutomaton = 8'000;  // states after
-constexpr size_t kMaxWork = 20'000'000;  // steps on the way
+constexpr size_t kMaxParts = 20'000;     // states before the automaton is made deterministic
+constexpr size_t kMaxAutomaton = 8'000;  // states afterwards
+constexpr size_t kMaxWork = 20'000'000;  // steps of making it so
 
 // Thompson's construction: each part has one entry and one exit.
 struct Part {
@@ -38,7 +38,7 @@ class PartBuilder {
     return static_cast<int>(parts.size()) - 1;
   }
 
-  // The exit of `expression` entered at `from`.
+  // Adds `expression`, entered at `from`, and returns its exit.
   int Build(const Expression& expression, int from) {
     if (full) return from;
     switch (expression.kind) {
@@ -96,7 +96,8 @@ class PartBuilder {
   }
 };
 
-// Sets of parts that can be reached by the same text, and its length as far as it matters.
+// Makes the automaton deterministic. Its states are the sets of parts that the same texts reach,
+// together with the length of these texts as far as it matters.
 class SubsetBuilder {
  public:
   SubsetBuilder(const PartBuilder& builder, int exit, int min_length, int max_length)
@@ -124,7 +125,8 @@ class SubsetBuilder {
     }
   };
 
-  // Cuts all sets at all of their ends: characters between two cuts are never told apart.
+  // Cuts the alphabet at the ends of all ranges, so that no set tells characters between two cuts
+  // apart.
   void CutAlphabet() {
     std::set<char32_t> cuts;
     for (const CharSet* set : builder_.sets) {
@@ -154,7 +156,7 @@ class SubsetBuilder {
         if (seen.insert(next).second) work.push_back(next);
       }
     }
-    // Parts that only lead on say nothing about the text.
+    // Parts that only lead to others are left out, so that equal states are found to be equal.
     std::erase_if(seen, [&](int part) {
       return part != exit_ && builder_.parts[static_cast<size_t>(part)].set < 0;
     });

@@ -13,14 +13,14 @@ namespace fastvlm::grammar {
 struct CharRange {
   char32_t low, high;  // both included
 };
-// Sorted, disjoint, without surrogates.
+// Ranges that are sorted and disjoint and hold no surrogates.
 using CharSet = std::vector<CharRange>;
 
 inline constexpr char32_t kLastCharacter = 0x10FFFF;
 
-// `set` sorted and joined, surrogates left out.
+// The same characters as a CharSet should be: sorted, joined, and without surrogates.
 CharSet Normalized(CharSet set);
-// What is not in `set`, which is normalized.
+// All characters that are not in `set`, which is normalized.
 CharSet Complement(const CharSet& set);
 
 // A regular expression as a tree.
@@ -28,7 +28,7 @@ struct Expression {
   enum class Kind { kSet, kSequence, kChoice, kRepeat };
   Kind kind = Kind::kSequence;  // an empty sequence is the empty text
   CharSet set;
-  std::vector<Expression> parts;  // of a repetition: one
+  std::vector<Expression> parts;  // a repetition has one
   int min = 0, max = 0;           // of a repetition; kUnlimited for no end
 };
 
@@ -39,8 +39,8 @@ Expression Choice(std::vector<Expression> parts);  // of none: no text at all
 Expression Repeat(Expression part, int min, int max);
 Expression Optional(Expression part);
 
-// A deterministic automaton; state 0 is the start. From every state an accepting one can be
-// reached; without states it accepts nothing.
+// A deterministic automaton that begins in state 0. An accepting state can be reached from every
+// state. One without states accepts nothing.
 struct CharAutomaton {
   struct Edge {
     CharRange range;
@@ -53,8 +53,8 @@ struct CharAutomaton {
   std::vector<State> states;
 };
 
-// The texts of `expression` with min_length to max_length characters. kInvalidArgument if the
-// automaton would be too large.
+// An automaton for those texts of `expression` that have min_length to max_length characters.
+// kInvalidArgument if it would be too large.
 Result<CharAutomaton> BuildAutomaton(const Expression& expression, int min_length, int max_length);
 
 }  // namespace fastvlm::grammar

@@ -18,8 +18,8 @@ namespace {
 
 constexpr size_t kMaxAlternatives = 256;
 constexpr size_t kMaxProperties = 1000;
-constexpr size_t kMaxOptionalRun = 256;  // each may come next after a comma
-// Strings and lists that have a greatest length end here even if it is larger.
+constexpr size_t kMaxOptionalRun = 256;  // optional properties in a row: any may come next
+// Strings and lists with a greatest length have at most so many elements, even if it is larger.
 constexpr int kMaxCountedLength = 4096;
 constexpr int kMaxCountedItems = 1024;
 
@@ -28,7 +28,7 @@ bool HasAny(const Json& schema, std::initializer_list<const char*> names) {
                      [&](const char* name) { return schema.contains(name); });
 }
 
-// The types of a flat schema; if it names none, those its keywords speak of.
+// The types of a flat schema. If it names none, they are those that its keywords are about.
 Result<std::vector<std::string>> TypesToWrite(const Place& place) {
   const Json& schema = place.schema;
   std::vector<std::string> types;
@@ -61,7 +61,7 @@ class Compiler {
 
   Result<Network> Compile() {
     FASTVLM_ASSIGN_OR_RETURN(const StateId start, Rule({schemas_.root(), "#"}));
-    // Rules name further rules, which wait here instead of on the stack.
+    // A rule may need others, which wait in a queue, so that nested schemas need no recursion.
     while (!waiting_.empty()) {
       const Waiting rule = std::move(waiting_.front());
       waiting_.pop_front();
@@ -86,7 +86,7 @@ class Compiler {
     StateId start;
   };
 
-  // The sub-network of a schema; one for all schemas that say the same.
+  // Where the sub-network of a schema begins. Schemas that say the same share one.
   Result<StateId> Rule(const Place& place) {
     FASTVLM_ASSIGN_OR_RETURN(Json flat, schemas_.Flatten(place));
     if (flat == Json(true) || (flat.is_object() && flat.empty())) return text_.AnyValue();
@@ -188,7 +188,7 @@ class Compiler {
     return {};
   }
 
-  // An option like minLength; `absent` if it is not there.
+  // The value of a keyword like minLength; `absent` if it is not there.
   static int64_t Count(const Json& schema, const char* name, int64_t absent) {
     const Json* value = Member(schema, name);
     if (value == nullptr) return absent;
@@ -279,7 +279,8 @@ class Compiler {
         prefix.push_back(rule);
       }
     }
-    // Further items: what "items" says, or any; after a prefix only as many as there must be.
+    // Further items follow "items", or may be anything without it. After a prefix without "items"
+    // no more come than there must be.
     int max = count.max;
     StateId further;
     if (const Json* items = Member(place.schema, "items")) {
@@ -345,7 +346,8 @@ class Compiler {
   Status Object(const Place& place, StateId from, StateId to) {
     FASTVLM_ASSIGN_OR_RETURN(const std::vector<PropertyToWrite> list, Properties(place));
     const StateId open = network_.AddText(from, "{");
-    // first: nothing is written yet. next: something is; a comma leads to `choice`.
+    // In state `first` no property is written yet, in `next` at least one is. `choice` is a state
+    // after a comma from which an optional property may come, and those behind it as well; or -1.
     StateId first = open, next = network_.AddState(), choice = -1;
     size_t required_left = static_cast<size_t>(std::count_if(
         list.begin(), list.end(), [](const auto& property) { return property.required; }));
@@ -360,7 +362,7 @@ class Compiler {
       const StateId key_end = network_.AddText(key, QuotedJson(property.name));
       const StateId after = network_.AddState();
       network_.AddCall(text_.AddSeparator(key_end, ':'), rule, after);
-      // Without this property the choice goes on to the ones behind it.
+      // An optional property may be left out: then those behind it may come at once.
       const StateId without = network_.AddState();
       if (!property.required) network_.AddFree(first, without);
       choice = property.required ? -1 : comma;
@@ -376,7 +378,7 @@ class Compiler {
     return AdditionalProperties(place, list, first, next, choice, to);
   }
 
-  // `choice`: -1 or a state after a comma from which additional properties may come, too.
+  // choice: a state after a comma from which additional properties may come as well, or -1.
   Status AdditionalProperties(const Place& place, const std::vector<PropertyToWrite>& list,
                               StateId first, StateId next, StateId choice, StateId to) {
     const Json* additional = Member(place.schema, "additionalProperties");

@@ -9,9 +9,9 @@
 
 namespace fastvlm::grammar {
 
-// A finished network. Every text it accepts follows the schema; docs/STRUCTURED_OUTPUT.md says
-// which of those that do it leaves out. kInvalidArgument, with the place in the schema, for what is
-// not supported, too large, or cannot be satisfied.
+// A network on which Finish was called. Every text that it accepts follows the schema; it does not
+// accept all that follow it, and docs/STRUCTURED_OUTPUT.md says which. kInvalidArgument, with the
+// place in the schema, if something in it is not supported, too large, or allows no value.
 Result<Network> CompileSchema(std::string_view schema_json);
 
 }  // namespace fastvlm::grammar

@@ -3,11 +3,11 @@
 namespace fastvlm::grammar {
 namespace {
 
-// Years 1000 to 9999; no 29th of February, which not every year has.
+// The years 1000 to 9999, without the 29th of February, which not every year has.
 #define FASTVLM_DATE                                                                       \
   "[1-9][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]" \
   "|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-// No leap seconds.
+// Without leap seconds.
 #define FASTVLM_TIME                                         \
   "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?" \
   "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"

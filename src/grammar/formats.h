@@ -1,4 +1,4 @@
-// The values of "format" that are written as they should be.
+// The values of the keyword "format" that are supported.
 #ifndef FASTVLM_GRAMMAR_FORMATS_H_
 #define FASTVLM_GRAMMAR_FORMATS_H_
 
@@ -7,8 +7,9 @@
 
 namespace fastvlm::grammar {
 
-// A pattern all of whose texts are of the format (not every text of the format is one of them), or
-// nullptr if it is unknown. Sources: RFC 3339 for dates and times, RFC 9562 for uuid.
+// A pattern for the format, or nullptr if the format is not supported. All texts of the pattern are
+// of the format, but not the other way round. Sources: RFC 3339 for dates and times, RFC 9562 for
+// uuid.
 const char* FormatPattern(std::string_view name);
 
 // "date, time, ..."

@@ -9,7 +9,7 @@
 namespace fastvlm::grammar {
 namespace {
 
-// Plain string content of one byte.
+// The characters of one byte that are plain string content.
 constexpr CharRange kPlainAscii[] = {{0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0x7F}};
 
 }  // namespace
@@ -54,7 +54,7 @@ void JsonText::AddSurrogates(StateId from, StateId to) {
   AddHexDigits(low, 2, to);
 }
 
-// A sub-network for one character that is more than one byte: beyond ASCII, or escaped.
+// A sub-network for one character of more than one byte: one beyond ASCII, or an escape.
 StateId JsonText::LongCharacter() {
   if (long_character_ >= 0) return long_character_;
   long_character_ = network_.AddState();
@@ -105,7 +105,8 @@ void JsonText::AddUtf8(StateId from, char32_t low, char32_t high, StateId to) {
     AddUtf8(from, 0xE000, high, to);
     return;
   }
-  // Cut where the number of bytes changes, then where a following byte does not run through.
+  // The range is cut where the number of bytes changes, and then where a following byte does not
+  // take all of its values.
   for (const char32_t last : {char32_t{0x7F}, char32_t{0x7FF}, char32_t{0xFFFF}}) {
     if (low <= last && high > last) {
       AddUtf8(from, low, last, to);
@@ -138,7 +139,7 @@ void JsonText::AddUtf8(StateId from, char32_t low, char32_t high, StateId to) {
   }
 }
 
-// Characters of one range inside a string, each in its one spelling.
+// The characters of one range within a string, each in its one spelling.
 void JsonText::AddCharacters(StateId from, const CharRange& range, StateId to) {
   char32_t plain = range.low;  // the first that has not been added
   const auto escape = [&](char32_t code) {
@@ -170,7 +171,7 @@ void JsonText::AddString(StateId from, const CharAutomaton& automaton, StateId t
       const StateId target = ids[static_cast<size_t>(edge.target)];
       AddCharacters(ids[i], edge.range, target);
     }
-    // All characters lead back: nothing to count.
+    // All characters lead back to this state, so there is nothing to count.
     if (state.edges.size() == 2 && state.edges[0].target == static_cast<int>(i) &&
         state.edges[1].target == static_cast<int>(i) && state.edges[0].range.low <= 0x20 &&
         state.edges[0].range.high == 0xD7FF && state.edges[1].range.high == kLastCharacter) {
@@ -180,9 +181,9 @@ void JsonText::AddString(StateId from, const CharAutomaton& automaton, StateId t
 }
 
 void JsonText::AddOtherKey(StateId from, const std::vector<std::string>& names, StateId to) {
-  // Once a key differs from all names, anything may follow.
+  // Once a key differs from all names, any characters may follow.
   const StateId other = network_.AddState();
-  const StateId quote = network_.AddState();  // the end: one state, so that texts share it
+  const StateId quote = network_.AddState();  // behind the last quote; all texts share it
   network_.AddFree(quote, to);
   network_.AddByte(other, '"', quote);
   AddCharacters(other, {0x20, '"' - 1}, other);

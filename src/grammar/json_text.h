@@ -1,5 +1,5 @@
-// The pieces of JSON texts as parts of a network. Every function adds what stands between two
-// states, `from` and `to`.
+// The parts of JSON texts as parts of a network. Every function adds what leads from one state,
+// `from`, to another, `to`.
 #ifndef FASTVLM_GRAMMAR_JSON_TEXT_H_
 #define FASTVLM_GRAMMAR_JSON_TEXT_H_
 
@@ -15,16 +15,16 @@ class JsonText {
  public:
   explicit JsonText(Network& network);
 
-  // A string of min to max characters, kUnlimited for no end; also with escapes.
+  // A string of min to max characters, with or without escapes. max may be kUnlimited.
   void AddString(StateId from, int min, int max, StateId to);
-  // A string of the characters that `automaton` accepts. Characters are escaped only where they
-  // must be, so that each has one spelling.
+  // A string whose characters `automaton` accepts. Only characters that must be escaped are, so
+  // that each has one spelling.
   void AddString(StateId from, const CharAutomaton& automaton, StateId to);
-  // A string without escapes that is none of `names`.
+  // A string without escapes that differs from all `names`.
   void AddOtherKey(StateId from, const std::vector<std::string>& names, StateId to);
-  // The text of `automaton` as it is; ASCII.
+  // A text that `automaton` accepts, without quotes; it must be ASCII.
   void AddBare(StateId from, const CharAutomaton& automaton, StateId to);
-  // A comma or colon, and at most one space: all the white space there is.
+  // A comma or colon, and then at most one space. There is no other white space in an answer.
   StateId AddSeparator(StateId from, char separator);
 
   // A sub-network for any JSON value, and for any object or array.

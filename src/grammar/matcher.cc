@@ -7,10 +7,10 @@
 namespace fastvlm::grammar {
 namespace {
 
-// Kept positions and masks of one grammar. A mask of 151,936 tokens takes 19 KB.
+// Limit on the kept positions and masks of one grammar. A mask of 151,936 tokens takes 19 KB.
 constexpr size_t kMaxKeptBytes = size_t{32} << 20;
-// Stacks a text may stand for at once. Beyond it some are left out, which narrows what may come but
-// never leads to a dead end: each stack can be completed.
+// The most stacks that a position holds. Beyond them some are left out. That allows fewer texts,
+// but never leads to a dead end, because each stack can be completed.
 constexpr size_t kMaxStacks = 512;
 
 constexpr int32_t kUnknown = -2;
@@ -44,8 +44,8 @@ Matcher::Matcher(Network network, std::shared_ptr<const TokenIndex> tokens)
   start_ = Close({{network_.start()}});
 }
 
-// Follows free edges, calls and returns, to the stacks from which a byte can be read. A state is
-// entered only if the network can be completed from there within kMaxDepth.
+// Follows free edges, calls and returns until a byte has to be read, and gives the stacks that are
+// reached so. A state is entered only if the network can be completed from there within kMaxDepth.
 Position Matcher::Close(std::vector<Stack> stacks) const {
   bool may_end = false;
   std::set<Stack> seen;
@@ -158,14 +158,15 @@ void Matcher::Walk(const TokenTree& tree, int32_t node, TokenMask& mask) const {
   }
 }
 
-// Plain string content, most of a vocabulary, is not walked where a state is known to take it.
+// Most of a vocabulary is plain string content. Where a state is known to take it, these tokens are
+// added at once, without a walk.
 std::shared_ptr<const TokenMask> Matcher::ComputeMask(int32_t node) const {
   const Position& position = *nodes_[static_cast<size_t>(node)].position;
   auto mask = std::make_shared<TokenMask>(tokens_->EmptyMask());
   int plain = 0;
   Position unknown;
   ForEachStack(position, [&](auto begin, auto end) {
-    // Characters beyond ASCII are calls.
+    // Characters beyond ASCII need one more call, for which there must be room.
     const bool deep = end - begin > kMaxDepth;
     const int characters = deep ? 0 : network_.state(*(end - 1)).plain_characters;
     plain = std::max(plain, characters);

@@ -16,21 +16,23 @@
 
 namespace fastvlm::grammar {
 
-// Everything the text so far can stand for: stacks of open calls, each with the state it is in. One
-// after the other as [depth, states from the outermost...], sorted; -1 in front if the text may end
-// here.
+// Everything that the text so far can stand for. Each possibility is a stack of open calls with the
+// state that each call is in, written as its depth and then its states, the outermost first. The
+// stacks are sorted and stand one after the other; -1 stands before them if the text may end here.
 using Position = std::vector<StateId>;
 
-// Positions, their transitions and their masks are computed on first use and kept. Thread-safe.
+// Computes positions, the transitions between them and their masks when they are first asked for,
+// and keeps them. Thread-safe.
 class Matcher {
  public:
-  // network: finished.
+  // network: one on which Finish was called.
   Matcher(Network network, std::shared_ptr<const TokenIndex> tokens);
 
   const Position& start() const { return start_; }
-  // Bits of the tokens that may come next; those of `eos_ids` if the text may end. Never empty.
+  // The tokens that may come next, as bits; those of `eos_ids` are among them if the text may end.
+  // At least one bit is set.
   std::shared_ptr<const TokenMask> Mask(const Position& position) const;
-  // The position after `bytes`; empty if they cannot come next.
+  // The position after `bytes`; it is empty if they cannot come next.
   Position Advance(const Position& position, std::string_view bytes) const;
   static bool MayEnd(const Position& position) { return !position.empty() && position[0] < 0; }
 
@@ -41,7 +43,7 @@ class Matcher {
   using Stack = std::vector<StateId>;
   struct Node {
     const Position* position;
-    std::vector<int32_t> next;  // by class of byte; empty until one is asked for
+    std::vector<int32_t> next;  // by the class of the byte; empty until one is asked for
     std::shared_ptr<const TokenMask> mask;
   };
   struct Hash {
@@ -63,8 +65,8 @@ class Matcher {
   mutable std::mutex mutex_;  // of everything below
   mutable std::unordered_map<Position, int32_t, Hash> ids_;
   mutable std::deque<Node> nodes_;
-  mutable size_t bytes_ = 0;           // what they take, about
-  mutable std::vector<int32_t> path_;  // of a walk
+  mutable size_t bytes_ = 0;           // what positions and masks take, roughly
+  mutable std::vector<int32_t> path_;  // used by Walk
 };
 
 }  // namespace fastvlm::grammar

@@ -52,7 +52,7 @@ void Network::AddToTree(StateId from, std::string_view text, StateId to) {
   }
 }
 
-// From the needs of the states that `state` leads to, as far as they are known.
+// What `state` needs, from the needs of the states that it leads to, as far as these are known.
 int Network::NeedOf(const State& state) const {
   if (state.final) return 0;
   int need = kNever;
@@ -69,7 +69,8 @@ int Network::NeedOf(const State& state) const {
   return need > kMaxDepth ? kNever : need;
 }
 
-// The least fixed point: needs only ever fall, from the ends backwards.
+// Works backwards from the ends. A state's need can only fall, so that this comes to an end, and
+// what is left then are the least needs.
 void Network::ComputeNeeds() {
   std::vector<std::vector<StateId>> users(states_.size());
   const auto use = [&](StateId user, StateId used) {

@@ -14,10 +14,10 @@ namespace fastvlm::grammar {
 
 using StateId = int32_t;
 
-// States of one grammar; what a small hostile schema can make us build.
+// The most states of one grammar: a limit on what a small hostile schema can make us build.
 inline constexpr size_t kMaxStates = 100'000;
-// Calls that may be open at once. One level of JSON nesting opens one or, for keys and long
-// characters at the innermost level, two.
+// The most calls that may be open at once. Each level of JSON nesting opens one call, and the
+// innermost level two where it is at a key or a character of several bytes.
 inline constexpr int kMaxDepth = 64;
 inline constexpr int kUnlimited = std::numeric_limits<int>::max();
 inline constexpr int kNever = std::numeric_limits<int>::max();
@@ -38,19 +38,19 @@ struct State {
   std::vector<CallEdge> calls;
   bool final = false;
   // So many characters of plain string content (no quote, backslash or control character) may come
-  // next, each leading to a state with one less. 0: nothing is known.
+  // next for certain, and each of them leads to a state with one less. 0: nothing is known.
   int plain_characters = 0;
-  // Calls that have to be open at once, at least, from here to the end of the sub-network; kNever
-  // if the end cannot be reached.
+  // The way from here to the end of the sub-network needs room for so many open calls at least;
+  // kNever if the end cannot be reached.
   int need = kNever;
 
-  // Nothing but an end: a call that returns here needs no memory of it.
+  // True if nothing can follow here. A call that returns here need not be remembered.
   bool only_final() const { return final && bytes.empty() && free.empty() && calls.empty(); }
 };
 
 class Network {
  public:
-  // Beyond kMaxStates `full` becomes true and the network is of no use any more.
+  // After more than kMaxStates, full() is true and the network must not be used any more.
   StateId AddState();
   bool full() const { return full_; }
   size_t size() const { return states_.size(); }
@@ -62,15 +62,15 @@ class Network {
   void AddBytes(StateId from, uint8_t low, uint8_t high, StateId to);
   void AddFree(StateId from, StateId to) { state(from).free.push_back(to); }
   void AddCall(StateId from, StateId start, StateId return_to);
-  // A new state behind `text`, which is not empty.
+  // Adds the edges of `text`, which is not empty, and returns the state behind it.
   StateId AddText(StateId from, std::string_view text);
-  // Adds `text` to the tree of texts that begins at `from` and ends in `to`. States of the tree
-  // have no edges but its own.
+  // Adds `text` to the tree of texts that begins at `from` and ends in `to`; texts that begin alike
+  // share states. States of the tree have no other edges.
   void AddToTree(StateId from, std::string_view text, StateId to);
 
-  // Computes `need`, removes every edge to a state from which no end can be reached, and cuts the
-  // bytes into classes that no edge tells apart. False if nothing can be reached from `start` with
-  // kMaxDepth calls.
+  // Computes `need`, removes every edge to a state from which no end can be reached, and sorts the
+  // bytes into classes, so that no edge tells two bytes of one class apart. False if no end can be
+  // reached from `start` with kMaxDepth calls.
   bool Finish(StateId start);
 
   StateId start() const { return start_; }

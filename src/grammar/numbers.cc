@@ -17,7 +17,8 @@ Expression Digits(size_t min, size_t max) {
 }
 Expression Nothing() { return Choice({}); }
 
-// Strings of the same number of digits from `low` to `high`, which bind where they are tight.
+// Strings of as many digits as `low` and `high` have. If low_tight is set they are not below `low`,
+// and if high_tight is set not above `high`.
 Expression DigitsBetween(std::string_view low, std::string_view high, bool low_tight,
                          bool high_tight) {
   const size_t count = low.size();
@@ -82,8 +83,8 @@ bool IsZero(const Magnitude& magnitude) {
   return magnitude.whole == 0 && magnitude.fraction.empty();
 }
 
-// What follows the digits before the point of a number that equals the low bound there
-// (low_tight), the high bound (high_tight), or both.
+// What may follow the digits before the point if these are equal to those of the low bound
+// (low_tight), of the high bound (high_tight), or of both.
 class Fraction {
  public:
   Fraction(const Magnitude& low, const Magnitude& high) : low_(low), high_(high) {
@@ -106,7 +107,7 @@ class Fraction {
     return digits.find_first_not_of('0') == std::string_view::npos;
   }
 
-  // Whether the number may end where `i` of its digits equal those of the tight bounds.
+  // Whether the number may end after `i` digits that are equal to those of the tight bounds.
   bool MayEnd(size_t i, bool low_tight, bool high_tight) const {
     const bool low_zero = OnlyZeros(std::string_view(low_.fraction).substr(i));
     const bool high_zero = OnlyZeros(std::string_view(high_.fraction).substr(i));
@@ -137,7 +138,7 @@ class Fraction {
     return Choice(std::move(choices));
   }
 
-  // All digits of the bounds are there.
+  // What may follow after all digits of the tight bounds.
   Expression AtEnd(size_t at_least, size_t left, bool low_tight, bool high_tight) const {
     if ((high_tight && high_.open) || (high_tight && low_tight && low_.open)) return Nothing();
     if (left < at_least) return Nothing();

@@ -11,22 +11,21 @@
 
 namespace fastvlm::grammar {
 
-// Digits that a number without bounds may have: every such integer is exact in a double.
+// The most digits of a number without bounds. Every such integer is exact in a double.
 inline constexpr int kMaxDigits = 15;
 
-// low <= high.
+// The integers from low to high, both included; low <= high.
 Expression IntegerRange(int64_t low, int64_t high);
 
 // Any number: up to 15 digits before and after the point, an exponent up to 99.
 Expression AnyNumber();
 
-// Numbers without exponent, with up to 15 digits before and after the point, that are not below
-// `low` and not above `high`, and not equal to them where `open`. Bounds are decimals: digits with
-// at most one point, "-" before. Absent: none.
 struct DecimalBound {
-  std::string digits;
-  bool open = false;
+  std::string digits;  // with at most one point, and "-" before them if it is negative
+  bool open = false;   // the bound itself is not allowed
 };
+// Numbers without exponent between two bounds, each of which may be absent. They have up to 15
+// digits before the point and as many after it.
 Expression DecimalRange(const std::optional<DecimalBound>& low,
                         const std::optional<DecimalBound>& high);
 

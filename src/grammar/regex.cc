@@ -25,8 +25,8 @@ const CharSet& AsciiSpaces() {
   static const CharSet set = {{0x09, 0x0D}, {0x20, 0x20}};
   return set;
 }
-// WhiteSpace and LineTerminator of ECMA-262: what "\S" must not be. "\s" is written in ASCII, as
-// validators differ in the rest.
+// WhiteSpace and LineTerminator of ECMA-262, none of which may follow "\S". For "\s" only ASCII is
+// written, because validators differ in the rest.
 const CharSet& AllSpaces() {
   static const CharSet set = {
       {0x09, 0x0D},     {0x20, 0x20},     {0xA0, 0xA0},     {0x1680, 0x1680}, {0x2000, 0x200A},
@@ -169,7 +169,7 @@ class Parser {
     } else {
       return atom;
     }
-    Take('?');  // lazy: the same texts
+    Take('?');  // a lazy repetition allows the same texts
     if (Next('*') || Next('+') || Next('?') || Next('{')) return Wrong("nothing to repeat");
     return Repeat(std::move(atom), min, max);
   }
@@ -188,7 +188,7 @@ class Parser {
 
   enum class Where { kOutside, kClass, kNegatedClass };
 
-  // After the backslash.
+  // Reads on after a backslash.
   Result<CharSet> ParseEscape(Where where) {
     if (Done()) return Wrong("nothing after the last \"\\\"");
     const char32_t c = text_[position_++];

@@ -9,13 +9,14 @@
 
 namespace fastvlm::grammar {
 
-// The texts in which `pattern` is found, as "pattern" has it: "^" and "$" tie it to the ends.
+// The texts in which `pattern` occurs. As in JSON schemas, it may occur anywhere, unless "^" ties
+// it to the beginning of the text or "$" to its end. Supported are
 //   literals  .  [a-z]  [^a-z]  \d \D \w \W \s \S  \t \n \r \f \v \0  \xHH  \uHHHH  \.
 //   (...)  (?:...)  a|b  * + ? {n} {n,} {n,m} and their lazy forms
 //   ^ and $ at the ends of the pattern or of its outermost alternatives
-// "\s" stands for white space in ASCII.
-// kInvalidArgument for anything else, with the place. What pads a pattern that is not tied, "." and
-// negated classes stand for no control characters, which is less than ECMA-262 allows.
+// and anything else is kInvalidArgument, with the place in the pattern. The language is narrower
+// than that of ECMA-262 in two ways. "\s" is white space in ASCII only. Control characters come
+// neither from "." and negated classes nor in the text before and after a pattern that is not tied.
 Result<Expression> ParseRegex(std::string_view pattern);
 
 }  // namespace fastvlm::grammar

@@ -9,10 +9,10 @@
 namespace fastvlm::grammar {
 namespace {
 
-constexpr int kMaxJoins = 64;                 // inside each other
-constexpr size_t kMaxWork = size_t{8} << 20;  // bytes of schema looked at while compiling
+constexpr int kMaxJoins = 64;                 // "$ref" and "allOf" within each other
+constexpr size_t kMaxWork = size_t{8} << 20;  // bytes of schema that compiling looks at
 
-// Equal as JSON: members in any order.
+// Whether two values are equal, whatever the order of their members.
 bool Same(const Json& a, const Json& b) { return nlohmann::json(a) == nlohmann::json(b); }
 
 bool HasValue(const Json& values, const Json& value) {
@@ -20,7 +20,7 @@ bool HasValue(const Json& values, const Json& value) {
                      [&](const Json& candidate) { return Same(candidate, value); });
 }
 
-// The values a flat schema lists with "enum" or "const".
+// The values that a flat schema lists with "enum" or "const"; nothing if it has neither.
 std::optional<Json> ListedValues(const Json& schema) {
   if (const Json* value = Member(schema, "const")) return Json::array({*value});
   if (const Json* values = Member(schema, "enum")) return *values;
@@ -61,7 +61,8 @@ Json AllOf(const Json& a, const Json& b) {
   return both;
 }
 
-// A property that only one of them lists has to be what the other allows of additional ones.
+// A property that only one of the schemas lists has to follow what the other one says about
+// additional properties.
 void JoinObjects(const Json& a, const Json& b, Json& joined) {
   const auto properties = [](const Json& schema) {
     const Json* found = Member(schema, "properties");
@@ -263,7 +264,7 @@ Result<bool> Schemas::Disjoint(const Place& a, const Place& b, int depth) {
   FASTVLM_ASSIGN_OR_RETURN(const auto types_y, Types({y, b.path}));
   const auto listed_x = ListedValues(x), listed_y = ListedValues(y);
   if (listed_x || listed_y) {
-    // Every listed value must be outside the other.
+    // They are disjoint if the other schema allows none of the listed values.
     const Json& values = listed_x ? *listed_x : *listed_y;
     const auto& types = listed_x ? types_y : types_x;
     const auto& other = listed_x ? listed_y : listed_x;
@@ -282,7 +283,7 @@ Result<bool> Schemas::Disjoint(const Place& a, const Place& b, int depth) {
   }
   if (shared.empty()) return true;
   if (shared != std::vector<std::string>{"object"} || depth >= 8) return false;
-  // A property that one of them requires, and whose values differ.
+  // Looks for a property that one of them requires and for which no value follows both.
   for (const auto& [one, other] : {std::pair(&x, &y), std::pair(&y, &x)}) {
     const Json* required = Member(*one, "required");
     const Json* mine = Member(*one, "properties");

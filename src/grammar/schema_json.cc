@@ -43,7 +43,7 @@ constexpr std::string_view kKeywords[] = {"$ref",
 constexpr std::string_view kTypes[] = {"null",   "boolean", "object", "array",
                                        "number", "string",  "integer"};
 
-// What the value of a keyword must be, or nullptr if it is that.
+// What the value of this keyword must be, in words, or nullptr if the value is right.
 const char* WrongValue(std::string_view name, const Json& value) {
   const auto all = [&](auto&& is) { return std::all_of(value.begin(), value.end(), is); };
   if (name == "properties") return value.is_object() ? nullptr : "an object of schemas";
@@ -69,7 +69,7 @@ const char* WrongValue(std::string_view name, const Json& value) {
   return nullptr;
 }
 
-// Counts before anything is built, as the JSON library's own structures are slow for huge objects.
+// Checks the limits before the text is parsed, because the JSON library is slow with huge objects.
 Status CheckSize(std::string_view text) {
   if (text.size() > kMaxSchemaBytes) {
     return SchemaError("#", "{} bytes, more than the limit of {}", text.size(), kMaxSchemaBytes);

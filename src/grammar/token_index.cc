@@ -11,7 +11,7 @@ namespace {
 // Longer tokens are never offered; Qwen2's longest has 128 bytes.
 constexpr size_t kMaxTokenBytes = 1024;
 
-// Characters of `bytes` if it is plain string content, else 0.
+// The number of characters in `bytes` if these are plain string content, else 0.
 int32_t PlainCharacters(std::string_view bytes) {
   int32_t characters = 0;
   while (!bytes.empty()) {
@@ -33,7 +33,7 @@ struct Entry {
 // entries: in the order of their bytes.
 TokenTree BuildTree(const std::vector<Entry>& entries) {
   TokenTree tree;
-  std::vector<uint32_t> path;  // nodes of the token before
+  std::vector<uint32_t> path;  // from the root to the node of the token before
   std::string_view before;
   const auto close = [&](size_t depth) {
     for (; path.size() > depth; path.pop_back()) {

@@ -20,11 +20,11 @@ inline void AddToMask(int32_t token, TokenMask& mask) {
   mask[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
 }
 
-// A prefix tree, its nodes in the order of a walk from left to right. Tokens that are spelled
-// alike share a node.
+// A prefix tree. Its nodes stand in the order of a walk from left to right. Tokens with the same
+// bytes share a node.
 struct TokenTree {
   struct Node {
-    uint32_t end;  // the first node that is not below this one
+    uint32_t end;  // the first node behind those that are below this one
     uint32_t tokens_begin, tokens_end;
     uint16_t depth;  // bytes before this one
     uint8_t byte;
@@ -36,8 +36,8 @@ struct TokenTree {
 
 // Immutable. Special tokens and those that end an answer are in neither tree.
 struct TokenIndex {
-  // kInvalidArgument if none of `eos_ids` is in the vocabulary, kDataError if one of the
-  // 256 bytes has no token of its own. Copies what it needs of the tokenizer.
+  // kInvalidArgument if none of `eos_ids` is in the vocabulary, kDataError if one of the 256 bytes
+  // has no token of its own. The tokenizer is not needed afterwards.
   static Result<std::shared_ptr<const TokenIndex>> Create(const Tokenizer& tokenizer,
                                                           std::span<const int32_t> eos_ids);
 
@@ -50,7 +50,7 @@ struct TokenIndex {
 
   std::string_view Bytes(int32_t token) const;
   TokenMask EmptyMask() const { return TokenMask((static_cast<size_t>(size) + 63) / 64); }
-  // Adds the plain tokens with at most so many characters.
+  // Adds the plain tokens that have at most so many characters to a mask.
   void AddPlain(int characters, TokenMask& mask) const;
 
   int32_t size = 0;  // ids of the vocabulary

@@ -22,7 +22,7 @@ struct Tapped {
   std::vector<float> values;
 };
 
-// What StageError is made from, summed over pictures.
+// The sums over pictures from which a StageError is made.
 struct StageSums {
   std::string name;
   double squared_difference = 0, squared_reference = 0;
@@ -80,7 +80,7 @@ class ComparedModel {
     return Preprocess(image, size.height, size.width, options_.encode.fit, &impl_.pool);
   }
 
-  // Visual tokens [tokens, hidden]; `tap` sees every stage and at last the tokens themselves.
+  // Visual tokens, [tokens, hidden]. `tap` sees what every stage gives, and at last these tokens.
   std::vector<float> Encode(const PixelTensor& pixels, const ProgressFn& progress,
                             const TapFn& tap) const {
     const std::lock_guard lock(impl_.compute_mutex);
@@ -100,8 +100,8 @@ class ComparedModel {
     return visual;
   }
 
-  // Reads the prompt and then `answer`, or writes its own and puts it there if it is empty. The
-  // choice for each token of the answer.
+  // Reads the prompt, and then `answer` token by token; if that is empty, the model answers itself
+  // and puts its answer there. Returns the choice for each token of the answer.
   Result<std::vector<Choice>> Walk(const std::vector<float>& visual,
                                    std::vector<int32_t>* answer) const;
 
@@ -234,7 +234,7 @@ Result<PictureComparison> ComparePicture(const ComparedModel& reference,
   return picture;
 }
 
-// Weighted by tokens.
+// The mean of value(picture) / weight(picture), in which each picture counts with its weight.
 template <typename Value, typename Weight>
 double Mean(const Comparison& comparison, Value value, Weight weight) {
   double sum = 0, total = 0;

@@ -9,7 +9,8 @@
 
 namespace fastvlm {
 
-// At most 1, and exactly that for equal vectors. NaN if a value is not finite.
+// The cosine of the angle between two vectors: at most 1, and exactly 1 if they are equal. NaN if a
+// value is not finite.
 inline double Cosine(const float* a, const float* b, int64_t size) {
   if (std::equal(a, a + size, b)) return 1;
   double ab = 0, aa = 0, bb = 0;
@@ -24,10 +25,10 @@ inline double Cosine(const float* a, const float* b, int64_t size) {
   return cosine > 1 ? 1 : cosine;
 }
 
-// Over the tokens of any number of pictures.
+// The mean and the least cosine over the tokens of any number of pictures.
 class TokenCosine {
  public:
-  // Both: [tokens, hidden]. A token with values that are not finite counts as opposite.
+  // Both are [tokens, hidden]. A token with values that are not finite counts with -1.
   void Add(std::span<const float> reference, std::span<const float> candidate, int64_t hidden) {
     for (size_t at = 0; at < reference.size(); at += static_cast<size_t>(hidden)) {
       double cosine = Cosine(reference.data() + at, candidate.data() + at, hidden);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::string_view kSpaces = " \t\n\r\v\f";
 
-// Bytes at the end of `text` that `stop` could begin with.
+// How many bytes at the end of `text` could be the beginning of `stop`.
 size_t Overlap(std::string_view text, std::string_view stop) {
   for (size_t size = std::min(text.size(), stop.size() - 1); size > 0; --size) {
     if (text.ends_with(stop.substr(0, size))) return size;

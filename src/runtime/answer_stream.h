@@ -12,24 +12,25 @@
 
 namespace fastvlm {
 
-// Gives out whole characters. The text ends before the first of the stop texts; what may be the
-// beginning of one is held back until that is decided.
+// Gives out whole characters. The text ends before the first stop text in it. Characters that may
+// be the beginning of a stop text are held back until that is decided.
 class AnswerStream {
  public:
-  // trim: without the white space before the first word, which no stop text is looked for in, and
-  // in text() without that at the end. No stop text is empty. `tokenizer` must outlive the stream.
+  // trim: leave out the white space before the first word, and in text() that at the end. No stop
+  // text is looked for in the white space before the first word then. Stop texts must not be empty.
+  // `tokenizer` must outlive the stream.
   AnswerStream(const Tokenizer& tokenizer, bool trim, std::vector<std::string> stop = {})
       : decoder_(tokenizer), trim_(trim), stop_(std::move(stop)) {}
 
-  // What the token adds; valid until the next call, often empty.
+  // The text that the token adds, often none. It is valid until the next call.
   std::string_view Add(int32_t token);
-  // What was held back. After that only text() may be called.
+  // The text that was held back. After this call only text() may be called.
   std::string_view Finish();
 
   // Room for an answer of so many tokens, so that adding them allocates nothing.
   void Reserve(size_t tokens);
 
-  bool stopped() const { return stopped_; }  // at a stop text; nothing may follow
+  bool stopped() const { return stopped_; }  // true after a stop text, when nothing may follow
   // All that was given out.
   std::string_view text() const;
 
@@ -41,9 +42,9 @@ class AnswerStream {
   bool trim_;
   std::vector<std::string> stop_;
   bool stopped_ = false;
-  std::string piece_;  // that is new
+  std::string piece_;  // what the last token completed
   std::string text_;
-  size_t given_ = 0;  // of text_
+  size_t given_ = 0;  // so many bytes of text_ were given out
 };
 
 }  // namespace fastvlm

@@ -10,7 +10,7 @@
 namespace fastvlm {
 namespace {
 
-// From now, at most a year: as good as any longer time, and it does not overflow.
+// So long from now, but at most a year: that is as good as any longer time and does not overflow.
 std::chrono::steady_clock::time_point After(double ms) {
   const std::chrono::duration<double, std::milli> time(
       std::clamp(ms, 0.0, 365.0 * 24 * 3600 * 1000));
@@ -73,7 +73,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<const Model> mode
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
-// The prompt's tokens, and the names of its pictures.
+// Sets the prompt's tokens and the keys of its pictures.
 Status Engine::Impl::SetPrompt(const EngineRequest& request, Sequence& sequence) const {
   std::string text;
   if (request.prompt) {
@@ -96,7 +96,7 @@ Status Engine::Impl::SetPrompt(const EngineRequest& request, Sequence& sequence)
                  "the prompt has {} \"<image>\" for {} pictures; only messages can show pictures",
                  pictures, sequence.pictures.size());
   }
-  // Before anything is made of that size.
+  // The size is checked before anything of that size is made.
   const int64_t tokens = static_cast<int64_t>(ids.size()) + pictures * (per_picture - 1);
   if (tokens < 1 || tokens > context) {
     return Error(StatusCode::kInvalidArgument,
@@ -116,7 +116,7 @@ Status Engine::Impl::SetPrompt(const EngineRequest& request, Sequence& sequence)
 
 Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) const {
   FASTVLM_RETURN_IF_ERROR(CheckRequest(request));
-  // A prompt's answer goes on where the prompt ends, white space included.
+  // The answer to a plain prompt continues its text, so white space at its beginning counts.
   auto sequence = std::make_unique<Sequence>(shared.tokenizer, /*trim=*/!request.prompt,
                                              std::move(request.stop));
   FASTVLM_RETURN_IF_ERROR(SetPrompt(request, *sequence));
@@ -130,7 +130,7 @@ Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) c
 Result<int64_t> Engine::Submit(EngineRequest request, EngineCallback callback) {
   Impl& impl = *impl_;
   const Stopwatch since_submit;
-  // Asked before the work and again after it.
+  // Checked before the work of preparing the request, and again after it.
   const auto check_room = [&]() -> Status {
     if (impl.draining) {
       return Error(StatusCode::kCancelled, "no more requests are taken: the engine is ending");

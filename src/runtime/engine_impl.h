@@ -64,11 +64,11 @@ struct Engine::Impl {
   bool draining = false;
   bool stop = false;
   int64_t unfinished = 0;
-  int64_t ending = 0;  // of them, those that are only to be told so
+  int64_t ending = 0;  // of these, requests whose callback is being told the end
   int64_t last_id = 0;
   EngineStats stats;  // ... to here
 
-  // The engine's thread only.
+  // Used by the engine's thread only.
   std::deque<std::unique_ptr<Sequence>> queue;
   std::vector<std::unique_ptr<Sequence>> active;  // in the order of their admission
   ImageCache image_cache;
@@ -79,7 +79,7 @@ struct Engine::Impl {
   std::vector<DecoderSegment> segments;
   std::vector<Sequence*> rows;
 
-  std::thread thread;  // last, so that all it uses is there
+  std::thread thread;  // the last member, so that everything it uses is there before it starts
 };
 
 }  // namespace fastvlm

@@ -40,13 +40,13 @@ void Engine::Impl::Run() {
     const bool prefilling = std::any_of(active.begin(), active.end(), [](const auto& sequence) {
       return sequence->state == SequenceState::kPrefill;
     });
-    // One prompt at a time, so that the next one can use what it has in common with it.
+    // Prompts are read one at a time, so that the next one can use what both have in common.
     if (waiting != active.end() && !prefilling) Start(**waiting);
     Step(/*with_prefill=*/true);
   }
 }
 
-// False when there is nothing more to do, ever.
+// False when the engine is ending and there is nothing more to do.
 bool Engine::Impl::WaitForWork() {
   std::erase_if(active, IsFinished);
   if (!active.empty() || !queue.empty()) return true;
@@ -91,7 +91,8 @@ void Engine::Impl::Admit() {
   }
 }
 
-// Tells the end: an answer with its reason, or an error. The sequence stays where it is.
+// Tells the callback the end: an answer with its reason, or an error. The sequence stays in its
+// list.
 void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason,
                           const Status& error) {
   sequence.state = SequenceState::kFinished;
@@ -111,7 +112,7 @@ void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason
   } else {
     event.status = error;
   }
-  // Whoever hears of the end finds it in the numbers and the caches.
+  // Numbers and caches come first, so that whoever is told the end finds it in them.
   prefix_cache.Keep(std::move(sequence.tokens), std::move(sequence.cache));
   sequence.visual.clear();
   sequence.pictures.clear();

@@ -7,22 +7,22 @@
 namespace fastvlm {
 namespace {
 
-// Rows of a prompt that go into one pass while others wait for their next token.
+// So many tokens of a prompt go into one pass while others wait for their next token.
 constexpr int64_t kSharedPrefillRows = 64;
 
 }  // namespace
 
-// Gives the sequence a cache, with what others have computed of its prompt, and encodes its
-// pictures. The others go on meanwhile.
+// Gives the sequence a cache, which begins with what others have computed of its prompt, and
+// encodes its pictures. The other sequences go on meanwhile.
 void Engine::Impl::Start(Sequence& sequence) {
   sequence.answer.timings.queue_ms = sequence.since_submit.Milliseconds();
   sequence.chooser.emplace(sequence.generate.sampling, decoder.vocabulary(), shared.banned_ids,
                            std::move(sequence.constraint));
-  // The last token of an answer needs no place.
+  // The last token of an answer is never decoded and needs no place in the cache.
   const int64_t capacity =
       std::min(context, sequence.prompt_tokens + sequence.generate.max_tokens - 1);
   sequence.cache = std::make_unique<KvCache>(decoder.config(), capacity, kv_type);
-  // Room for the whole answer at once, so that tokens allocate nothing.
+  // Room for the whole answer is made now, so that its tokens allocate nothing.
   const auto most = static_cast<size_t>(capacity - sequence.prompt_tokens + 1);
   sequence.answer.token_ids.reserve(most);
   sequence.tokens.ids.reserve(sequence.tokens.ids.size() + most);
@@ -33,7 +33,7 @@ void Engine::Impl::Start(Sequence& sequence) {
   sequence.since_phase = Stopwatch();
 }
 
-// How many positions of the prompt the cache now holds.
+// Copies what is known of the prompt into the cache. Returns how many positions that are.
 int64_t Engine::Impl::ReusePrefix(Sequence& sequence) {
   PrefixCache::Match best;
   if (options.prefix_cache_bytes > 0) {
@@ -45,7 +45,7 @@ int64_t Engine::Impl::ReusePrefix(Sequence& sequence) {
       if (common > best.positions) best = {other->cache.get(), common};
     }
   }
-  // The last token has to be computed: the answer begins from it.
+  // The last token is computed in any case, since the answer begins from its hidden state.
   const int64_t known = std::min(best.positions, sequence.prompt_tokens - 1);
   if (known > 0) sequence.cache->CopyFrom(*best.cache, known);
   sequence.answer.cached_tokens = known;
@@ -57,8 +57,8 @@ int64_t Engine::Impl::ReusePrefix(Sequence& sequence) {
   return known;
 }
 
-// Visual tokens of the pictures that do not end before position `known`. False if the sequence came
-// to its end.
+// Finds or makes the visual tokens of the pictures, but for those that end before position `known`.
+// False if the sequence came to its end meanwhile.
 bool Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
   const EncodeOptions& encode = sequence.encode;
   const auto decode_meanwhile = [&](double) {
@@ -99,7 +99,7 @@ bool Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
   return true;
 }
 
-// One pass over the weights: the next token of every sequence that decodes, and a piece of one
+// One pass over the weights: the next token of every sequence that decodes, and a chunk of one
 // prompt.
 void Engine::Impl::Step(bool with_prefill) {
   const int64_t hidden = decoder.config().hidden;
@@ -127,7 +127,7 @@ void Engine::Impl::Step(bool with_prefill) {
   if (segments.empty()) return;
   decoder.Forward(x.data(), segments, workspace, shared.pool);
   if (prefill != nullptr && prefill->cache->length() == prefill->prompt_tokens) {
-    // Its last row beside those that decode: they all get logits.
+    // The prompt's last row moves beside those that decode: all of them get logits.
     std::memmove(x.data() + decoding * hidden, x.data() + (decoding + count - 1) * hidden,
                  static_cast<size_t>(hidden) * sizeof(float));
     rows.push_back(prefill);
@@ -160,7 +160,7 @@ void Engine::Impl::EmbedPrompt(const Sequence& sequence, int64_t first, int64_t 
   }
 }
 
-// The next token of each sequence, row i of x belonging to sequence i.
+// Chooses the next token of each sequence from row i of x, the hidden state of sequence i.
 void Engine::Impl::ChooseTokens(std::span<Sequence* const> chosen) {
   const int64_t count = static_cast<int64_t>(chosen.size());
   const int64_t vocabulary = decoder.vocabulary();
@@ -172,7 +172,7 @@ void Engine::Impl::ChooseTokens(std::span<Sequence* const> chosen) {
   UpdateStats([&](EngineStats& s) { s.generated_tokens += count; });
 }
 
-// Tells the chosen token and ends the answer if it was the last.
+// Tells the callback the chosen token, and the end if it was the last one.
 void Engine::Impl::Deliver(Sequence& sequence) {
   Answer& answer = sequence.answer;
   const int32_t token = sequence.token;

@@ -14,7 +14,7 @@ namespace fastvlm {
 
 using VisualTokens = std::shared_ptr<const Buffer<float>>;  // [tokens, hidden]
 
-// Keeps at most max_bytes, those that were used last. Not thread-safe.
+// Keeps at most max_bytes and drops first what was used least recently. Not thread-safe.
 class ImageCache {
  public:
   explicit ImageCache(int64_t max_bytes) : max_bytes_(max_bytes) {}

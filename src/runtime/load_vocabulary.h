@@ -10,9 +10,10 @@
 
 namespace fastvlm {
 
-// What the checkpoint holds, or else the tokenizer files in `directory`; errors as
-// ReadVocabulary's. A stored tokenizer does not say whether an added token takes white space along
-// or is looked for in normalised text: no, as in Qwen2's own files.
+// The vocabulary that the checkpoint holds, or else that of the tokenizer files in `directory`. The
+// errors are those of ReadVocabulary. A tokenizer within a checkpoint does not say whether an added
+// token takes white space along or is looked for in normalised text. It does neither, as in Qwen2's
+// own files.
 Result<Vocabulary> LoadVocabulary(const Checkpoint& checkpoint, const std::string& directory);
 
 }  // namespace fastvlm

@@ -9,11 +9,12 @@
 
 namespace fastvlm {
 
-// log of the sum of exp(logit); -infinity if there is no finite one. logits: at least one.
+// The logarithm of the sum of exp(logit) over all finite logits; -infinity if none is finite.
+// logits: at least one.
 double LogSumExp(std::span<const float> logits);
 
-// The `count` highest logits with their tokens, highest first, the lower token first among equals;
-// infinite and NaN ones are left out.
+// The `count` highest logits with their tokens, the highest first, and among equal ones the lower
+// token first. Infinite and NaN logits are left out.
 std::vector<std::pair<int32_t, float>> HighestLogits(std::span<const float> logits, int count);
 
 }  // namespace fastvlm

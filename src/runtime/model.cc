@@ -19,7 +19,8 @@ namespace fastvlm {
 namespace {
 
 constexpr int kMaxThreads = 256;
-// 16 times the area the published models were trained for; attention grows with its square.
+// 16 times the area that the published models were trained for. The work of the encoder's attention
+// grows with the square of the area.
 constexpr int64_t kMaxEncoderPixels = int64_t{4096} * 4096;
 
 struct Opened {
@@ -41,7 +42,8 @@ Result<Opened> Open(const std::string& directory, const std::string& vision_dire
   return Opened{std::move(checkpoint), std::move(tokenizer)};
 }
 
-// Weights of these types are multiplied as other ones, unless at f32.
+// No kernel multiplies weights of these types as they are: unless the precision is f32, they are
+// rounded once more to a type that a kernel multiplies.
 bool IsRounded(Dtype dtype) {
   return dtype == Dtype::kMlxAffine ||
          (IsBlockDtype(dtype) && dtype != Dtype::kQ80 && dtype != Dtype::kQ40);
@@ -60,7 +62,7 @@ const char* TypeName(Precision in_memory) {
   }
 }
 
-// What `precision` loses of weights that were quantized in another way before.
+// Warns if weights that the file has quantized in one way are quantized again in another.
 void WarnOfRounding(const Checkpoint& checkpoint, Precision in_memory, ModelInfo* info) {
   if (in_memory == Precision::kF32) return;
   for (const DecoderLayerTensors& layer : checkpoint.tensors().decoder.layers) {
@@ -106,21 +108,21 @@ ModelInfo Describe(const std::string& directory, const Opened& opened) {
   return info;
 }
 
-// A calibrated file is as its maker wants it.
+// The precision that kFastest stands for. A calibrated file is left as its maker wants it.
 Precision Resolve(Precision asked, const ModelConfig& stored) {
   if (asked != Precision::kFastest) return asked;
   const bool keep = IsBlockDtype(stored.dtype) || stored.calibration.has_value();
   return keep ? Precision::kAsStored : DefaultPrecision();
 }
 
-// What kAsStored comes to, as the decoder's layers are held.
+// How the decoder's layers are held: kAsStored becomes the precision of the file.
 Precision PrecisionInMemory(Precision asked, Dtype stored) {
   if (asked != Precision::kAsStored) return asked;
   if (stored == Dtype::kQ40) return Precision::kQ4;
   return IsBlockDtype(stored) ? Precision::kQ8 : Precision::kF32;
 }
 
-// Both tokens that can end a Qwen2 answer, and what the configuration adds.
+// The two tokens that can end an answer of Qwen2, and those that the configuration adds.
 std::vector<int32_t> EosIds(const Opened& opened) {
   std::vector<int32_t> ids = opened.checkpoint.config().decoder.eos_ids;
   for (const char* name : {"<|im_end|>", "<|endoftext|>"}) {
@@ -193,7 +195,8 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
   auto impl = std::make_unique<ModelImpl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
                                           precision, threads, progress);
-  // Packing has copied nearly all of the file, and parsing has left holes in the heap.
+  // Nearly all of the file was copied into packed weights, and parsing it left holes in the heap:
+  // both are given back to the system.
   impl->checkpoint.ReleasePages();
 #ifdef __GLIBC__
   malloc_trim(0);

@@ -18,11 +18,12 @@
 
 namespace fastvlm {
 
-// Encoder input for the options, checked against the model.
+// The size of the encoder's input, in pixels.
 struct EncoderSize {
   int height;
   int width;
 };
+// The size that the options ask for, checked against the model.
 Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& options);
 
 struct ModelImpl {
@@ -35,7 +36,7 @@ struct ModelImpl {
 
   // The encoder's features of a picture, [TokenCount, feature_channels], and its visual tokens,
   // [TokenCount, hidden]. The caller holds compute_mutex. kInvalidArgument for an empty picture,
-  // kCancelled if `progress` ended it. Adds to the times, if any.
+  // kCancelled if `progress` returned false. The time is added to `timings`, which may be null.
   Result<Buffer<float>> Features(const Image& image, EncoderSize size, Fit fit,
                                  const EncodeProgressFn& progress, Timings* timings) const;
   Result<Buffer<float>> VisualTokens(const Image& image, EncoderSize size, Fit fit,

@@ -38,7 +38,7 @@ void PrefixCache::Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache) {
       ++entry;
     }
   }
-  // It was made for the longest answer; what it did not need goes back.
+  // The cache was made for the longest answer that could come: the part it did not need is freed.
   auto tight = std::make_unique<KvCache>(config_, length, type_);
   if (tight->bytes() > max_bytes_) return;
   if (tight->bytes() < cache->bytes()) {

@@ -11,22 +11,22 @@
 
 namespace fastvlm {
 
-// Keeps at most max_bytes, those that were used last. Not thread-safe.
+// Keeps at most max_bytes and drops first what was used least recently. Not thread-safe.
 class PrefixCache {
  public:
   // config must outlive it.
   PrefixCache(const DecoderConfig& config, KvType type, int64_t max_bytes)
       : config_(config), type_(type), max_bytes_(max_bytes) {}
 
-  // The kept cache that has most positions in common with the prompt, and how many; null and 0 if
-  // there is none. Valid until the next call of Keep.
+  // The kept cache that has the most positions in common with the prompt, and how many these are;
+  // null and 0 if none begins like it. Valid until the next call of Keep.
   struct Match {
     const KvCache* cache = nullptr;
     int64_t positions = 0;
   };
   Match Find(const TokenSequence& prompt);
 
-  // `tokens` may go on behind the cache's length. The cache may be null: nothing is kept.
+  // `tokens` may be more than the cache holds. A null cache is not kept.
   void Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache);
   int64_t bytes() const { return bytes_; }
 

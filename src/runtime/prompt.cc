@@ -19,7 +19,8 @@ ChatRole ToChatRole(Role role) {
   return ChatRole::kUser;
 }
 
-// The parts of a message in their order, "<image>\n" for a picture, texts on lines of their own.
+// The parts of a message in their order. A picture becomes "<image>\n", and each text stands on
+// lines of its own. Pictures are left out unless place_pictures is set.
 std::string JoinParts(std::span<const ContentPart> parts, bool place_pictures) {
   std::string text;
   for (const ContentPart& part : parts) {

@@ -1,4 +1,4 @@
-// What a request is to the decoder: a token or a row of a picture at each position.
+// What a request looks like to the decoder: at each position a token or a row of a picture.
 #ifndef FASTVLM_RUNTIME_PROMPT_H_
 #define FASTVLM_RUNTIME_PROMPT_H_
 
@@ -19,14 +19,13 @@ namespace fastvlm {
 struct PictureSpan {
   int64_t start = 0;
   int64_t tokens = 0;
-  Hash256 key = {};  // of all that its visual tokens depend on, apart from the model
+  Hash256 key = {};  // of everything but the model that its visual tokens depend on
 
   bool operator==(const PictureSpan&) const = default;
 };
 
-// One entry for each position.
 struct TokenSequence {
-  std::vector<int32_t> ids;  // kImageTokenIndex where a picture is
+  std::vector<int32_t> ids;  // one for each position; kImageTokenIndex at those of a picture
   std::vector<PictureSpan> pictures;
 
   int64_t size() const { return static_cast<int64_t>(ids.size()); }
@@ -35,10 +34,11 @@ struct TokenSequence {
 // How many positions, from the first on, the two have in common.
 int64_t CommonPrefix(const TokenSequence& a, const TokenSequence& b);
 
-// Of pixels and of how they are brought to the encoder's size, width x height.
+// The key of a picture: a hash of its pixels and of how they are brought to the encoder's size,
+// width x height.
 Hash256 PictureKey(const Image& image, int width, int height, Fit fit);
 
-// `ids` with each kImageTokenIndex as often as a picture has tokens.
+// `ids`, in which kImageTokenIndex stands once for each picture, with one entry for each position.
 TokenSequence ExpandPictures(std::span<const int32_t> ids, int64_t tokens_per_picture);
 
 // A conversation as turns of the chat prompt, and its pictures in the order of their places.

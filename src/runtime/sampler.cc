@@ -11,7 +11,8 @@
 namespace fastvlm {
 namespace {
 
-// Below it quotients overflow, and long before, nothing but the most likely token is drawn.
+// Below this temperature, logits divided by it overflow. Long before that, only the most likely
+// token is drawn anyway.
 constexpr float kColdest = 1e-30f;
 
 Status OutOfRange(const char* name, double value, const char* range) {
@@ -30,7 +31,7 @@ int32_t MostLikelyToken(std::span<const float> logits) {
 }  // namespace
 
 Status ValidateSampling(const SamplingOptions& options) {
-  // Written so that NaN fails.
+  // The conditions are written so that NaN is out of range.
   if (!(options.temperature >= 0 && options.temperature <= 100)) {
     return OutOfRange("temperature", options.temperature, "0 to 100");
   }
@@ -91,8 +92,8 @@ bool Sampler::MoreLikely(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 
-// A whole vocabulary is not sorted: for each token that would take longer than a small model takes
-// to compute one.
+// A whole vocabulary is left unsorted: sorting it for each token would take longer than a small
+// model takes to compute the token.
 void Sampler::CollectAll(std::span<const float> logits) {
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!std::isfinite(logits[i])) continue;
@@ -100,27 +101,28 @@ void Sampler::CollectAll(std::span<const float> logits) {
   }
 }
 
-// Sorted, most likely first. On the way they are a heap whose front is the least likely one.
+// The candidates end sorted, the most likely first. While they are collected they are a heap whose
+// front is the least likely one.
 void Sampler::CollectTopK(std::span<const float> logits) {
   const auto k = static_cast<size_t>(options_.top_k);
-  float least = -std::numeric_limits<float>::infinity();  // a logit that is too low
+  float least = -std::numeric_limits<float>::infinity();  // logits up to this one are too low
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!(logits[i] > least) || !std::isfinite(logits[i])) continue;
     const Candidate candidate{static_cast<int32_t>(i), logits[i] / options_.temperature, 0};
     if (candidates_.size() == k) {
-      if (!MoreLikely(candidate, candidates_.front())) continue;  // equal after the division
+      if (!MoreLikely(candidate, candidates_.front())) continue;  // the division made it equal
       std::pop_heap(candidates_.begin(), candidates_.end(), MoreLikely);
       candidates_.pop_back();
     }
     candidates_.push_back(candidate);
     std::push_heap(candidates_.begin(), candidates_.end(), MoreLikely);
-    // Equal ones that come later have higher ids.
+    // A later token of an equal logit has a higher id and comes after these.
     if (candidates_.size() == k) least = logits[static_cast<size_t>(candidates_.front().token)];
   }
   std::sort_heap(candidates_.begin(), candidates_.end(), MoreLikely);
 }
 
-// The highest of them.
+// Returns the highest of the probabilities.
 double Sampler::ComputeProbabilities() {
   float most = candidates_.front().logit;
   for (const Candidate& candidate : candidates_) most = std::max(most, candidate.logit);
@@ -144,17 +146,19 @@ void Sampler::KeepTopPOfSorted() {
   }
 }
 
-// Halves the range that holds the last candidate to keep. What is kept stays in its order, since
-// the one nth_element makes is each standard library's own.
+// Halves, again and again, the range in which the last candidate to keep is. The candidates that
+// are kept stay in their old order, because the order that nth_element leaves behind differs
+// between standard libraries.
 void Sampler::KeepTopP() {
-  // Together these have less than half of what is left out at the end.
+  // All candidates below this together have less than half of the probability that is to be left
+  // out, so they need no look.
   const double least =
       (1 - double{options_.top_p}) / (2.0 * static_cast<double>(candidates_.size()));
   halved_.clear();
   std::copy_if(candidates_.begin(), candidates_.end(), std::back_inserter(halved_),
                [least](const Candidate& c) { return c.probability >= least; });
   auto first = halved_.begin(), last = halved_.end();
-  double sum = 0;  // of the candidates before `first`, which are more likely than those from it on
+  double sum = 0;  // of the candidates before `first`, all more likely than those behind
   while (last - first > 1) {
     const auto middle = first + (last - first) / 2;
     std::nth_element(first, middle, last, MoreLikely);
@@ -173,7 +177,8 @@ void Sampler::KeepTopP() {
 int32_t Sampler::Draw() {
   double sum = 0;
   for (const Candidate& candidate : candidates_) sum += candidate.probability;
-  // 53 random bits; the distributions of <random> differ between standard libraries.
+  // 53 random bits by hand, because the distributions of <random> differ between standard
+  // libraries.
   double target = static_cast<double>(generator_() >> 11) * 0x1p-53 * sum;
   for (const Candidate& candidate : candidates_) {
     target -= candidate.probability;

@@ -27,8 +27,8 @@ class Sampler {
   // Tokens that count as seen for the repetition penalty.
   void Observe(int32_t token);
 
-  // logits: [vocabulary], changed in place. Infinite and NaN logits are never drawn; -1 if there is
-  // no other.
+  // logits: [vocabulary], changed in place. Tokens with infinite or NaN logits are never drawn; -1
+  // if all are of that kind.
   int32_t Next(std::span<float> logits);
 
  private:
@@ -50,7 +50,7 @@ class Sampler {
   SamplingOptions options_;
   std::mt19937_64 generator_;
   std::vector<Candidate> candidates_;  // sized once; reused for every token
-  std::vector<Candidate> halved_;      // of KeepTopP; empty where that is not used
+  std::vector<Candidate> halved_;      // used by KeepTopP
   std::vector<bool> seen_;
 };
 

@@ -22,9 +22,9 @@ namespace fastvlm {
 
 enum class SequenceState {
   kWaiting,   // nothing is computed yet
-  kPrefill,   // the cache holds a part of the prompt, all pictures are encoded
-  kDecode,    // the token to decode next is the last one
-  kFinished,  // the end was told
+  kPrefill,   // all pictures are encoded, and the cache holds a part of the prompt
+  kDecode,    // the prompt was read; the next step decodes the token that was chosen last
+  kFinished,  // the callback was told the end
 };
 
 struct Sequence {
@@ -43,18 +43,18 @@ struct Sequence {
   std::vector<std::shared_ptr<const Image>> pictures;  // of the prompt
   std::unique_ptr<TokenConstraint> constraint;         // null for free text; the chooser takes it
 
-  // Under way; used by the engine's thread only.
+  // The request under way. Only the engine's thread uses it.
   bool admitted = false;  // among those that are computed together
   SequenceState state = SequenceState::kWaiting;
-  std::vector<VisualTokens> visual;  // of the pictures; null where the cache has them
+  std::vector<VisualTokens> visual;  // of each picture; null if the cache holds its positions
   std::unique_ptr<KvCache> cache;
   std::optional<TokenChooser> chooser;
   AnswerStream stream;
   Answer answer;
   Stopwatch since_submit;
-  Stopwatch since_phase;  // prefill, then decoding
+  Stopwatch since_phase;  // since prefill began, later since decoding did
 
-  // The token chosen last; -1 if there was none to choose.
+  // The token that was chosen last; -1 if there was none to choose.
   int32_t token = -1;
   TokenLogprob logprob;
   std::vector<TokenLogprob> alternatives;

@@ -1,4 +1,4 @@
-// Time since its making.
+// Measures the time since it was made.
 #ifndef FASTVLM_RUNTIME_STOPWATCH_H_
 #define FASTVLM_RUNTIME_STOPWATCH_H_
 

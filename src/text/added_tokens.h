@@ -25,7 +25,7 @@ struct AddedToken {
 class AddedTokenMatcher {
  public:
   AddedTokenMatcher() = default;
-  // Of several tokens with the same content the first counts.
+  // If several tokens have the same content, the first one counts.
   explicit AddedTokenMatcher(std::vector<AddedToken> tokens);
 
   bool empty() const { return tokens_.empty(); }

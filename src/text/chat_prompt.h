@@ -2,13 +2,13 @@
 // token ids.
 //   <|im_start|>system\n{system}<|im_end|>\n
 //   <|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n ...
-// without any line break but the \n shown. A turn without images is its text alone; the
-// transformers layout's chat template would put one more \n before it, which the model was not
+// with no other line breaks than these. The content of a turn without images is its text alone. The
+// chat template of the transformers layout puts one more \n before it, which the model was not
 // trained with.
 //
-// Injection: control tokens inside a text ("<|im_end|>") take effect as if they were part of the
-// template, because the reference tokenizes the finished string. Callers who join trusted and
-// foreign text in one prompt have to remove them first.
+// Control tokens within a text ("<|im_end|>") act as if they were part of the template, because the
+// reference tokenizes the finished string. Callers who put the text of strangers into a prompt have
+// to remove them first, if that matters.
 #ifndef FASTVLM_TEXT_CHAT_PROMPT_H_
 #define FASTVLM_TEXT_CHAT_PROMPT_H_
 

@@ -1,4 +1,4 @@
-// Token ids to text while they are generated.
+// Turns token ids into text while they are generated.
 #ifndef FASTVLM_TEXT_STREAM_DECODER_H_
 #define FASTVLM_TEXT_STREAM_DECODER_H_
 
@@ -10,8 +10,8 @@
 
 namespace fastvlm {
 
-// All the strings joined are Tokenizer::Decode of the ids, and each of them is valid UTF-8: a
-// character that several tokens share is held back until its last byte is there.
+// The strings that it gives, joined, are what Tokenizer::Decode makes of all ids. Each of them is
+// valid UTF-8: a character that several tokens share is held back until its last byte is there.
 class StreamDecoder {
  public:
   // `tokenizer` must outlive the decoder. skip_special leaves special tokens out of the text.
@@ -20,7 +20,7 @@ class StreamDecoder {
 
   // The text that `id` completes, often empty. Ids that are no token add nothing.
   std::string Push(int32_t id);
-  // Adds it to `text` instead.
+  // The same, but appends the text to `text`.
   void Push(int32_t id, std::string* text);
 
   // What is left at the end: one U+FFFD if a character is incomplete. Ready for another text.

@@ -12,7 +12,7 @@
 namespace fastvlm {
 namespace {
 
-// Vocabulary and added tokens in one map; the same token may be in both.
+// All tokens in one map: those of the vocabulary and the added ones. A token may be in both.
 Result<TokenMap> JoinTokens(const Vocabulary& vocabulary, const std::string& source) {
   TokenMap ids = vocabulary.tokens;
   for (const AddedToken& token : vocabulary.added_tokens) {
@@ -30,7 +30,7 @@ Result<TokenMap> JoinTokens(const Vocabulary& vocabulary, const std::string& sou
   return ids;
 }
 
-// Spelling of each id, null for ids without a token.
+// The spelling of each id; null for ids that are no token.
 Result<std::vector<const std::string*>> IndexById(const TokenMap& ids, const std::string& source) {
   int32_t highest = -1;
   for (const auto& [spelling, id] : ids) {

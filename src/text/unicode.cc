@@ -11,8 +11,8 @@
 namespace fastvlm {
 namespace {
 
-// Bytes of a character and the range of its second byte, from its first byte (Unicode 15, table
-// 3-7). length 0: no character starts so.
+// The first byte of a character says how many bytes it has and in which range the second one is
+// (Unicode 15, table 3-7). length 0: no character begins with this byte.
 struct LeadByte {
   uint8_t length;
   uint8_t second_min;
@@ -83,7 +83,7 @@ CharClass ClassByCategory(char32_t code_point) {
   }
 }
 
-// Below it no character composes, decomposes into another form C, or is reordered.
+// Normalisation changes no text in which all characters are below this one.
 constexpr char32_t kFirstCombining = 0x300;
 
 bool IsTriviallyNfc(std::string_view text) {

@@ -7,10 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/decoder_reader.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/gguf_model.h"
 #include "checkpoint/layout.h"
-#include "checkpoint/model_reader.h"
+#include "checkpoint/vision_reader.h"
 #include "checkpoint/weight_reader.h"
 
 namespace fastvlm {

@@ -6,9 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/decoder_reader.h"
 #include "checkpoint/layout.h"
-#include "checkpoint/model_reader.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/vision_reader.h"
 #include "checkpoint/weight_reader.h"
 
 namespace fastvlm {

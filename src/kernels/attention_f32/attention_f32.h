@@ -38,7 +38,8 @@ constexpr int64_t AttentionBlockFloats(int64_t head_dim) {
 }
 
 struct AttentionF32Args {
-  // Scaled queries in tiles of tile_rows rows, [tiles][head_dim][tile_rows]; PackQueries writes it.
+  // Scaled queries in tiles of tile_rows rows, [tiles][head_dim][tile_rows]; PackQuery (pack.h)
+  // writes them row by row.
   // tile_rows is in [1, variant.tile_rows]; rows of the last tile beyond `rows` are not read.
   const float* q;
   int64_t tile_rows;
