@@ -85,7 +85,7 @@ class Model {
   friend class Benchmark;
   friend class BenchmarkRunner;
   friend class ComparedModel;
-  friend MachinePeak MeasureMachinePeak(const Model& model);
+  friend Result<MachinePeak> MeasureMachinePeak(const Model& model);
   friend Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
                                                   const ProgressFn& progress);
   struct Impl;

@@ -2,6 +2,7 @@
 #ifndef FASTVLM_RUNTIME_SEQUENCE_H_
 #define FASTVLM_RUNTIME_SEQUENCE_H_
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -43,6 +44,8 @@ struct Sequence {
   std::vector<std::shared_ptr<const Image>> pictures;  // of the prompt
   std::unique_ptr<TokenConstraint> constraint;         // may be null
 
+  std::atomic<bool> cancelled = false;  // by the caller; the engine looks at it between steps
+
   // Under way; used by the engine's thread only.
   bool admitted = false;  // among those that are computed together
   SequenceState state = SequenceState::kWaiting;
@@ -54,8 +57,9 @@ struct Sequence {
   Stopwatch since_submit;
   Stopwatch since_phase;  // prefill, then decoding
 
-  // The token chosen last; -1 if there was none to choose.
+  // The token chosen last; -1 if there was none to choose. An error if choosing it failed.
   int32_t token = -1;
+  Status choice;
   TokenLogprob logprob;
   std::vector<TokenLogprob> alternatives;
   std::vector<float> raw_logits;  // with top_logprobs
@@ -64,6 +68,9 @@ struct Sequence {
   // sequence.
   void Choose(std::span<float> logits, std::span<const int32_t> banned_ids,
               const Tokenizer& tokenizer);
+
+  // Calls the callback, if there is one: whether more is wanted. What it throws is an error.
+  Result<bool> Tell(const EngineEvent& event);
 };
 
 }  // namespace fastvlm

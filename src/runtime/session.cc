@@ -21,6 +21,12 @@ namespace {
 // activations stay small.
 constexpr int64_t kPrefillChunk = 256;
 
+constexpr MemoryUse kContextMemory = {
+    "the keys and values of the conversation and the activations of the decoder",
+    "lower context_tokens, or choose a cache of fewer bits"};
+constexpr MemoryUse kPromptMemory = {"the prompt and its answer",
+                                     "shorten the prompt or lower the resolution"};
+
 }  // namespace
 
 struct Session::Impl {
@@ -36,6 +42,8 @@ struct Session::Impl {
   const Model::Impl& shared() const { return *model->impl_; }
   int64_t used() const { return cache.length() + static_cast<int64_t>(pending.size()); }
 
+  class Turn;
+
   Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options, const StreamFn& stream,
                      const AskProgressFn& progress);
   Result<std::vector<int32_t>> Tokenize(const UserTurn& turn) const;
@@ -47,16 +55,47 @@ struct Session::Impl {
   Result<std::unique_ptr<TokenConstraint>> Constraint(const GenerateOptions& options) const;
   Status Generate(const GenerateOptions& options, TokenConstraint* constraint,
                   const StreamFn& stream, const Stopwatch& since_call, Answer& answer);
-  Result<int32_t> NextToken(Sampler& sampler, TokenConstraint* constraint, const float* hidden);
+  void Decode(int32_t token);
+  Result<int32_t> ChooseToken(Sampler& sampler, TokenConstraint* constraint);
 
   std::shared_ptr<const Model> model;
   const Decoder& decoder;
   KvCache cache;
   DecoderWorkspace workspace;
   Buffer<float> logits;
-  Buffer<float> next_embedding;  // [hidden]: of the token just produced, then its hidden state
+  Buffer<float> next_embedding;  // [hidden]: of the token just produced
   std::vector<int32_t> pending;  // produced, but not yet seen by the decoder
   bool first_turn = true;
+  bool asking = false;
+};
+
+// The call of Ask under way. Unless it is committed, its end leaves the session as its beginning
+// found it.
+class Session::Impl::Turn {
+ public:
+  explicit Turn(Impl& session)
+      : session_(session), length_(session.cache.length()), pending_(session.pending) {
+    session_.asking = true;
+  }
+  ~Turn() {
+    session_.asking = false;
+    if (committed_) return;
+    session_.cache.Truncate(length_);
+    session_.pending.swap(pending_);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  void Commit() {
+    committed_ = true;
+    session_.first_turn = false;
+  }
+
+ private:
+  Impl& session_;
+  const int64_t length_;
+  std::vector<int32_t> pending_;
+  bool committed_ = false;
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -65,19 +104,22 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Result<Session> Session::Create(std::shared_ptr<const Model> model, const SessionOptions& options) {
-  const int64_t max_positions = model->impl_->checkpoint.config().decoder.max_positions;
-  const int64_t context =
-      options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
-  if (context < 1 || context > max_positions) {
-    return Error(StatusCode::kInvalidArgument, "context_tokens is {}, expected 1 to {}", context,
-                 max_positions);
-  }
-  return Session(std::make_unique<Impl>(std::move(model), context, options.cache));
+  return CatchOutOfMemory(kContextMemory, [&]() -> Result<Session> {
+    const int64_t max_positions = model->impl_->checkpoint.config().decoder.max_positions;
+    const int64_t context =
+        options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
+    if (context < 1 || context > max_positions) {
+      return Error(StatusCode::kInvalidArgument, "context_tokens is {}, expected 1 to {}", context,
+                   max_positions);
+    }
+    return Session(std::make_unique<Impl>(model, context, options.cache));
+  });
 }
 
 int64_t Session::context_used() const { return impl_->used(); }
 
 void Session::Reset() {
+  if (impl_->asking) return;
   impl_->cache.Truncate(0);
   impl_->pending.clear();
   impl_->first_turn = true;
@@ -85,16 +127,16 @@ void Session::Reset() {
 
 Result<Answer> Session::Ask(const UserTurn& turn, const GenerateOptions& options,
                             const StreamFn& stream, const AskProgressFn& progress) {
-  const int64_t length = impl_->cache.length();
-  const std::vector<int32_t> pending = impl_->pending;
-  Result<Answer> answer = impl_->Ask(turn, options, stream, progress);
-  if (!answer.ok()) {
-    impl_->cache.Truncate(length);
-    impl_->pending = pending;
-  } else {
-    impl_->first_turn = false;
-  }
-  return answer;
+  return CatchOutOfMemory(kPromptMemory, [&]() -> Result<Answer> {
+    if (impl_->asking) {
+      return Error(StatusCode::kInvalidArgument,
+                   "Ask was called from inside a callback of the same session; use another one");
+    }
+    Impl::Turn transaction(*impl_);
+    Result<Answer> answer = impl_->Ask(turn, options, stream, progress);
+    if (answer.ok()) transaction.Commit();
+    return answer;
+  });
 }
 
 Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& options,
@@ -123,7 +165,6 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
         answer.prompt_tokens, answer.image_tokens, used(), cache.capacity());
   }
 
-  const std::lock_guard lock(shared().compute_mutex);
   FASTVLM_ASSIGN_OR_RETURN(const Buffer<float> visual,
                            Encode(turn, size, progress, answer.timings));
 
@@ -132,8 +173,6 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
   Buffer<float> embeddings = Embed(prompt, visual, tokens_per_image, new_tokens);
   Prefill(embeddings, new_tokens, progress);
   pending.clear();
-  std::memcpy(next_embedding.data(), embeddings.data() + (new_tokens - 1) * decoder.config().hidden,
-              next_embedding.size() * sizeof(float));
   answer.timings.prefill_ms = watch.Milliseconds();
   FASTVLM_RETURN_IF_ERROR(Generate(options, constraint.get(), stream, since_call, answer));
   return answer;
@@ -155,13 +194,17 @@ Result<Buffer<float>> Session::Impl::Encode(const UserTurn& turn, const EncoderS
   Buffer<float> visual(turn.images.size() * static_cast<size_t>(image_floats));
   const double count = static_cast<double>(turn.images.size());
   for (size_t i = 0; i < turn.images.size(); ++i) {
-    const auto report = [&](double fraction) {
-      if (progress) progress(AskPhase::kEncode, (static_cast<double>(i) + fraction) / count);
-      return true;
-    };
+    EncodeProgressFn report;
+    if (progress) {
+      report = [&](double fraction) {
+        progress(AskPhase::kEncode, (static_cast<double>(i) + fraction) / count);
+        return true;
+      };
+    }
+    ComputeLock lock(shared().compute_mutex);
     FASTVLM_ASSIGN_OR_RETURN(
         const Buffer<float> tokens,
-        shared().VisualTokens(turn.images[i], size, turn.encode.fit, report, &timings));
+        shared().VisualTokens(turn.images[i], size, turn.encode.fit, lock, report, &timings));
     std::copy(tokens.begin(), tokens.end(), visual.data() + static_cast<int64_t>(i) * image_floats);
   }
   return visual;
@@ -188,14 +231,20 @@ Buffer<float> Session::Impl::Embed(const std::vector<int32_t>& prompt, const Buf
   return embeddings;
 }
 
+// From the embeddings to the logits after the last one.
 void Session::Impl::Prefill(Buffer<float>& embeddings, int64_t tokens,
                             const AskProgressFn& progress) {
+  const int64_t hidden = decoder.config().hidden;
   for (int64_t start = 0; start < tokens; start += workspace.max_tokens) {
     if (progress)
       progress(AskPhase::kPrefill, static_cast<double>(start) / static_cast<double>(tokens));
-    decoder.Forward(embeddings.data() + start * decoder.config().hidden,
-                    std::min(workspace.max_tokens, tokens - start), cache, workspace,
-                    shared().pool);
+    const int64_t count = std::min(workspace.max_tokens, tokens - start);
+    const ComputeLock lock(shared().compute_mutex);
+    decoder.Forward(embeddings.data() + start * hidden, count, cache, workspace, shared().pool);
+    if (start + count == tokens) {
+      decoder.Logits(embeddings.data() + (tokens - 1) * hidden, logits.data(), workspace,
+                     shared().pool);
+    }
   }
   if (progress) progress(AskPhase::kPrefill, 1);
 }
@@ -209,9 +258,15 @@ Result<std::unique_ptr<TokenConstraint>> Session::Impl::Constraint(
   return NewConstraint(std::move(grammar));
 }
 
-Result<int32_t> Session::Impl::NextToken(Sampler& sampler, TokenConstraint* constraint,
-                                         const float* hidden) {
-  decoder.Logits(hidden, logits.data(), workspace, shared().pool);
+// From a token to the logits after it.
+void Session::Impl::Decode(int32_t token) {
+  decoder.Embed(&token, 1, next_embedding.data());
+  const ComputeLock lock(shared().compute_mutex);
+  decoder.Forward(next_embedding.data(), 1, cache, workspace, shared().pool);
+  decoder.Logits(next_embedding.data(), logits.data(), workspace, shared().pool);
+}
+
+Result<int32_t> Session::Impl::ChooseToken(Sampler& sampler, TokenConstraint* constraint) {
   for (int32_t id : shared().banned_ids)
     logits[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
   if (constraint != nullptr) constraint->Mask({logits.data(), logits.size()});
@@ -225,7 +280,7 @@ Result<int32_t> Session::Impl::NextToken(Sampler& sampler, TokenConstraint* cons
   return token;
 }
 
-// next_embedding holds the hidden state of the last token of the prompt.
+// logits are those after the prompt.
 Status Session::Impl::Generate(const GenerateOptions& options, TokenConstraint* constraint,
                                const StreamFn& stream, const Stopwatch& since_call,
                                Answer& answer) {
@@ -240,7 +295,7 @@ Status Session::Impl::Generate(const GenerateOptions& options, TokenConstraint* 
   const auto show = [&](std::string_view piece) {
     return piece.empty() || !stream || stream(piece);
   };
-  FASTVLM_ASSIGN_OR_RETURN(int32_t token, NextToken(sampler, constraint, next_embedding.data()));
+  FASTVLM_ASSIGN_OR_RETURN(int32_t token, ChooseToken(sampler, constraint));
   answer.timings.ttft_ms = since_call.Milliseconds();
   const Stopwatch watch;
   while (true) {
@@ -258,9 +313,8 @@ Status Session::Impl::Generate(const GenerateOptions& options, TokenConstraint* 
       pending.push_back(token);
       break;
     }
-    decoder.Embed(&token, 1, next_embedding.data());
-    decoder.Forward(next_embedding.data(), 1, cache, workspace, impl.pool);
-    FASTVLM_ASSIGN_OR_RETURN(token, NextToken(sampler, constraint, next_embedding.data()));
+    Decode(token);
+    FASTVLM_ASSIGN_OR_RETURN(token, ChooseToken(sampler, constraint));
   }
   show(output.Finish());
   Timings& timings = answer.timings;
