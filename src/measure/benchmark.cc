@@ -54,14 +54,12 @@ class ProfiledPool {
   ThreadPool& pool_;
 };
 
-}  // namespace
-
 // Runs passes over the parts of a model. A pass may be repeated any number of times.
 class Benchmark {
  public:
   Benchmark(const std::shared_ptr<const Model>& model, const BenchmarkOptions& options,
             const BenchmarkProgressFn& progress)
-      : model_(model), impl_(*model->impl_), options_(options), progress_(progress) {}
+      : model_(model), impl_(ImplOf(*model)), options_(options), progress_(progress) {}
 
   Result<std::vector<BenchmarkCase>> Run();
 
@@ -76,7 +74,7 @@ class Benchmark {
   void Report() const;
 
   const std::shared_ptr<const Model>& model_;
-  const Model::Impl& impl_;
+  const ModelImpl& impl_;
   const BenchmarkOptions& options_;
   const BenchmarkProgressFn& progress_;
   size_t planned_ = 0;
@@ -270,11 +268,13 @@ Result<std::vector<BenchmarkCase>> Benchmark::Run() {
   return std::move(cases_);
 }
 
+}  // namespace
+
 Result<MachinePeak> MeasureMachinePeak(const Model& model) {
   constexpr MemoryUse kUse = {"an array that no cache holds", "end other programs"};
   return CatchOutOfMemory(kUse, [&]() -> Result<MachinePeak> {
     constexpr size_t kFloats = size_t{64} << 20;
-    const Model::Impl& impl = *model.impl_;
+    const ModelImpl& impl = ImplOf(model);
     const ComputeLock lock(impl.compute_mutex);
     Buffer<float> memory(kFloats);
     std::fill(memory.begin(), memory.end(), 1.0f);

@@ -64,7 +64,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<const Model> mode
   constexpr MemoryUse kUse = {"the activations of the decoder",
                               "lower max_active or context_tokens"};
   return CatchOutOfMemory(kUse, [&]() -> Result<std::unique_ptr<Engine>> {
-    const int64_t max_positions = model->impl_->checkpoint.config().decoder.max_positions;
+    const int64_t max_positions = ImplOf(*model).checkpoint.config().decoder.max_positions;
     const int64_t context =
         options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
     FASTVLM_RETURN_IF_ERROR(CheckRange("context_tokens", context, 1, max_positions));

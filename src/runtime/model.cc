@@ -174,8 +174,9 @@ Result<ModelInfo> InspectModel(const std::string& directory, const std::string& 
   });
 }
 
-Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Model::Model(std::unique_ptr<ModelImpl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
+const ModelImpl& ImplOf(const Model& model) { return ImplOf(model); }
 const ModelInfo& Model::info() const { return impl_->info; }
 int Model::threads() const { return impl_->pool.threads(); }
 
@@ -184,14 +185,15 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
                                                  const ProgressFn& progress) {
   const MemoryUse use = {"the weights", "load it at a precision of fewer bits", directory};
   return CatchOutOfMemory(use, [&]() -> Result<std::shared_ptr<const Model>> {
-    FASTVLM_ASSIGN_OR_RETURN(std::unique_ptr<Impl> impl, Impl::Load(directory, options, progress));
+    FASTVLM_ASSIGN_OR_RETURN(std::unique_ptr<ModelImpl> impl,
+                             ModelImpl::Load(directory, options, progress));
     return std::shared_ptr<const Model>(new Model(std::move(impl)));
   });
 }
 
-Result<std::unique_ptr<Model::Impl>> Model::Impl::Load(const std::string& directory,
-                                                       const ModelOptions& options,
-                                                       const ProgressFn& progress) {
+Result<std::unique_ptr<ModelImpl>> ModelImpl::Load(const std::string& directory,
+                                                   const ModelOptions& options,
+                                                   const ProgressFn& progress) {
   FASTVLM_RETURN_IF_ERROR(CheckOptions(options));
   FASTVLM_ASSIGN_OR_RETURN(Opened opened, Open(directory, options.vision_directory));
   ModelInfo info = Describe(directory, opened);
@@ -203,8 +205,8 @@ Result<std::unique_ptr<Model::Impl>> Model::Impl::Load(const std::string& direct
   info.precision = PrecisionInMemory(precision, opened.checkpoint.config().dtype);
   WarnOfRounding(opened.checkpoint, info.precision, &info);
   const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
-  auto impl = std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
-                                     precision, threads, progress);
+  auto impl = std::make_unique<ModelImpl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
+                                          precision, threads, progress);
   // Packing has copied nearly all of the file, and parsing has left holes in the heap.
   impl->checkpoint.ReleasePages();
 #ifdef __GLIBC__
@@ -218,8 +220,8 @@ Result<std::unique_ptr<Model::Impl>> Model::Impl::Load(const std::string& direct
   return impl;
 }
 
-bool Model::Impl::RunEncoder(const PixelTensor& pixels, float* features, ComputeLock& lock,
-                             const EncodeProgressFn& progress, const TapFn& tap) const {
+bool ModelImpl::RunEncoder(const PixelTensor& pixels, float* features, ComputeLock& lock,
+                           const EncodeProgressFn& progress, const TapFn& tap) const {
   VisionWorkspace workspace = std::move(vision_workspace);
   EncodeProgressFn unlocked;
   if (progress) {
@@ -236,9 +238,9 @@ bool Model::Impl::RunEncoder(const PixelTensor& pixels, float* features, Compute
   return done;
 }
 
-Result<Buffer<float>> Model::Impl::Features(const Image& image, EncoderSize size, Fit fit,
-                                            ComputeLock& lock, const EncodeProgressFn& progress,
-                                            Timings* timings) const {
+Result<Buffer<float>> ModelImpl::Features(const Image& image, EncoderSize size, Fit fit,
+                                          ComputeLock& lock, const EncodeProgressFn& progress,
+                                          Timings* timings) const {
   return CatchOutOfMemory(kEncoderMemory, [&]() -> Result<Buffer<float>> {
     Stopwatch watch;
     FASTVLM_ASSIGN_OR_RETURN(const PixelTensor pixels,
@@ -255,9 +257,9 @@ Result<Buffer<float>> Model::Impl::Features(const Image& image, EncoderSize size
   });
 }
 
-Result<Buffer<float>> Model::Impl::VisualTokens(const Image& image, EncoderSize size, Fit fit,
-                                                ComputeLock& lock, const EncodeProgressFn& progress,
-                                                Timings* timings) const {
+Result<Buffer<float>> ModelImpl::VisualTokens(const Image& image, EncoderSize size, Fit fit,
+                                              ComputeLock& lock, const EncodeProgressFn& progress,
+                                              Timings* timings) const {
   return CatchOutOfMemory(kEncoderMemory, [&]() -> Result<Buffer<float>> {
     FASTVLM_ASSIGN_OR_RETURN(const Buffer<float> features,
                              Features(image, size, fit, lock, progress, timings));

@@ -1,4 +1,4 @@
-// What a Model holds; shared by the files that implement the public classes.
+// What a Model holds. The files that implement the public classes reach it through ImplOf(model).
 #ifndef FASTVLM_RUNTIME_MODEL_IMPL_H_
 #define FASTVLM_RUNTIME_MODEL_IMPL_H_
 
@@ -28,24 +28,24 @@ struct EncoderSize {
 };
 Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& options);
 
-// Holds Model::Impl::compute_mutex.
+// Holds ModelImpl::compute_mutex.
 using ComputeLock = std::unique_lock<FairMutex>;
 
 // For messages where memory is short.
 inline constexpr MemoryUse kEncoderMemory = {"the activations of the image encoder",
                                              "lower the resolution"};
 
-struct Model::Impl {
-  Impl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, Precision precision, int threads,
-       const ProgressFn& progress)
+struct ModelImpl {
+  ModelImpl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, Precision precision, int threads,
+            const ProgressFn& progress)
       : checkpoint(std::move(checkpoint_in)),
         tokenizer(std::move(tokenizer_in)),
         pool(threads),
         model(checkpoint, tokenizer.size(), precision, pool, progress) {}
 
-  static Result<std::unique_ptr<Impl>> Load(const std::string& directory,
-                                            const ModelOptions& options,
-                                            const ProgressFn& progress);
+  static Result<std::unique_ptr<ModelImpl>> Load(const std::string& directory,
+                                                 const ModelOptions& options,
+                                                 const ProgressFn& progress);
 
   // One pass of the image encoder, as VisionEncoder::Forward. While `progress` runs, `lock` is
   // released: others may compute then, and the callback may use the model.
@@ -81,6 +81,8 @@ struct Model::Impl {
   mutable VisionWorkspace vision_workspace;
   FastVlm model;
 };
+
+const ModelImpl& ImplOf(const Model& model);
 
 }  // namespace fastvlm
 
