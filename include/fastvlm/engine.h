@@ -63,13 +63,17 @@ struct EngineEvent {
   std::string_view text;                // whole characters that are new; may be empty
   const TokenLogprob* token = nullptr;  // with top_logprobs >= 0
   std::vector<TokenLogprob> alternatives;
-  // At the end, and only then: the whole answer, or why there is none (kTimedOut, kDataError). An
-  // answer that was cancelled is as far as it came.
+  // At the end, and only then: the whole answer, or why there is none (kTimedOut, kDataError,
+  // kResourceExhausted for want of memory, kCancelled if the callback threw). An answer that was
+  // cancelled is as far as it came.
   const Answer* answer = nullptr;
   Status status;
 };
-// Called on the engine's thread, one event after the other; must not block. Returning false
-// cancels.
+// Called on the engine's thread, one event after the other. Returning false cancels. Nothing is
+// locked meanwhile: the callback may use its engine (but Drain returns at once there), the model and
+// sessions. It should not block, since the engine's other requests wait for it; sessions and other
+// engines do not. It must not destroy its engine, which would wait for itself. If it throws, its
+// request ends with an error and the others go on.
 using EngineCallback = std::function<bool(const EngineEvent& event)>;
 
 struct EngineStats {
@@ -82,7 +86,7 @@ struct EngineStats {
 
 // Thread-safe. Requests are prefilled in chunks between steps that decode all active ones in one
 // pass over the weights. Each answer is the one the request would have had alone. A session on the
-// same model takes turns with the engine and may have to wait.
+// same model takes turns with the engine: it waits for one step at most each time.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Model> model,
@@ -96,7 +100,8 @@ class Engine {
   Result<int64_t> Submit(EngineRequest request, EngineCallback callback);
   void Cancel(int64_t id);  // of a request that has ended: nothing
 
-  // No more requests; returns when those that run have ended, or cancels them after the time.
+  // No more requests; returns when those that run have ended, or cancels them after the time. From
+  // inside a callback, which those would wait for, it returns at once.
   void Drain(double timeout_ms);
 
   EngineStats stats() const;

@@ -176,7 +176,7 @@ Result<ModelInfo> InspectModel(const std::string& directory, const std::string& 
 
 Model::Model(std::unique_ptr<ModelImpl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
-const ModelImpl& ImplOf(const Model& model) { return ImplOf(model); }
+const ModelImpl& ImplOf(const Model& model) { return *model.impl_; }
 const ModelInfo& Model::info() const { return impl_->info; }
 int Model::threads() const { return impl_->pool.threads(); }
 
