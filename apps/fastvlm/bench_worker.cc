@@ -68,12 +68,13 @@ Status RunRequest(BenchmarkRunner& runner, const std::string& line) {
 }  // namespace
 
 Status RunBenchWorker(const std::shared_ptr<const Model>& model) {
-  BenchmarkRunner runner(model);
+  Result<BenchmarkRunner> runner = BenchmarkRunner::Create(model);
+  if (!runner.ok()) return runner.status();
   fmt::print("ready\n");
   std::fflush(stdout);
   std::string line;
   while (std::getline(std::cin, line) && line != "quit") {
-    const Status status = RunRequest(runner, line);
+    const Status status = RunRequest(*runner, line);
     if (!status.ok()) return status;
   }
   return {};

@@ -228,7 +228,9 @@ Result<Measured> Measure(const BenchFlags& flags, Precision precision, bool last
   measured.peak_memory_bytes = PeakMemoryBytes();
   if (last) {  // this takes memory of its own
     report.threads = (*model)->threads();
-    report.peak = MeasureMachinePeak(**model);
+    const Result<MachinePeak> peak = MeasureMachinePeak(**model);
+    if (!peak.ok()) return peak.status();
+    report.peak = *peak;
   }
   return measured;
 }

@@ -23,7 +23,7 @@ struct MachinePeak {
   double f16_gflops = 0;
   double read_gbps = 0;  // reading memory in order, 10^9 bytes per second
 };
-MachinePeak MeasureMachinePeak(const Model& model);
+Result<MachinePeak> MeasureMachinePeak(const Model& model);
 
 struct BenchmarkOptions {
   std::vector<int> encoder_sizes = {256, 512, 768, 1024, 1536};  // side of the square, pixels
@@ -92,7 +92,9 @@ class BenchmarkRunner {
     Matrix output;
   };
 
-  explicit BenchmarkRunner(std::shared_ptr<const Model> model);
+  static Result<BenchmarkRunner> Create(std::shared_ptr<const Model> model);
+  BenchmarkRunner(BenchmarkRunner&&) noexcept;
+  BenchmarkRunner& operator=(BenchmarkRunner&&) noexcept;
   ~BenchmarkRunner();
 
   // What is timed:
@@ -106,6 +108,7 @@ class BenchmarkRunner {
 
  private:
   struct Impl;
+  explicit BenchmarkRunner(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -69,13 +69,17 @@ struct EngineEvent {
   std::string_view text;                   // what is new, in whole characters; may be empty
   const TokenLogprob* token = nullptr;     // null without top_logprobs
   std::vector<TokenLogprob> alternatives;  // the likeliest tokens, the first one first
-  // Only at the end: the whole answer, or the reason why there is none (kTimedOut, kDataError). An
-  // answer that was cancelled holds what was produced until then.
+  // Only at the end: the whole answer, or the reason why there is none (kTimedOut, kDataError,
+  // kResourceExhausted if there is too little memory, kCancelled if the callback threw). An answer
+  // that was cancelled holds what was produced until then.
   const Answer* answer = nullptr;
   Status status;
 };
-// Called on the engine's thread, one event after the other; must not block. Returning false
-// cancels.
+// Called on the engine's thread, one event after the other. Returning false cancels. Nothing is
+// locked meanwhile: the callback may use its engine (but Drain returns at once there), the model
+// and sessions. It should not block, since the engine's other requests wait for it; sessions and
+// other engines do not. It must not destroy its engine, which would wait for itself. If it throws,
+// its request ends with an error and the others go on.
 using EngineCallback = std::function<bool(const EngineEvent& event)>;
 
 struct EngineStats {
@@ -88,8 +92,8 @@ struct EngineStats {
 
 // Thread-safe. The engine works step by step, each step being one pass over the weights: it decodes
 // a token for each active request and reads a chunk of one prompt. Each answer is the one that the
-// request would have had alone. A session on the same model takes turns with the engine and may
-// have to wait.
+// request would have had alone. A session on the same model takes turns with the engine: each time
+// it waits for one step at most.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Model> model,
@@ -104,7 +108,7 @@ class Engine {
   void Cancel(int64_t id);  // does nothing if the request has ended
 
   // Takes no more requests from now on. Returns when those that are there have ended; after the
-  // time it cancels them.
+  // time it cancels them. From inside a callback, for which those would wait, it returns at once.
   void Drain(double timeout_ms);
 
   EngineStats stats() const;

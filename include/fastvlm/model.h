@@ -55,13 +55,17 @@ struct Matrix {
   std::vector<float> values;
 };
 
-// Called with the share that is done, 0..1, while something long is under way.
+// Called with the share that is done, 0..1, while something long is under way, on the thread that
+// called the function, which waits for it. Nothing is locked meanwhile: others who use the model go
+// on, and the callback may use it as well. What the callback throws ends the function and leaves
+// it.
 using ProgressFn = std::function<void(double fraction)>;
 
 struct ModelImpl;
 
-// Immutable once loaded. Any number of sessions and engines may share one; they take turns, since
-// all compute on the model's threads.
+// Immutable once loaded, and thread-safe: any number of sessions and engines may share it. Only one
+// of them computes at a time; they take turns, after each token and each part of a prompt, in the
+// order in which they ask.
 class Model {
  public:
   static Result<std::shared_ptr<const Model>> Load(const std::string& directory,

@@ -55,9 +55,13 @@ struct UserTurn {
 };
 
 // Called with each new piece of the answer, in whole characters; returning false ends the answer.
+// Runs on the thread that called Ask, which waits for it, with nothing locked: it may take its time
+// and use the model, other sessions and engines. It may not use its own session: Ask is
+// kInvalidArgument from there, and Reset has no effect. What it throws ends Ask and leaves it; the
+// session is then as before the call.
 using StreamFn = std::function<bool(std::string_view piece)>;
 
-// What a turn does before its first token.
+// What a turn does before its first token. Its callback runs as a StreamFn does.
 enum class AskPhase { kEncode, kPrefill };
 using AskProgressFn = std::function<void(AskPhase phase, double fraction)>;
 
@@ -71,7 +75,8 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  // Adds the turn and generates an answer. After an error the session is as before the call.
+  // Adds the turn and generates an answer. After an error the session is as before the call, also
+  // after kResourceExhausted for want of memory.
   Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options = {},
                      const StreamFn& stream = {}, const AskProgressFn& progress = {});
 

@@ -2,9 +2,10 @@
 
 #include <sys/mman.h>
 
-#include <cstdio>
-#include <cstdlib>
+#include <atomic>
 #include <new>
+
+#include "base/out_of_memory.h"
 
 namespace fastvlm {
 namespace {
@@ -14,22 +15,23 @@ namespace {
 constexpr size_t kMapThreshold = size_t{1} << 20;
 constexpr size_t kHugePage = size_t{2} << 20;
 
-[[noreturn]] void OutOfMemory(size_t bytes) {
-  std::fprintf(stderr, "fastvlm: out of memory: cannot allocate %zu MiB\n", bytes >> 20);
-  std::exit(1);
-}
+std::atomic<RefuseAllocationFn> refuse_for_testing = nullptr;
 
 }  // namespace
 
+void RefuseAllocationsForTesting(RefuseAllocationFn refuse) { refuse_for_testing = refuse; }
+
 void* AllocateAligned(size_t bytes) {
+  const RefuseAllocationFn refuse = refuse_for_testing.load(std::memory_order_relaxed);
+  if (refuse != nullptr && refuse(bytes)) throw OutOfMemory(bytes);
   if (bytes < kMapThreshold) {
     void* data = ::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow);
-    if (data == nullptr) OutOfMemory(bytes);
+    if (data == nullptr) throw OutOfMemory(bytes);
     return data;
   }
   void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) OutOfMemory(bytes);
+  if (data == MAP_FAILED) throw OutOfMemory(bytes);
 #ifdef MADV_HUGEPAGE
   if (bytes >= 2 * kHugePage) madvise(data, bytes, MADV_HUGEPAGE);
 #endif

@@ -3,6 +3,7 @@
 #define FASTVLM_BASE_BUFFER_H_
 
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -12,12 +13,16 @@ namespace fastvlm {
 // One cache line, and the widest vector.
 inline constexpr size_t kAlignment = 64;
 
-// At least `bytes` bytes aligned to kAlignment; aborts when the system has no memory. Pages are
-// not touched before use, so a large buffer costs only what is written to.
+// At least `bytes` bytes aligned to kAlignment; throws OutOfMemory if the system refuses them.
+// Pages are not touched before use, so a large buffer costs only what is written to.
 void* AllocateAligned(size_t bytes);
 void FreeAligned(void* data, size_t bytes);
 
-// `size` elements of a trivial type; contents start undefined.
+// From now on AllocateAligned fails where `refuse` says so; null, the default, for never.
+using RefuseAllocationFn = bool (*)(size_t bytes);
+void RefuseAllocationsForTesting(RefuseAllocationFn refuse);
+
+// `size` elements of a trivial type; contents start undefined. Throws OutOfMemory.
 template <typename T>
 class Buffer {
   static_assert(std::is_trivial_v<T>);
@@ -25,8 +30,7 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(size_t size)
-      : data_(size == 0 ? nullptr : static_cast<T*>(AllocateAligned(size * sizeof(T)))),
-        size_(size) {}
+      : data_(size == 0 ? nullptr : static_cast<T*>(AllocateAligned(Bytes(size)))), size_(size) {}
   Buffer(Buffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
@@ -50,6 +54,12 @@ class Buffer {
   const T* end() const { return data_ + size_; }
 
  private:
+  // A size that overflows asks for more than any system has, and gets the same error.
+  static size_t Bytes(size_t size) {
+    const size_t most = std::numeric_limits<size_t>::max();
+    return size > most / sizeof(T) ? most : size * sizeof(T);
+  }
+
   T* data_ = nullptr;
   size_t size_ = 0;
 };

@@ -233,6 +233,12 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
   MappedFile file;
   if (size == 0) return file;
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (data == MAP_FAILED && errno == ENOMEM) {
+    return Error(StatusCode::kResourceExhausted,
+                 "{}: out of memory: its {} bytes cannot be mapped; raise the limit of this "
+                 "process's address space (ulimit -v)",
+                 path, size);
+  }
   if (data == MAP_FAILED) return SystemError(path, "map");
   file.data_ = static_cast<const uint8_t*>(data);
   file.size_ = size;

@@ -3,6 +3,7 @@
 #define FASTVLM_BASE_PROFILE_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -30,8 +31,16 @@ struct ProfileEntry {
 // Sums by the name of the operation. Not thread-safe: operations record on the calling thread.
 class Profile {
  public:
-  void Add(std::string_view name, double seconds, const Work& work) {
-    ProfileEntry& entry = Find(name);
+  // The index of the operation's entry, which is made if it is not there.
+  size_t Find(std::string_view name) {
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      if (entries_[i].name == name) return i;
+    }
+    entries_.push_back({std::string(name), 0, 0, {}});
+    return entries_.size() - 1;
+  }
+  void Add(size_t index, double seconds, const Work& work) {
+    ProfileEntry& entry = entries_[index];
     ++entry.calls;
     entry.seconds += seconds;
     entry.work.f32_operations += work.f32_operations;
@@ -43,35 +52,30 @@ class Profile {
   const std::vector<ProfileEntry>& entries() const { return entries_; }
 
  private:
-  ProfileEntry& Find(std::string_view name) {
-    for (ProfileEntry& entry : entries_) {
-      if (entry.name == name) return entry;
-    }
-    entries_.push_back({std::string(name), 0, 0, {}});
-    return entries_.back();
-  }
-
   std::vector<ProfileEntry> entries_;
 };
 
-// Records its own lifetime, if there is a profile.
+// Records its own lifetime, if there is a profile. The entry is made at the beginning: the end may
+// be that of an exception, where nothing can be allocated.
 class ProfileScope {
  public:
   ProfileScope(Profile* profile, std::string_view name, const Work& work)
-      : profile_(profile), name_(name), work_(work) {
-    if (profile_ != nullptr) begin_ = std::chrono::steady_clock::now();
+      : profile_(profile), work_(work) {
+    if (profile_ == nullptr) return;
+    entry_ = profile_->Find(name);
+    begin_ = std::chrono::steady_clock::now();
   }
   ~ProfileScope() {
     if (profile_ == nullptr) return;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin_;
-    profile_->Add(name_, elapsed.count(), work_);
+    profile_->Add(entry_, elapsed.count(), work_);
   }
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;
 
  private:
   Profile* profile_;
-  std::string_view name_;
+  size_t entry_ = 0;
   Work work_;
   std::chrono::steady_clock::time_point begin_;
 };

@@ -1,5 +1,7 @@
 #include "base/thread_pool.h"
 
+#include <utility>
+
 #include "base/check.h"
 
 #if defined(__x86_64__)
@@ -32,12 +34,19 @@ void SpinPause() {
 ThreadPool::ThreadPool(int threads) {
   FASTVLM_CHECK(threads >= 1);
   workers_.reserve(static_cast<size_t>(threads - 1));
-  for (int thread = 1; thread < threads; ++thread) {
-    workers_.emplace_back([this, thread] { WorkerLoop(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) {
+      workers_.emplace_back([this, thread] { WorkerLoop(thread); });
+    }
+  } catch (...) {
+    Stop();  // those that were begun
+    throw;
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { Stop(); }
+
+void ThreadPool::Stop() {
   {
     std::lock_guard lock(mutex_);
     stop_.store(true, std::memory_order_release);
@@ -72,13 +81,20 @@ void ThreadPool::Run(int64_t tasks, TaskFn fn, const void* context) {
       std::this_thread::yield();
     }
   }
+  if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 void ThreadPool::RunTasks(int thread) {
-  while (true) {
-    const int64_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= tasks_) return;
-    fn_(context_, task, thread);
+  try {
+    while (true) {
+      const int64_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
+      if (task >= tasks_) return;
+      fn_(context_, task, thread);
+    }
+  } catch (...) {
+    next_task_.store(tasks_, std::memory_order_relaxed);
+    const std::lock_guard lock(mutex_);
+    if (error_ == nullptr) error_ = std::current_exception();
   }
 }
 

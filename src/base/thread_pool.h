@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -19,7 +20,8 @@ namespace fastvlm {
 // reentrant and not thread-safe.
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);  // threads >= 1
+  // threads >= 1. Throws std::system_error if the system refuses a thread.
+  explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -32,7 +34,8 @@ class ThreadPool {
 
   // Calls body(task, thread) once for each task in [0, tasks), thread in [0, threads()), and
   // returns when all are done. Which thread gets a task is not fixed, so a task's result must not
-  // depend on it.
+  // depend on it. If a body throws, no further tasks are begun, and the first exception is thrown
+  // here once those under way have ended; the pool can be used afterwards.
   template <typename Body>
   void ParallelFor(int64_t tasks, const Body& body) {
     Run(
@@ -47,6 +50,7 @@ class ThreadPool {
   using TaskFn = void (*)(const void* context, int64_t task, int thread);
 
   void Run(int64_t tasks, TaskFn fn, const void* context);
+  void Stop();
   void WorkerLoop(int thread);
   void RunTasks(int thread);
   bool WaitForLoop(uint64_t seen);
@@ -63,7 +67,8 @@ class ThreadPool {
 
   std::atomic<uint64_t> state_{0};  // number of the loop, whether it is open, workers in it
   std::atomic<bool> stop_{false};
-  std::mutex mutex_;  // guards parking only
+  std::mutex mutex_;          // guards parking and error_
+  std::exception_ptr error_;  // the first that a body of the current loop threw
   std::condition_variable wake_;
   int parked_ = 0;
 };

@@ -10,6 +10,7 @@
 #include "base/cpu_features.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/out_of_memory.h"
 #include "base/thread_pool.h"
 #include "checkpoint/gguf_blocks.h"
 #include "checkpoint/gguf_model.h"
@@ -289,11 +290,9 @@ class Quantizer {
   std::optional<Calibration> calibration_;
 };
 
-}  // namespace
-
-Result<QuantizeReport> QuantizeModel(const std::string& source, const std::string& directory,
-                                     const QuantizeOptions& options,
-                                     const QuantizeProgressFn& progress) {
+Result<QuantizeReport> Quantize(const std::string& source, const std::string& directory,
+                                const QuantizeOptions& options,
+                                const QuantizeProgressFn& progress) {
   FASTVLM_RETURN_IF_ERROR(CheckOptions(options));
   FASTVLM_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
                            Checkpoint::Open(source, options.vision_directory));
@@ -304,6 +303,15 @@ Result<QuantizeReport> QuantizeModel(const std::string& source, const std::strin
   Quantizer quantizer(checkpoint, options, progress);
   FASTVLM_RETURN_IF_ERROR(quantizer.Calibrate());
   return quantizer.Write(output, vocabulary, NameOf(source), chat);
+}
+
+}  // namespace
+
+Result<QuantizeReport> QuantizeModel(const std::string& source, const std::string& directory,
+                                     const QuantizeOptions& options,
+                                     const QuantizeProgressFn& progress) {
+  const MemoryUse use = {"quantizing the model", "calibrate on fewer pictures or on none", source};
+  return CatchOutOfMemory(use, [&] { return Quantize(source, directory, options, progress); });
 }
 
 }  // namespace fastvlm

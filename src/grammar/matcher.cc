@@ -117,13 +117,15 @@ Position Matcher::Step(const Position& position, uint8_t byte) const {
 
 int32_t Matcher::Intern(Position position) const {
   if (position.empty()) return kDead;
-  const auto [entry, is_new] =
-      ids_.try_emplace(std::move(position), static_cast<int32_t>(nodes_.size()));
-  if (is_new) {
-    nodes_.push_back({&entry->first, {}, nullptr});
-    bytes_ += sizeof(Node) + entry->first.size() * sizeof(StateId) + 64;
-  }
-  return entry->second;
+  const auto found = ids_.find(position);
+  if (found != ids_.end()) return found->second;
+  // Room first: were the second step to fail for want of memory, an id without a node would stay.
+  const auto id = static_cast<int32_t>(nodes_.size());
+  Node& node = nodes_.emplace_back();
+  const auto entry = ids_.try_emplace(std::move(position), id).first;
+  node.position = &entry->first;
+  bytes_ += sizeof(Node) + entry->first.size() * sizeof(StateId) + 64;
+  return id;
 }
 
 int32_t Matcher::Next(int32_t node, uint8_t byte) const {

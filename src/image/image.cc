@@ -6,6 +6,7 @@
 #include <new>
 #include <string_view>
 
+#include "base/out_of_memory.h"
 #include "image/decoder.h"
 #include "image/orientation.h"
 
@@ -104,25 +105,30 @@ Status AllocateImage(const ImageSource& source, int64_t width, int64_t height, I
   FASTVLM_RETURN_IF_ERROR(CheckImageSize(source, width, height));
   image->width = static_cast<int>(width);
   image->height = static_cast<int>(height);
-  image->pixels.assign(static_cast<size_t>(width * height) * 3, 0);
+  const size_t bytes = static_cast<size_t>(width * height) * 3;
+  try {
+    image->pixels.assign(bytes, 0);
+  } catch (const std::bad_alloc&) {
+    throw OutOfMemory(bytes);
+  }
   return Status();
 }
 
 Result<Image> DecodeImage(std::span<const uint8_t> bytes, const std::string& name,
                           const ImageOptions& options) {
-  if (bytes.empty()) return Error(StatusCode::kDataError, "{}: the file is empty", name);
-  if (bytes.size() > options.max_file_bytes) {
-    return Error(StatusCode::kResourceExhausted, "{}: {} bytes, the limit for an image file is {}",
-                 name, bytes.size(), options.max_file_bytes);
-  }
-  try {
+  const MemoryUse use = {"the pixels of the image", "scale the image down first", name};
+  return CatchOutOfMemory(use, [&]() -> Result<Image> {
+    if (bytes.empty()) return Error(StatusCode::kDataError, "{}: the file is empty", name);
+    if (bytes.size() > options.max_file_bytes) {
+      return Error(StatusCode::kResourceExhausted,
+                   "{}: {} bytes, the limit for an image file is {}", name, bytes.size(),
+                   options.max_file_bytes);
+    }
     FASTVLM_ASSIGN_OR_RETURN(DecodedImage decoded,
                              DecodeByFormat(ImageSource{bytes, name, options}));
     if (!options.orient) return std::move(decoded.image);
     return ApplyOrientation(std::move(decoded.image), decoded.orientation);
-  } catch (const std::bad_alloc&) {
-    return Error(StatusCode::kResourceExhausted, "{}: not enough memory to decode the image", name);
-  }
+  });
 }
 
 }  // namespace fastvlm

@@ -1,7 +1,6 @@
 #include "image/preprocess.h"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 #include "image/resize.h"
@@ -80,13 +79,8 @@ Result<Image> FitImage(const Image& image, int height, int width, Fit fit, Threa
                  "the image cannot be resized to {} x {}: sides of 1 to {} pixels are possible",
                  width, height, kMaxTargetSide);
   }
-  try {
-    const Axes axes = AxesOf(image, height, width, fit);
-    return ResizeBicubic(image, axes.horizontal, axes.vertical, pool);
-  } catch (const std::bad_alloc&) {
-    return Error(StatusCode::kResourceExhausted, "not enough memory to resize the image to {} x {}",
-                 width, height);
-  }
+  const Axes axes = AxesOf(image, height, width, fit);
+  return ResizeBicubic(image, axes.horizontal, axes.vertical, pool);
 }
 
 Result<PixelTensor> Preprocess(const Image& image, int height, int width, Fit fit,

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kBatchDepth = 256;  // about a picture and a question
 constexpr int kMaxBatch = 256;    // as an engine has it
+constexpr MemoryUse kBenchmarkMemory = {"a pass of the benchmark", "choose smaller sizes"};
 
 // Values in [-1, 1], the same every time.
 Buffer<float> Noise(int64_t size) {
@@ -42,6 +43,18 @@ double Median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
+// What the pool records is taken by `profile` while this lives.
+class ProfiledPool {
+ public:
+  ProfiledPool(ThreadPool& pool, Profile* profile) : pool_(pool) { pool_.set_profile(profile); }
+  ~ProfiledPool() { pool_.set_profile(nullptr); }
+  ProfiledPool(const ProfiledPool&) = delete;
+  ProfiledPool& operator=(const ProfiledPool&) = delete;
+
+ private:
+  ThreadPool& pool_;
+};
+
 // Runs passes over the parts of a model. A pass may be repeated any number of times.
 class Benchmark {
  public:
@@ -59,6 +72,7 @@ class Benchmark {
   void Prefill(int tokens);
   void Decode(BenchmarkKind kind, int sequences, int depth);
   Status FirstToken();
+  void Report() const;
 
   const std::shared_ptr<const Model>& model_;
   const ModelImpl& impl_;
@@ -78,9 +92,10 @@ void Benchmark::Measure(BenchmarkKind kind, int size, int64_t tokens, const Pass
 
   // The pass that warms up also counts the work, which is the same each time.
   Profile counts;
-  impl_.pool.set_profile(&counts);
-  pass();
-  impl_.pool.set_profile(nullptr);
+  {
+    const ProfiledPool counting(impl_.pool, &counts);
+    pass();
+  }
   for (const ProfileEntry& entry : counts.entries()) {
     result.f32_operations += entry.work.f32_operations / share;
     result.int8_operations += entry.work.int8_operations / share;
@@ -96,9 +111,10 @@ void Benchmark::Measure(BenchmarkKind kind, int size, int64_t tokens, const Pass
   }
   if (options_.profile) {
     Profile watched;
-    impl_.pool.set_profile(&watched);
-    pass();
-    impl_.pool.set_profile(nullptr);
+    {
+      const ProfiledPool watching(impl_.pool, &watched);
+      pass();
+    }
     for (const ProfileEntry& entry : watched.entries()) {
       result.operations.push_back({entry.name, entry.calls, entry.seconds,
                                    entry.work.f32_operations, entry.work.int8_operations,
@@ -107,9 +123,10 @@ void Benchmark::Measure(BenchmarkKind kind, int size, int64_t tokens, const Pass
     }
   }
   cases_.push_back(std::move(result));
-  if (progress_) {
-    progress_(static_cast<double>(cases_.size()) / static_cast<double>(planned_));
-  }
+}
+
+void Benchmark::Report() const {
+  if (progress_) progress_(static_cast<double>(cases_.size()) / static_cast<double>(planned_));
 }
 
 void Benchmark::Encode(int side) {
@@ -239,37 +256,47 @@ Result<std::vector<BenchmarkCase>> Benchmark::Run() {
     }
   }
   planned_ = passes.size() + (options_.first_token ? 1 : 0);
-  {
-    const std::lock_guard lock(impl_.compute_mutex);
-    for (const Pass& pass : passes) pass();
+  for (const Pass& pass : passes) {
+    {
+      const ComputeLock lock(impl_.compute_mutex);
+      pass();
+    }
+    Report();
   }
-  if (options_.first_token) FASTVLM_RETURN_IF_ERROR(FirstToken());
+  if (options_.first_token) {
+    FASTVLM_RETURN_IF_ERROR(FirstToken());
+    Report();
+  }
   return std::move(cases_);
 }
 
 }  // namespace
 
-MachinePeak MeasureMachinePeak(const Model& model) {
-  // More than any cache holds.
-  constexpr size_t kFloats = size_t{64} << 20;
-  const ModelImpl& impl = ImplOf(model);
-  const std::lock_guard lock(impl.compute_mutex);
-  Buffer<float> memory(kFloats);
-  std::fill(memory.begin(), memory.end(), 1.0f);
-  return {MeasurePeakGflops(impl.pool), MeasurePeakInt8Gops(impl.pool),
-          MeasurePeakBf16Gflops(impl.pool), MeasurePeakF16Gflops(impl.pool),
-          MeasureReadGbps(memory.data(), memory.size(), impl.pool)};
+Result<MachinePeak> MeasureMachinePeak(const Model& model) {
+  constexpr MemoryUse kUse = {"an array that no cache holds", "end other programs"};
+  return CatchOutOfMemory(kUse, [&]() -> Result<MachinePeak> {
+    constexpr size_t kFloats = size_t{64} << 20;
+    const ModelImpl& impl = ImplOf(model);
+    const ComputeLock lock(impl.compute_mutex);
+    Buffer<float> memory(kFloats);
+    std::fill(memory.begin(), memory.end(), 1.0f);
+    return MachinePeak{MeasurePeakGflops(impl.pool), MeasurePeakInt8Gops(impl.pool),
+                       MeasurePeakBf16Gflops(impl.pool), MeasurePeakF16Gflops(impl.pool),
+                       MeasureReadGbps(memory.data(), memory.size(), impl.pool)};
+  });
 }
 
 Result<std::vector<BenchmarkCase>> RunBenchmark(const std::shared_ptr<const Model>& model,
                                                 const BenchmarkOptions& options,
                                                 const BenchmarkProgressFn& progress) {
-  if (options.repetitions < 1 || options.decode_tokens < 1) {
-    return Error(StatusCode::kInvalidArgument,
-                 "{} repetitions of {} decoded tokens: expected 1 or more of each",
-                 options.repetitions, options.decode_tokens);
-  }
-  return Benchmark(model, options, progress).Run();
+  return CatchOutOfMemory(kBenchmarkMemory, [&]() -> Result<std::vector<BenchmarkCase>> {
+    if (options.repetitions < 1 || options.decode_tokens < 1) {
+      return Error(StatusCode::kInvalidArgument,
+                   "{} repetitions of {} decoded tokens: expected 1 or more of each",
+                   options.repetitions, options.decode_tokens);
+    }
+    return Benchmark(model, options, progress).Run();
+  });
 }
 
 }  // namespace fastvlm

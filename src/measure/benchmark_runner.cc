@@ -18,6 +18,8 @@
 namespace fastvlm {
 namespace {
 
+constexpr MemoryUse kBenchmarkMemory = {"a pass of the benchmark", "choose a smaller size"};
+
 using Clock = std::chrono::steady_clock;
 
 double MillisecondsSince(Clock::time_point start) {
@@ -69,6 +71,7 @@ struct BenchmarkRunner::Impl {
         x(static_cast<size_t>(decoder.config().hidden)),
         logits(static_cast<size_t>(decoder.vocabulary())) {}
 
+  Result<Pass> Run(BenchmarkKind kind, int size, int depth);
   Result<Pass> Encode(int side);
   Result<Pass> FirstToken(int side);
   Pass Prefill(int tokens);
@@ -86,9 +89,16 @@ struct BenchmarkRunner::Impl {
   Buffer<float> logits;
 };
 
-BenchmarkRunner::BenchmarkRunner(std::shared_ptr<const Model> model)
-    : impl_(std::make_unique<Impl>(std::move(model))) {}
+BenchmarkRunner::BenchmarkRunner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+BenchmarkRunner::BenchmarkRunner(BenchmarkRunner&&) noexcept = default;
+BenchmarkRunner& BenchmarkRunner::operator=(BenchmarkRunner&&) noexcept = default;
 BenchmarkRunner::~BenchmarkRunner() = default;
+
+Result<BenchmarkRunner> BenchmarkRunner::Create(std::shared_ptr<const Model> model) {
+  return CatchOutOfMemory(kBenchmarkMemory, [&]() -> Result<BenchmarkRunner> {
+    return BenchmarkRunner(std::make_unique<Impl>(model));
+  });
+}
 
 Status BenchmarkRunner::Impl::CheckTokens(int64_t prompt, int64_t decoded) const {
   const int64_t positions = shared.checkpoint.config().decoder.max_positions;
@@ -148,7 +158,7 @@ Result<BenchmarkRunner::Pass> BenchmarkRunner::Impl::FirstToken(int side) {
 }
 
 BenchmarkRunner::Pass BenchmarkRunner::Impl::Prefill(int tokens) {
-  const std::lock_guard lock(shared.compute_mutex);
+  const ComputeLock lock(shared.compute_mutex);
   Reserve(tokens);
   const Clock::time_point start = Clock::now();
   ReadPrompt(tokens);
@@ -158,7 +168,7 @@ BenchmarkRunner::Pass BenchmarkRunner::Impl::Prefill(int tokens) {
 }
 
 BenchmarkRunner::Pass BenchmarkRunner::Impl::Decode(int tokens, int depth) {
-  const std::lock_guard lock(shared.compute_mutex);
+  const ComputeLock lock(shared.compute_mutex);
   Reserve(int64_t{depth} + tokens);
   if (context->prompt_tokens < depth) ReadPrompt(depth);
   context->cache.Truncate(depth);
@@ -178,19 +188,23 @@ BenchmarkRunner::Pass BenchmarkRunner::Impl::Decode(int tokens, int depth) {
 }
 
 Result<BenchmarkRunner::Pass> BenchmarkRunner::Run(BenchmarkKind kind, int size, int depth) {
+  return CatchOutOfMemory(kBenchmarkMemory, [&] { return impl_->Run(kind, size, depth); });
+}
+
+Result<BenchmarkRunner::Pass> BenchmarkRunner::Impl::Run(BenchmarkKind kind, int size, int depth) {
   if (kind == BenchmarkKind::kEncode || kind == BenchmarkKind::kFirstToken) {
     // 0 would stand for the model's own size.
     const EncodeOptions options{.width = std::max(1, size), .height = std::max(1, size)};
-    FASTVLM_RETURN_IF_ERROR(ResolveSize(impl_->model->info(), options).status());
-    return kind == BenchmarkKind::kEncode ? impl_->Encode(size) : impl_->FirstToken(size);
+    FASTVLM_RETURN_IF_ERROR(ResolveSize(model->info(), options).status());
+    return kind == BenchmarkKind::kEncode ? Encode(size) : FirstToken(size);
   }
   if (kind == BenchmarkKind::kPrefill) {
-    FASTVLM_RETURN_IF_ERROR(impl_->CheckTokens(size, 0));
-    return impl_->Prefill(size);
+    FASTVLM_RETURN_IF_ERROR(CheckTokens(size, 0));
+    return Prefill(size);
   }
   if (size < 1) return Error(StatusCode::kInvalidArgument, "{} tokens: expected 1 or more", size);
-  FASTVLM_RETURN_IF_ERROR(impl_->CheckTokens(depth, size));
-  return impl_->Decode(size, depth);
+  FASTVLM_RETURN_IF_ERROR(CheckTokens(depth, size));
+  return Decode(size, depth);
 }
 
 }  // namespace fastvlm

@@ -76,14 +76,14 @@ class ComparedModel {
 
   Result<PixelTensor> Fit(const Image& image) const {
     FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(info(), options_.encode));
-    const std::lock_guard lock(impl_.compute_mutex);
+    const ComputeLock lock(impl_.compute_mutex);
     return Preprocess(image, size.height, size.width, options_.encode.fit, &impl_.pool);
   }
 
   // Visual tokens, [tokens, hidden]. `tap` sees what every stage gives, and at last these tokens.
   std::vector<float> Encode(const PixelTensor& pixels, const ProgressFn& progress,
                             const TapFn& tap) const {
-    const std::lock_guard lock(impl_.compute_mutex);
+    ComputeLock lock(impl_.compute_mutex);
     const int64_t tokens = impl_.model.TokenCount(pixels.height, pixels.width);
     const int64_t hidden = impl_.model.projector().hidden();
     std::vector<float> features(
@@ -93,8 +93,7 @@ class ComparedModel {
       if (progress) progress(fraction);
       return true;
     };
-    impl_.model.encoder().Forward(pixels.values.data(), pixels.height, pixels.width,
-                                  features.data(), impl_.vision_workspace, impl_.pool, report, tap);
+    impl_.RunEncoder(pixels, features.data(), lock, report, tap);
     impl_.model.projector().Forward(features.data(), tokens, visual.data(), impl_.pool);
     tap("visual tokens", visual.data(), {tokens, hidden});
     return visual;
@@ -140,7 +139,7 @@ Result<std::vector<Choice>> ComparedModel::Walk(const std::vector<float>& visual
   const int64_t limit = own ? options_.max_tokens : static_cast<int64_t>(answer->size());
   FASTVLM_RETURN_IF_ERROR(CheckLength(length, limit));
 
-  const std::lock_guard lock(impl_.compute_mutex);
+  const ComputeLock lock(impl_.compute_mutex);
   KvCache cache(decoder.config(), length + limit);
   DecoderWorkspace workspace = NewPrefillWorkspace(decoder, length + limit, impl_.pool.threads());
   Buffer<float> x = EmbedPrompt(decoder, prompt, visual);
@@ -277,9 +276,11 @@ double CandidatePerplexity(const Comparison& comparison) {
       comparison, [](const auto& p) { return p.candidate_log_probability; }, AnswerTokens));
 }
 
-Result<Comparison> CompareModels(const Model& reference, const Model& candidate,
-                                 std::span<const Image> images, const CompareOptions& options,
-                                 const ProgressFn& progress) {
+namespace {
+
+Result<Comparison> Compare(const Model& reference, const Model& candidate,
+                           std::span<const Image> images, const CompareOptions& options,
+                           const ProgressFn& progress) {
   if (images.empty()) return Error(StatusCode::kInvalidArgument, "no picture to compare on");
   if (options.max_tokens < 1) {
     return Error(StatusCode::kInvalidArgument, "max_tokens is {}, expected 1 or more",
@@ -304,6 +305,17 @@ Result<Comparison> CompareModels(const Model& reference, const Model& candidate,
   }
   for (const StageSums& stage : sums) comparison.stages.push_back(stage.Error());
   return comparison;
+}
+
+}  // namespace
+
+Result<Comparison> CompareModels(const Model& reference, const Model& candidate,
+                                 std::span<const Image> images, const CompareOptions& options,
+                                 const ProgressFn& progress) {
+  constexpr MemoryUse kUse = {"what both models compute of a picture",
+                              "lower the resolution or max_tokens"};
+  return CatchOutOfMemory(kUse,
+                          [&] { return Compare(reference, candidate, images, options, progress); });
 }
 
 }  // namespace fastvlm

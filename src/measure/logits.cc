@@ -29,7 +29,7 @@ Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& tur
     return Error(StatusCode::kResourceExhausted, "the prompt needs {} tokens, the context holds {}",
                  result.prompt_tokens, model.info().context_tokens);
   }
-  const std::lock_guard lock(impl.compute_mutex);
+  const ComputeLock lock(impl.compute_mutex);
   KvCache cache(decoder.config(), result.prompt_tokens);
   DecoderWorkspace workspace = NewPrefillWorkspace(decoder, result.prompt_tokens, model.threads());
   const float* last = Prefill(decoder, x.data(), result.prompt_tokens, cache, workspace, impl.pool);

@@ -22,7 +22,7 @@ void Grow(Buffer<T>& buffer, size_t size) {
   if (buffer.size() < size) buffer = Buffer<T>(size);
 }
 
-// Multiply-adds of a block's ConvFFN, nearly all of the encoder's work.
+// The multiply-adds of one feed-forward block, in which the encoder does nearly all of its work.
 double FfnWork(const StageConfig& stage, int64_t pixels) {
   return 2.0 * static_cast<double>(pixels) *
          static_cast<double>(stage.channels * stage.ffn_channels);
@@ -148,7 +148,8 @@ void VisionEncoder::Reserve(int64_t height, int64_t width, int threads,
   Grow(workspace.scratch, scratch);
 }
 
-// The current map is x_, [height_, width_, channels of the stage]; y_ is the other buffer.
+// The map that was computed last is x, [height, width, channels of the stage]. y is the other
+// buffer, for the next one.
 struct VisionEncoder::Run {
   const VisionEncoder& encoder;
   VisionWorkspace& workspace;

@@ -21,11 +21,12 @@
 
 namespace fastvlm {
 
-// Called after each block with the share of the encoder's work that is done, 0..1. Other work may
-// run on the pool meanwhile. Returning false ends the pass.
+// Called after each encoder block with the share of the encoder's work that is done, 0..1. No loop
+// runs on the pool then, so that the callback may use it. Returning false ends the pass.
 using EncodeProgressFn = std::function<bool(double fraction)>;
 
-// The encoder's activations; grows to the largest image seen and is reused.
+// The encoder's activations. It grows to what the largest image so far needed and can be used for
+// any number of passes, one after the other.
 struct VisionWorkspace {
   Buffer<float> a;
   Buffer<float> b;
@@ -33,7 +34,8 @@ struct VisionWorkspace {
   Buffer<uint8_t> scratch;
 };
 
-// Immutable; Forward may run on several workspaces, one at a time on one pool.
+// A pass changes only its workspace. Several passes may be under way at the same time if each has a
+// workspace of its own and only one of them computes on a pool at any moment.
 class VisionEncoder {
  public:
   VisionEncoder(const VisionConfig& config, const VisionTensors& tensors,
@@ -49,15 +51,16 @@ class VisionEncoder {
                VisionWorkspace& workspace, ThreadPool& pool, const EncodeProgressFn& progress = {},
                const TapFn& tap = {}) const;
 
-  // The rest of a pass from stage `stage` on. map: what the tap got from the step before it, "stem"
-  // or "stage.<stage - 1>". height and width are those of the pixels.
+  // The rest of a pass, beginning with stage `stage`. `map` is what the tap was given after the
+  // step before it, which is called "stem" or "stage.<stage - 1>". height and width are those of
+  // the pixels, as for Forward.
   bool ForwardFrom(size_t stage, const float* map, int64_t height, int64_t width, float* features,
                    VisionWorkspace& workspace, ThreadPool& pool,
                    const EncodeProgressFn& progress = {}) const;
 
   size_t stages() const { return stages_.size(); }
-  // The weights of all linear layers, to be exchanged for others of the same shape while no pass
-  // runs; visit as in vision_layers.h.
+  // Visits the weights of all linear layers, as vision_layers.h describes. They may be exchanged
+  // for others of the same shape while no pass runs.
   template <typename Visit>
   void VisitLayers(const Visit& visit) {
     VisitEncoderLayers(stem_pointwise_, stages_, visit);
@@ -101,7 +104,8 @@ class VisionEncoder {
                          ThreadPool& pool);
 
   void Reserve(int64_t height, int64_t width, int threads, VisionWorkspace& workspace) const;
-  // Multiply-adds of one token of input, times a constant: for progress only.
+  // The multiply-adds of all feed-forward blocks for an image of this size. They are nearly all of
+  // the work, so progress is measured by them.
   double Work(int64_t height, int64_t width) const;
 
   VisionConfig config_;

@@ -1,50 +1,15 @@
 // Counts what is allocated while an answer is produced, by operator new and Buffer alike.
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <new>
+#include <cstdint>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "fastvlm/engine.h"
 #include "fastvlm/session.h"
-
-namespace {
-std::atomic<int64_t> allocations{0};
-
-void* Allocate(size_t bytes, size_t alignment) {
-  ++allocations;
-  return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-}
-void* AllocateOrThrow(size_t bytes, size_t alignment) {
-  void* data = Allocate(bytes, alignment);
-  if (data == nullptr) throw std::bad_alloc();
-  return data;
-}
-}  // namespace
-
-// GCC sees through some of these and not through others, and takes them for mismatched.
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-
-void* operator new(size_t bytes) { return AllocateOrThrow(bytes, 16); }
-void* operator new[](size_t bytes) { return AllocateOrThrow(bytes, 16); }
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return Allocate(bytes, 16); }
-void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return Allocate(bytes, 16); }
-void* operator new(size_t bytes, std::align_val_t alignment) {
-  return AllocateOrThrow(bytes, static_cast<size_t>(alignment));
-}
-void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return Allocate(bytes, static_cast<size_t>(alignment));
-}
-void operator delete(void* data) noexcept { std::free(data); }
-void operator delete[](void* data) noexcept { std::free(data); }
-void operator delete(void* data, size_t) noexcept { std::free(data); }
-void operator delete[](void* data, size_t) noexcept { std::free(data); }
-void operator delete(void* data, std::align_val_t) noexcept { std::free(data); }
-void operator delete(void* data, size_t, std::align_val_t) noexcept { std::free(data); }
+#include "runtime/test_allocations.h"
 
 namespace fastvlm {
 namespace {
@@ -65,15 +30,15 @@ TEST(Allocation, NonePerDecodedToken) {
     generate.sampling.repetition_penalty = 1.1f;
     std::vector<int64_t> counts;
     counts.reserve(1000);
-    const int64_t before = allocations;
+    const int64_t before = AllocationCount();
     const Answer answer = session
                               .Ask(turn, generate,
                                    [&](std::string_view) {
-                                     counts.push_back(allocations);
+                                     counts.push_back(AllocationCount());
                                      return true;
                                    })
                               .value();
-    EXPECT_GT(allocations, before);  // that is, they are counted
+    EXPECT_GT(AllocationCount(), before);  // that is, they are counted
     ASSERT_GE(counts.size(), 10u) << answer.text;
     EXPECT_EQ(counts.back(), counts.front()) << "at precision " << static_cast<int>(precision);
   }
@@ -94,7 +59,7 @@ TEST(Allocation, NonePerTokenOfAnEngine) {
   std::vector<int64_t> counts[2];
   for (std::vector<int64_t>& list : counts) list.reserve(1000);
   const auto count_second = [&](const EngineEvent& event) {
-    if (event.answer == nullptr) counts[1].push_back(allocations);
+    if (event.answer == nullptr) counts[1].push_back(AllocationCount());
     return true;
   };
   const auto count_first = [&](const EngineEvent& event) {
@@ -102,7 +67,7 @@ TEST(Allocation, NonePerTokenOfAnEngine) {
     if (counts[0].empty()) {
       EXPECT_TRUE(engine->Submit(request, count_second).ok());
     }
-    if (event.answer == nullptr) counts[0].push_back(allocations);
+    if (event.answer == nullptr) counts[0].push_back(AllocationCount());
     return true;
   };
   ASSERT_TRUE(engine->Submit(request, count_first).ok());

@@ -52,25 +52,30 @@ Engine::~Engine() {
     impl_->draining = impl_->cancel_all = impl_->stop = true;
   }
   impl_->news.notify_all();
-  impl_->thread.join();
+  if (impl_->thread.joinable()) impl_->thread.join();
 }
 
 Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<const Model> model,
                                                const EngineOptions& options) {
-  const int64_t max_positions = ImplOf(*model).checkpoint.config().decoder.max_positions;
-  const int64_t context =
-      options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
-  FASTVLM_RETURN_IF_ERROR(CheckRange("context_tokens", context, 1, max_positions));
-  FASTVLM_RETURN_IF_ERROR(CheckRange("max_active", options.max_active, 1, kMaxActive));
-  FASTVLM_RETURN_IF_ERROR(CheckRange("max_queued", options.max_queued, 0, 1 << 20));
-  constexpr int64_t kMaxBytes = int64_t{1} << 60;
-  FASTVLM_RETURN_IF_ERROR(CheckRange("image_cache_bytes", options.image_cache_bytes, 0, kMaxBytes));
-  FASTVLM_RETURN_IF_ERROR(
-      CheckRange("prefix_cache_bytes", options.prefix_cache_bytes, 0, kMaxBytes));
-  auto impl = std::make_unique<Impl>(std::move(model), options, context);
-  Impl& engine = *impl;
-  engine.thread = std::thread([&engine] { engine.Run(); });
-  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+  constexpr MemoryUse kUse = {"the activations of the decoder",
+                              "lower max_active or context_tokens"};
+  return CatchOutOfMemory(kUse, [&]() -> Result<std::unique_ptr<Engine>> {
+    const int64_t max_positions = ImplOf(*model).checkpoint.config().decoder.max_positions;
+    const int64_t context =
+        options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
+    FASTVLM_RETURN_IF_ERROR(CheckRange("context_tokens", context, 1, max_positions));
+    FASTVLM_RETURN_IF_ERROR(CheckRange("max_active", options.max_active, 1, kMaxActive));
+    FASTVLM_RETURN_IF_ERROR(CheckRange("max_queued", options.max_queued, 0, 1 << 20));
+    constexpr int64_t kMaxBytes = int64_t{1} << 60;
+    FASTVLM_RETURN_IF_ERROR(
+        CheckRange("image_cache_bytes", options.image_cache_bytes, 0, kMaxBytes));
+    FASTVLM_RETURN_IF_ERROR(
+        CheckRange("prefix_cache_bytes", options.prefix_cache_bytes, 0, kMaxBytes));
+    // The engine first: once there is a thread, only its destructor may end it.
+    std::unique_ptr<Engine> engine(new Engine(std::make_unique<Impl>(model, options, context)));
+    engine->impl_->thread = std::thread([&impl = *engine->impl_] { impl.Run(); });
+    return engine;
+  });
 }
 
 // Sets the prompt's tokens and the keys of its pictures.
@@ -128,65 +133,72 @@ Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) c
 }
 
 Result<int64_t> Engine::Submit(EngineRequest request, EngineCallback callback) {
-  Impl& impl = *impl_;
+  return CatchOutOfMemory(kRequestMemory,
+                          [&] { return impl_->Submit(std::move(request), std::move(callback)); });
+}
+
+// Of the engine; the caller holds the mutex.
+Status Engine::Impl::CheckRoom() {
+  if (draining) {
+    return Error(StatusCode::kCancelled, "no more requests are taken: the engine is ending");
+  }
+  const int64_t here = static_cast<int64_t>(unfinished.size()) - ending;
+  if (here >= options.max_active + options.max_queued) {
+    ++stats.rejected;
+    return Error(StatusCode::kResourceExhausted,
+                 "{} requests are under way and {} wait; try again later", options.max_active,
+                 options.max_queued);
+  }
+  return {};
+}
+
+Result<int64_t> Engine::Impl::Submit(EngineRequest request, EngineCallback callback) {
   const Stopwatch since_submit;
-  // Checked before the work of preparing the request, and again after it.
-  const auto check_room = [&]() -> Status {
-    if (impl.draining) {
-      return Error(StatusCode::kCancelled, "no more requests are taken: the engine is ending");
-    }
-    if (impl.unfinished - impl.ending >= impl.options.max_active + impl.options.max_queued) {
-      ++impl.stats.rejected;
-      return Error(StatusCode::kResourceExhausted,
-                   "{} requests are under way and {} wait; try again later",
-                   impl.options.max_active, impl.options.max_queued);
-    }
-    return {};
-  };
   {
-    const std::lock_guard lock(impl.mutex);
-    FASTVLM_RETURN_IF_ERROR(check_room());
+    const std::lock_guard lock(mutex);
+    FASTVLM_RETURN_IF_ERROR(CheckRoom());
   }
   const double timeout_ms = request.timeout_ms;
-  FASTVLM_ASSIGN_OR_RETURN(std::unique_ptr<Sequence> sequence, impl.Prepare(std::move(request)));
-  sequence->callback = std::move(callback);
-  sequence->since_submit = since_submit;
-  if (timeout_ms > 0) sequence->deadline = After(timeout_ms);
+  Sequences arriving;  // of one: what enters the inbox whole
+  FASTVLM_ASSIGN_OR_RETURN(arriving.emplace_back(), Prepare(std::move(request)));
+  Sequence& sequence = *arriving.front();
+  sequence.callback = std::move(callback);
+  sequence.since_submit = since_submit;
+  if (timeout_ms > 0) sequence.deadline = After(timeout_ms);
   int64_t id = 0;
   {
-    const std::lock_guard lock(impl.mutex);
-    FASTVLM_RETURN_IF_ERROR(check_room());
-    id = sequence->id = ++impl.last_id;
-    ++impl.unfinished;
-    ++impl.stats.requests;
-    impl.inbox.push_back(std::move(sequence));
+    const std::lock_guard lock(mutex);
+    FASTVLM_RETURN_IF_ERROR(CheckRoom());  // again: preparing took a while
+    id = last_id + 1;
+    unfinished.emplace(id, &sequence);
+    sequence.id = last_id = id;
+    ++stats.requests;
+    inbox.splice(inbox.end(), arriving);
   }
-  impl.news.notify_one();
+  news.notify_one();
   return id;
 }
 
 void Engine::Cancel(int64_t id) {
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->cancelled.push_back(id);
-  }
-  impl_->news.notify_one();
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->unfinished.find(id);
+  if (found != impl_->unfinished.end()) found->second->cancelled = true;
 }
 
 void Engine::Drain(double timeout_ms) {
   std::unique_lock lock(impl_->mutex);
   impl_->draining = true;
-  const auto all_ended = [&] { return impl_->unfinished == 0; };
+  if (std::this_thread::get_id() == impl_->thread.get_id()) return;
+  const auto all_ended = [&] { return impl_->unfinished.empty(); };
   if (impl_->ended.wait_until(lock, After(timeout_ms), all_ended)) return;
   impl_->cancel_all = true;
-  impl_->news.notify_one();
   impl_->ended.wait(lock, all_ended);
 }
 
 EngineStats Engine::stats() const {
   const std::lock_guard lock(impl_->mutex);
   EngineStats stats = impl_->stats;
-  stats.queued = impl_->unfinished - impl_->ending - stats.active;
+  stats.queued = static_cast<int64_t>(impl_->unfinished.size()) - impl_->ending - stats.active;
   return stats;
 }
 

@@ -11,6 +11,14 @@ bool IsFinished(const std::unique_ptr<Sequence>& sequence) {
   return sequence->state == SequenceState::kFinished;
 }
 
+Status TimedOut(const Sequence& sequence) {
+  return CatchOutOfMemory(kRequestMemory, [&] {
+    return Error(StatusCode::kTimedOut,
+                 "the request timed out after {:.0f} ms, with {} tokens of its answer",
+                 sequence.since_submit.Milliseconds(), sequence.answer.token_ids.size());
+  });
+}
+
 }  // namespace
 
 Engine::Impl::Impl(std::shared_ptr<const Model> model_in, const EngineOptions& options_in,
@@ -26,11 +34,15 @@ Engine::Impl::Impl(std::shared_ptr<const Model> model_in, const EngineOptions& o
       workspace(decoder, options.max_active + kPrefillChunk, context, model->threads(),
                 options.max_active + 1),
       x(static_cast<size_t>(workspace.max_tokens * decoder.config().hidden)),
-      logits(static_cast<size_t>(options.max_active * decoder.vocabulary())) {}
+      logits(static_cast<size_t>(options.max_active * decoder.vocabulary())) {
+  // So that the engine's thread, which has nobody to report to, need not allocate for itself.
+  active.reserve(static_cast<size_t>(options.max_active));
+  segments.reserve(static_cast<size_t>(options.max_active) + 1);
+  rows.reserve(static_cast<size_t>(options.max_active) + 1);
+}
 
 void Engine::Impl::Run() {
   while (WaitForWork()) {
-    const std::lock_guard compute(shared.compute_mutex);
     ReadInbox();
     std::erase_if(active, IsFinished);
     Admit();
@@ -51,30 +63,24 @@ bool Engine::Impl::WaitForWork() {
   std::erase_if(active, IsFinished);
   if (!active.empty() || !queue.empty()) return true;
   std::unique_lock lock(mutex);
-  news.wait(lock, [&] { return stop || !inbox.empty() || !cancelled.empty(); });
+  news.wait(lock, [&] { return stop || !inbox.empty(); });
   return !stop || !inbox.empty();
 }
 
 void Engine::Impl::ReadInbox() {
-  std::vector<int64_t> ids;
   bool all = false;
   {
     const std::lock_guard lock(mutex);
-    std::move(inbox.begin(), inbox.end(), std::back_inserter(queue));
-    inbox.clear();
-    ids.swap(cancelled);
+    queue.splice(queue.end(), inbox);
     all = cancel_all;
   }
   const auto now = std::chrono::steady_clock::now();
   const auto check = [&](Sequence& sequence) {
     if (sequence.state == SequenceState::kFinished) return;
-    if (all || std::find(ids.begin(), ids.end(), sequence.id) != ids.end()) {
+    if (all || sequence.cancelled) {
       Finish(sequence, FinishReason::kCancelled, {});
     } else if (sequence.deadline && now >= *sequence.deadline) {
-      Finish(sequence, std::nullopt,
-             Error(StatusCode::kTimedOut,
-                   "the request timed out after {:.0f} ms, with {} tokens of its answer",
-                   sequence.since_submit.Milliseconds(), sequence.answer.token_ids.size()));
+      Finish(sequence, std::nullopt, TimedOut(sequence));
     }
   };
   for (const auto& sequence : queue) check(*sequence);
@@ -93,15 +99,22 @@ void Engine::Impl::Admit() {
 
 // Tells the callback the end: an answer with its reason, or an error. The sequence stays in its
 // list.
-void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason,
-                          const Status& error) {
+void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason, Status error) {
   sequence.state = SequenceState::kFinished;
   EngineEvent event;
   Answer& answer = sequence.answer;
-  event.text = sequence.stream.Finish();
+  Status concluded = CatchOutOfMemory(kRequestMemory, [&]() -> Status {
+    event.text = sequence.stream.Finish();
+    if (reason) answer.text = sequence.stream.text();
+    return {};
+  });
+  if (reason && !concluded.ok()) {
+    reason.reset();
+    error = std::move(concluded);
+  }
+  const bool timed_out = error.code() == StatusCode::kTimedOut;
   if (reason) {
     answer.finish_reason = *reason;
-    answer.text = sequence.stream.text();
     const size_t tokens = answer.token_ids.size();
     if (tokens > 0) answer.timings.decode_ms = sequence.since_phase.Milliseconds();
     if (tokens > 1) {
@@ -110,10 +123,15 @@ void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason
     }
     event.answer = &answer;
   } else {
-    event.status = error;
+    event.status = std::move(error);
   }
-  // Numbers and caches come first, so that whoever is told the end finds it in them.
-  prefix_cache.Keep(std::move(sequence.tokens), std::move(sequence.cache));
+  // Numbers and caches come first, so that whoever is told the end finds it in them. A prefix for
+  // which there is no memory is not kept.
+  (void)CatchOutOfMemory(kRequestMemory, [&]() -> Status {
+    prefix_cache.Keep(std::move(sequence.tokens), std::move(sequence.cache));
+    return {};
+  });
+  sequence.cache.reset();
   sequence.visual.clear();
   sequence.pictures.clear();
   {
@@ -122,14 +140,14 @@ void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason
     if (sequence.admitted) --stats.active;
     stats.prefix_cache_bytes = prefix_cache.bytes();
     if (reason == FinishReason::kCancelled) ++stats.cancelled;
-    if (!reason) ++(error.code() == StatusCode::kTimedOut ? stats.timed_out : stats.failed);
+    if (!reason) ++(timed_out ? stats.timed_out : stats.failed);
   }
-  if (sequence.callback) sequence.callback(event);
+  (void)sequence.Tell(event);  // nobody is left to hear of an error
   sequence.callback = nullptr;
   {
     const std::lock_guard lock(mutex);
     --ending;
-    --unfinished;
+    unfinished.erase(sequence.id);
   }
   ended.notify_all();
 }

@@ -12,9 +12,17 @@ constexpr int64_t kSharedPrefillRows = 64;
 
 }  // namespace
 
+void Engine::Impl::Start(Sequence& sequence) {
+  Status begun = CatchOutOfMemory(kRequestMemory, [&] { return Begin(sequence); });
+  if (sequence.state == SequenceState::kFinished) return;  // it came to its end meanwhile
+  if (!begun.ok()) return Finish(sequence, std::nullopt, std::move(begun));
+  sequence.state = SequenceState::kPrefill;
+  sequence.since_phase = Stopwatch();
+}
+
 // Gives the sequence a cache, which begins with what others have computed of its prompt, and
 // encodes its pictures. The other sequences go on meanwhile.
-void Engine::Impl::Start(Sequence& sequence) {
+Status Engine::Impl::Begin(Sequence& sequence) {
   sequence.answer.timings.queue_ms = sequence.since_submit.Milliseconds();
   sequence.chooser.emplace(sequence.generate.sampling, decoder.vocabulary(), shared.banned_ids,
                            std::move(sequence.constraint));
@@ -27,10 +35,7 @@ void Engine::Impl::Start(Sequence& sequence) {
   sequence.answer.token_ids.reserve(most);
   sequence.tokens.ids.reserve(sequence.tokens.ids.size() + most);
   sequence.stream.Reserve(most);
-  const int64_t known = ReusePrefix(sequence);
-  if (!EncodePictures(sequence, known)) return;
-  sequence.state = SequenceState::kPrefill;
-  sequence.since_phase = Stopwatch();
+  return EncodePictures(sequence, ReusePrefix(sequence));
 }
 
 // Copies what is known of the prompt into the cache. Returns how many positions that are.
@@ -58,8 +63,7 @@ int64_t Engine::Impl::ReusePrefix(Sequence& sequence) {
 }
 
 // Finds or makes the visual tokens of the pictures, but for those that end before position `known`.
-// False if the sequence came to its end meanwhile.
-bool Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
+Status Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
   const EncodeOptions& encode = sequence.encode;
   const auto decode_meanwhile = [&](double) {
     ReadInbox();
@@ -77,16 +81,14 @@ bool Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
     } else {
       const std::shared_ptr<const Image> picture = sequence.pictures[i];
       Timings timings;
-      Result<Buffer<float>> made = shared.VisualTokens(*picture, {encode.height, encode.width},
-                                                       encode.fit, decode_meanwhile, &timings);
-      if (sequence.state == SequenceState::kFinished) return false;
-      if (!made.ok()) {
-        Finish(sequence, std::nullopt, made.status());
-        return false;
-      }
+      ComputeLock lock(shared.compute_mutex);
+      FASTVLM_ASSIGN_OR_RETURN(Buffer<float> made,
+                               shared.VisualTokens(*picture, {encode.height, encode.width},
+                                                   encode.fit, lock, decode_meanwhile, &timings));
+      lock.unlock();
       sequence.answer.timings.image_ms += timings.image_ms;
       sequence.answer.timings.encode_ms += timings.encode_ms;
-      visual = std::make_shared<const Buffer<float>>(*std::move(made));
+      visual = std::make_shared<const Buffer<float>>(std::move(made));
       image_cache.Keep(place.key, visual);
       UpdateStats([&](EngineStats& s) {
         ++s.images_encoded;
@@ -96,7 +98,7 @@ bool Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
     sequence.visual[i] = std::move(visual);
   }
   sequence.pictures.clear();
-  return true;
+  return {};
 }
 
 // One pass over the weights: the next token of every sequence that decodes, and a chunk of one
@@ -125,19 +127,38 @@ void Engine::Impl::Step(bool with_prefill) {
     segments.push_back({prefill->cache.get(), count});
   }
   if (segments.empty()) return;
+  const Status computed = CatchOutOfMemory(kRequestMemory, [&]() -> Status {
+    Compute(prefill, count);
+    return {};
+  });
+  if (!computed.ok()) {
+    // Nobody can go on from a pass that was left half way. It allocates nothing, so that this is
+    // not known to happen.
+    if (prefill != nullptr && (rows.empty() || rows.back() != prefill)) rows.push_back(prefill);
+    for (Sequence* sequence : rows) {
+      Finish(*sequence, std::nullopt, Status(StatusCode::kResourceExhausted, "out of memory"));
+    }
+    return;
+  }
+  for (Sequence* sequence : rows) Deliver(*sequence);
+}
+
+// What holds up all others that use the model: a pass over the weights.
+void Engine::Impl::Compute(Sequence* prefill, int64_t prefill_rows) {
+  const ComputeLock lock(shared.compute_mutex);
   decoder.Forward(x.data(), segments, workspace, shared.pool);
   if (prefill != nullptr && prefill->cache->length() == prefill->prompt_tokens) {
     // The prompt's last row moves beside those that decode: all of them get logits.
-    std::memmove(x.data() + decoding * hidden, x.data() + (decoding + count - 1) * hidden,
+    const int64_t hidden = decoder.config().hidden;
+    const int64_t decoding = static_cast<int64_t>(rows.size());
+    std::memmove(x.data() + decoding * hidden, x.data() + (decoding + prefill_rows - 1) * hidden,
                  static_cast<size_t>(hidden) * sizeof(float));
     rows.push_back(prefill);
     prefill->visual.clear();
     prefill->state = SequenceState::kDecode;
     prefill->answer.timings.prefill_ms = prefill->since_phase.Milliseconds();
   }
-  if (rows.empty()) return;
-  ChooseTokens(rows);
-  for (Sequence* sequence : rows) Deliver(*sequence);
+  if (!rows.empty()) ChooseTokens();
 }
 
 // Embeddings of positions [first, first + count) of the prompt.
@@ -160,24 +181,38 @@ void Engine::Impl::EmbedPrompt(const Sequence& sequence, int64_t first, int64_t 
   }
 }
 
-// Chooses the next token of each sequence from row i of x, the hidden state of sequence i.
-void Engine::Impl::ChooseTokens(std::span<Sequence* const> chosen) {
-  const int64_t count = static_cast<int64_t>(chosen.size());
+// Chooses the next token of each sequence in `rows` from row i of x, the hidden state of sequence
+// i.
+void Engine::Impl::ChooseTokens() {
+  const int64_t count = static_cast<int64_t>(rows.size());
   const int64_t vocabulary = decoder.vocabulary();
   decoder.Logits(x.data(), count, logits.data(), workspace, shared.pool);
   shared.pool.ParallelFor(count, [&](int64_t i, int) {
-    chosen[static_cast<size_t>(i)]->Choose(
-        {logits.data() + i * vocabulary, static_cast<size_t>(vocabulary)}, shared.tokenizer);
+    Sequence& sequence = *rows[static_cast<size_t>(i)];
+    const std::span row(logits.data() + i * vocabulary, static_cast<size_t>(vocabulary));
+    sequence.choice = CatchOutOfMemory(kRequestMemory, [&]() -> Status {
+      sequence.Choose(row, shared.tokenizer);
+      return {};
+    });
   });
   UpdateStats([&](EngineStats& s) { s.generated_tokens += count; });
 }
 
 // Tells the callback the chosen token, and the end if it was the last one.
 void Engine::Impl::Deliver(Sequence& sequence) {
+  std::optional<FinishReason> reason;
+  Status accepted = CatchOutOfMemory(kRequestMemory, [&] { return Accept(sequence, &reason); });
+  if (!accepted.ok()) return Finish(sequence, std::nullopt, std::move(accepted));
+  if (reason) Finish(sequence, reason, {});
+}
+
+// `reason` is set if nothing may follow the chosen token.
+Status Engine::Impl::Accept(Sequence& sequence, std::optional<FinishReason>* reason) {
+  FASTVLM_RETURN_IF_ERROR(std::move(sequence.choice));
   Answer& answer = sequence.answer;
   const int32_t token = sequence.token;
   if (token < 0) {
-    return Finish(sequence, std::nullopt, NoFiniteLogit(model->info().directory));
+    return NoFiniteLogit(model->info().directory);
   }
   if (answer.token_ids.empty()) {
     answer.timings.ttft_ms = sequence.since_submit.Milliseconds();
@@ -185,7 +220,10 @@ void Engine::Impl::Deliver(Sequence& sequence) {
   }
   answer.token_ids.push_back(token);
   sequence.tokens.ids.push_back(token);
-  if (shared.IsEos(token)) return Finish(sequence, FinishReason::kStop, {});
+  if (shared.IsEos(token)) {
+    *reason = FinishReason::kStop;
+    return {};
+  }
   sequence.chooser->Accept(token);
   EngineEvent event;
   event.text = sequence.stream.Add(token);
@@ -193,12 +231,17 @@ void Engine::Impl::Deliver(Sequence& sequence) {
     event.token = &sequence.logprob;
     event.alternatives = std::move(sequence.alternatives);
   }
-  const bool wanted = !sequence.callback || sequence.callback(event);
-  if (sequence.stream.stopped()) return Finish(sequence, FinishReason::kStop, {});
-  if (!wanted) return Finish(sequence, FinishReason::kCancelled, {});
+  FASTVLM_ASSIGN_OR_RETURN(const bool wanted, sequence.Tell(event));
   const bool full = answer.token_ids.size() >= static_cast<size_t>(sequence.generate.max_tokens) ||
                     sequence.cache->length() == context;
-  if (full) Finish(sequence, FinishReason::kLength, {});
+  if (sequence.stream.stopped()) {
+    *reason = FinishReason::kStop;
+  } else if (!wanted) {
+    *reason = FinishReason::kCancelled;
+  } else if (full) {
+    *reason = FinishReason::kLength;
+  }
+  return {};
 }
 
 }  // namespace fastvlm

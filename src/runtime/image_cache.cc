@@ -12,9 +12,10 @@ VisualTokens ImageCache::Find(const Hash256& key) {
 }
 
 void ImageCache::Keep(const Hash256& key, VisualTokens tokens) {
-  if (by_key_.contains(key)) return;
-  entries_.push_front({key, std::move(tokens)});
-  by_key_[key] = entries_.begin();
+  Entries made;  // first, so that a lack of memory changes nothing
+  made.push_front({key, std::move(tokens)});
+  if (!by_key_.try_emplace(key, made.begin()).second) return;
+  entries_.splice(entries_.begin(), made);
   bytes_ += entries_.front().bytes();
   while (bytes_ > max_bytes_) {
     bytes_ -= entries_.back().bytes();

@@ -165,12 +165,15 @@ Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& opti
 }
 
 Result<ModelInfo> InspectModel(const std::string& directory, const std::string& vision_directory) {
-  FASTVLM_ASSIGN_OR_RETURN(const Opened opened, Open(directory, vision_directory));
-  const ModelConfig& config = opened.checkpoint.config();
-  ModelInfo info = Describe(directory, opened);
-  const Precision usual = Resolve(Precision::kFastest, config);
-  WarnOfRounding(opened.checkpoint, PrecisionInMemory(usual, config.dtype), &info);
-  return info;
+  const MemoryUse use = {"the description of the model", "end other programs", directory};
+  return CatchOutOfMemory(use, [&]() -> Result<ModelInfo> {
+    FASTVLM_ASSIGN_OR_RETURN(const Opened opened, Open(directory, vision_directory));
+    const ModelConfig& config = opened.checkpoint.config();
+    ModelInfo info = Describe(directory, opened);
+    const Precision usual = Resolve(Precision::kFastest, config);
+    WarnOfRounding(opened.checkpoint, PrecisionInMemory(usual, config.dtype), &info);
+    return info;
+  });
 }
 
 Model::Model(std::unique_ptr<ModelImpl> impl) : impl_(std::move(impl)) {}
@@ -182,6 +185,17 @@ int Model::threads() const { return impl_->pool.threads(); }
 Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
                                                  const ModelOptions& options,
                                                  const ProgressFn& progress) {
+  const MemoryUse use = {"the weights", "load it at a precision of fewer bits", directory};
+  return CatchOutOfMemory(use, [&]() -> Result<std::shared_ptr<const Model>> {
+    FASTVLM_ASSIGN_OR_RETURN(std::unique_ptr<ModelImpl> impl,
+                             ModelImpl::Load(directory, options, progress));
+    return std::shared_ptr<const Model>(new Model(std::move(impl)));
+  });
+}
+
+Result<std::unique_ptr<ModelImpl>> ModelImpl::Load(const std::string& directory,
+                                                   const ModelOptions& options,
+                                                   const ProgressFn& progress) {
   FASTVLM_RETURN_IF_ERROR(CheckOptions(options));
   FASTVLM_ASSIGN_OR_RETURN(Opened opened, Open(directory, options.vision_directory));
   ModelInfo info = Describe(directory, opened);
@@ -206,38 +220,59 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   impl->grammars = std::make_unique<GrammarCache>(impl->tokenizer, impl->eos_ids);
   info.weight_bytes = static_cast<int64_t>(impl->model.bytes());
   impl->info = std::move(info);
-  return std::shared_ptr<const Model>(new Model(std::move(impl)));
+  return impl;
+}
+
+bool ModelImpl::RunEncoder(const PixelTensor& pixels, float* features, ComputeLock& lock,
+                           const EncodeProgressFn& progress, const TapFn& tap) const {
+  VisionWorkspace workspace = std::move(vision_workspace);
+  EncodeProgressFn unlocked;
+  if (progress) {
+    unlocked = [&](double fraction) {
+      lock.unlock();
+      const bool go_on = progress(fraction);
+      lock.lock();
+      return go_on;
+    };
+  }
+  const bool done = model.encoder().Forward(pixels.values.data(), pixels.height, pixels.width,
+                                            features, workspace, pool, unlocked, tap);
+  vision_workspace = std::move(workspace);
+  return done;
 }
 
 Result<Buffer<float>> ModelImpl::Features(const Image& image, EncoderSize size, Fit fit,
-                                          const EncodeProgressFn& progress,
+                                          ComputeLock& lock, const EncodeProgressFn& progress,
                                           Timings* timings) const {
-  Stopwatch watch;
-  FASTVLM_ASSIGN_OR_RETURN(const PixelTensor pixels,
-                           Preprocess(image, size.height, size.width, fit, &pool));
-  if (timings != nullptr) timings->image_ms += watch.Milliseconds();
-  watch = Stopwatch();
-  Buffer<float> features(static_cast<size_t>(model.TokenCount(size.height, size.width) *
-                                             model.encoder().feature_channels()));
-  if (!model.encoder().Forward(pixels.values.data(), size.height, size.width, features.data(),
-                               vision_workspace, pool, progress)) {
-    return Status(StatusCode::kCancelled, "encoding the picture was cancelled");
-  }
-  if (timings != nullptr) timings->encode_ms += watch.Milliseconds();
-  return features;
+  return CatchOutOfMemory(kEncoderMemory, [&]() -> Result<Buffer<float>> {
+    Stopwatch watch;
+    FASTVLM_ASSIGN_OR_RETURN(const PixelTensor pixels,
+                             Preprocess(image, size.height, size.width, fit, &pool));
+    if (timings != nullptr) timings->image_ms += watch.Milliseconds();
+    watch = Stopwatch();
+    Buffer<float> features(static_cast<size_t>(model.TokenCount(size.height, size.width) *
+                                               model.encoder().feature_channels()));
+    if (!RunEncoder(pixels, features.data(), lock, progress)) {
+      return Status(StatusCode::kCancelled, "encoding the picture was cancelled");
+    }
+    if (timings != nullptr) timings->encode_ms += watch.Milliseconds();
+    return features;
+  });
 }
 
 Result<Buffer<float>> ModelImpl::VisualTokens(const Image& image, EncoderSize size, Fit fit,
-                                              const EncodeProgressFn& progress,
+                                              ComputeLock& lock, const EncodeProgressFn& progress,
                                               Timings* timings) const {
-  FASTVLM_ASSIGN_OR_RETURN(const Buffer<float> features,
-                           Features(image, size, fit, progress, timings));
-  const Stopwatch watch;
-  const int64_t tokens = model.TokenCount(size.height, size.width);
-  Buffer<float> visual(static_cast<size_t>(tokens * model.projector().hidden()));
-  model.projector().Forward(features.data(), tokens, visual.data(), pool);
-  if (timings != nullptr) timings->encode_ms += watch.Milliseconds();
-  return visual;
+  return CatchOutOfMemory(kEncoderMemory, [&]() -> Result<Buffer<float>> {
+    FASTVLM_ASSIGN_OR_RETURN(const Buffer<float> features,
+                             Features(image, size, fit, lock, progress, timings));
+    const Stopwatch watch;
+    const int64_t tokens = model.TokenCount(size.height, size.width);
+    Buffer<float> visual(static_cast<size_t>(tokens * model.projector().hidden()));
+    model.projector().Forward(features.data(), tokens, visual.data(), pool);
+    if (timings != nullptr) timings->encode_ms += watch.Milliseconds();
+    return visual;
+  });
 }
 
 namespace {
@@ -258,22 +293,26 @@ Matrix ToMatrix(const Buffer<float>& values, int64_t columns) {
 
 Result<Matrix> Model::EncodeFeatures(const Image& image, const EncodeOptions& options,
                                      const ProgressFn& progress) const {
-  FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(impl_->info, options));
-  const std::lock_guard lock(impl_->compute_mutex);
-  FASTVLM_ASSIGN_OR_RETURN(
-      const Buffer<float> features,
-      impl_->Features(image, size, options.fit, Uninterrupted(progress), nullptr));
-  return ToMatrix(features, impl_->model.encoder().feature_channels());
+  return CatchOutOfMemory(kEncoderMemory, [&]() -> Result<Matrix> {
+    FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(impl_->info, options));
+    ComputeLock lock(impl_->compute_mutex);
+    FASTVLM_ASSIGN_OR_RETURN(
+        const Buffer<float> features,
+        impl_->Features(image, size, options.fit, lock, Uninterrupted(progress), nullptr));
+    return ToMatrix(features, impl_->model.encoder().feature_channels());
+  });
 }
 
 Result<Matrix> Model::EncodeVisualTokens(const Image& image, const EncodeOptions& options,
                                          const ProgressFn& progress) const {
-  FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(impl_->info, options));
-  const std::lock_guard lock(impl_->compute_mutex);
-  FASTVLM_ASSIGN_OR_RETURN(
-      const Buffer<float> tokens,
-      impl_->VisualTokens(image, size, options.fit, Uninterrupted(progress), nullptr));
-  return ToMatrix(tokens, impl_->model.projector().hidden());
+  return CatchOutOfMemory(kEncoderMemory, [&]() -> Result<Matrix> {
+    FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(impl_->info, options));
+    ComputeLock lock(impl_->compute_mutex);
+    FASTVLM_ASSIGN_OR_RETURN(
+        const Buffer<float> tokens,
+        impl_->VisualTokens(image, size, options.fit, lock, Uninterrupted(progress), nullptr));
+    return ToMatrix(tokens, impl_->model.projector().hidden());
+  });
 }
 
 }  // namespace fastvlm

@@ -38,7 +38,6 @@ const float* Prefill(const Decoder& decoder, float* x, int64_t tokens, KvCache& 
     decoder.Forward(x + start * hidden, std::min(workspace.max_tokens, tokens - start), cache,
                     workspace, pool);
   }
-  if (progress) progress(1);
   return x + (tokens - 1) * hidden;
 }
 

@@ -31,7 +31,7 @@ Buffer<float> EmbedPrompt(const Decoder& decoder, std::span<const int32_t> ids,
 // Runs the decoder over the embeddings x of a prompt, [tokens, hidden] with at least one token,
 // chunk after chunk, and adds them to the cache, which must have room. x becomes the hidden states;
 // returns that of the last token, from which the answer begins. `progress` is called before each
-// chunk and at the end.
+// chunk, so that others can take their turn there.
 const float* Prefill(const Decoder& decoder, float* x, int64_t tokens, KvCache& cache,
                      DecoderWorkspace& workspace, ThreadPool& pool,
                      const ProgressFn& progress = {});

@@ -45,8 +45,8 @@ void PrefixCache::Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache) {
     tight->CopyFrom(*cache, length);
     cache = std::move(tight);
   }
-  bytes_ += cache->bytes();
   entries_.push_front({std::move(tokens), std::move(cache)});
+  bytes_ += entries_.front().cache->bytes();
   while (bytes_ > max_bytes_) {
     bytes_ -= entries_.back().cache->bytes();
     entries_.pop_back();

@@ -1,5 +1,9 @@
 #include "runtime/sequence.h"
 
+#include <exception>
+#include <new>
+
+#include "base/out_of_memory.h"
 #include "runtime/logprobs.h"
 
 namespace fastvlm {
@@ -21,6 +25,22 @@ void Sequence::Choose(std::span<float> logits, const Tokenizer& tokenizer) {
   for (const auto& [other, logit] : HighestLogits(raw_logits, top_logprobs)) {
     alternatives.push_back(Describe(other, logit, log_sum, tokenizer));
   }
+}
+
+Result<bool> Sequence::Tell(const EngineEvent& event) {
+  constexpr MemoryUse kUse = {"the request's callback", "keep less of what it is told"};
+  return CatchOutOfMemory(kUse, [&]() -> Result<bool> {
+    try {
+      return !callback || callback(event);
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception& error) {
+      return Error(StatusCode::kCancelled, "the request's callback threw an exception: {}",
+                   error.what());
+    } catch (...) {
+      return Error(StatusCode::kCancelled, "the request's callback threw an exception");
+    }
+  });
 }
 
 }  // namespace fastvlm

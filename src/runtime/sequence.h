@@ -2,6 +2,7 @@
 #ifndef FASTVLM_RUNTIME_SEQUENCE_H_
 #define FASTVLM_RUNTIME_SEQUENCE_H_
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -43,6 +44,8 @@ struct Sequence {
   std::vector<std::shared_ptr<const Image>> pictures;  // of the prompt
   std::unique_ptr<TokenConstraint> constraint;         // null for free text; the chooser takes it
 
+  std::atomic<bool> cancelled = false;  // by the caller; the engine looks at it between steps
+
   // The request under way. Only the engine's thread uses it.
   bool admitted = false;  // among those that are computed together
   SequenceState state = SequenceState::kWaiting;
@@ -56,6 +59,7 @@ struct Sequence {
 
   // The token that was chosen last; -1 if there was none to choose.
   int32_t token = -1;
+  Status choice;  // an error if choosing it failed
   TokenLogprob logprob;
   std::vector<TokenLogprob> alternatives;
   std::vector<float> raw_logits;  // with top_logprobs
@@ -63,6 +67,9 @@ struct Sequence {
   // Chooses `token` from logits, [vocabulary], which are changed. Touches nothing but this
   // sequence.
   void Choose(std::span<float> logits, const Tokenizer& tokenizer);
+
+  // Calls the callback, if there is one: whether more is wanted. What it throws is an error.
+  Result<bool> Tell(const EngineEvent& event);
 };
 
 }  // namespace fastvlm

@@ -14,6 +14,16 @@
 #include "text/chat_prompt.h"
 
 namespace fastvlm {
+namespace {
+
+constexpr MemoryUse kContextMemory = {
+    "the keys and values of the conversation and the activations of the decoder",
+    "lower context_tokens, or choose a cache of fewer bits"};
+constexpr MemoryUse kPromptMemory = {"the prompt and its answer",
+                                     "shorten the prompt or lower the resolution"};
+
+}  // namespace
+
 struct Session::Impl {
   Impl(std::shared_ptr<const Model> model_in, int64_t context_tokens, CacheType cache_type)
       : model(std::move(model_in)),
@@ -26,6 +36,8 @@ struct Session::Impl {
   const ModelImpl& shared() const { return ImplOf(*model); }
   int64_t used() const { return cache.length() + static_cast<int64_t>(pending.size()); }
 
+  class Turn;
+
   Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options, const StreamFn& stream,
                      const AskProgressFn& progress);
   Result<std::vector<int32_t>> Tokenize(const UserTurn& turn) const;
@@ -35,7 +47,8 @@ struct Session::Impl {
                   const AskProgressFn& progress);
   Status Generate(const GenerateOptions& options, TokenChooser& chooser, const StreamFn& stream,
                   const Stopwatch& since_call, Answer& answer);
-  Result<int32_t> NextToken(TokenChooser& chooser);
+  void Decode(int32_t token);
+  Result<int32_t> ChooseToken(TokenChooser& chooser);
 
   std::shared_ptr<const Model> model;
   const Decoder& decoder;
@@ -45,6 +58,36 @@ struct Session::Impl {
   Buffer<float> state;           // [hidden]: embedding of the last token, then its hidden state
   std::vector<int32_t> pending;  // produced, but not yet seen by the decoder
   bool first_turn = true;
+  bool asking = false;
+};
+
+// The call of Ask under way. Unless it is committed, its end leaves the session as its beginning
+// found it.
+class Session::Impl::Turn {
+ public:
+  explicit Turn(Impl& session)
+      : session_(session), length_(session.cache.length()), pending_(session.pending) {
+    session_.asking = true;
+  }
+  ~Turn() {
+    session_.asking = false;
+    if (committed_) return;
+    session_.cache.Truncate(length_);
+    session_.pending.swap(pending_);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  void Commit() {
+    committed_ = true;
+    session_.first_turn = false;
+  }
+
+ private:
+  Impl& session_;
+  const int64_t length_;
+  std::vector<int32_t> pending_;
+  bool committed_ = false;
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -53,19 +96,22 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Result<Session> Session::Create(std::shared_ptr<const Model> model, const SessionOptions& options) {
-  const int64_t max_positions = ImplOf(*model).checkpoint.config().decoder.max_positions;
-  const int64_t context =
-      options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
-  if (context < 1 || context > max_positions) {
-    return Error(StatusCode::kInvalidArgument, "context_tokens is {}, expected 1 to {}", context,
-                 max_positions);
-  }
-  return Session(std::make_unique<Impl>(std::move(model), context, options.cache));
+  return CatchOutOfMemory(kContextMemory, [&]() -> Result<Session> {
+    const int64_t max_positions = ImplOf(*model).checkpoint.config().decoder.max_positions;
+    const int64_t context =
+        options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
+    if (context < 1 || context > max_positions) {
+      return Error(StatusCode::kInvalidArgument, "context_tokens is {}, expected 1 to {}", context,
+                   max_positions);
+    }
+    return Session(std::make_unique<Impl>(model, context, options.cache));
+  });
 }
 
 int64_t Session::context_used() const { return impl_->used(); }
 
 void Session::Reset() {
+  if (impl_->asking) return;
   impl_->cache.Truncate(0);
   impl_->pending.clear();
   impl_->first_turn = true;
@@ -73,16 +119,16 @@ void Session::Reset() {
 
 Result<Answer> Session::Ask(const UserTurn& turn, const GenerateOptions& options,
                             const StreamFn& stream, const AskProgressFn& progress) {
-  const int64_t length = impl_->cache.length();
-  const std::vector<int32_t> pending = impl_->pending;
-  Result<Answer> answer = impl_->Ask(turn, options, stream, progress);
-  if (!answer.ok()) {
-    impl_->cache.Truncate(length);
-    impl_->pending = pending;
-  } else {
-    impl_->first_turn = false;
-  }
-  return answer;
+  return CatchOutOfMemory(kPromptMemory, [&]() -> Result<Answer> {
+    if (impl_->asking) {
+      return Error(StatusCode::kInvalidArgument,
+                   "Ask was called from inside a callback of the same session; use another one");
+    }
+    Impl::Turn transaction(*impl_);
+    Result<Answer> answer = impl_->Ask(turn, options, stream, progress);
+    if (answer.ok()) transaction.Commit();
+    return answer;
+  });
 }
 
 Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& options,
@@ -108,7 +154,6 @@ Result<Answer> Session::Impl::Ask(const UserTurn& turn, const GenerateOptions& o
         answer.prompt_tokens, answer.image_tokens, used(), cache.capacity());
   }
 
-  const std::lock_guard lock(shared().compute_mutex);
   FASTVLM_ASSIGN_OR_RETURN(const Buffer<float> visual,
                            Encode(turn, size, progress, answer.timings));
 
@@ -137,43 +182,60 @@ Result<Buffer<float>> Session::Impl::Encode(const UserTurn& turn, const EncoderS
   Buffer<float> visual(turn.images.size() * static_cast<size_t>(image_floats));
   const double count = static_cast<double>(turn.images.size());
   for (size_t i = 0; i < turn.images.size(); ++i) {
-    const auto report = [&](double fraction) {
-      if (progress) progress(AskPhase::kEncode, (static_cast<double>(i) + fraction) / count);
-      return true;
-    };
+    EncodeProgressFn report;
+    if (progress) {
+      report = [&](double fraction) {
+        progress(AskPhase::kEncode, (static_cast<double>(i) + fraction) / count);
+        return true;
+      };
+    }
+    ComputeLock lock(shared().compute_mutex);
     FASTVLM_ASSIGN_OR_RETURN(
         const Buffer<float> tokens,
-        shared().VisualTokens(turn.images[i], size, turn.encode.fit, report, &timings));
+        shared().VisualTokens(turn.images[i], size, turn.encode.fit, lock, report, &timings));
     std::copy(tokens.begin(), tokens.end(), visual.data() + static_cast<int64_t>(i) * image_floats);
   }
   return visual;
 }
 
-// Tokens left over from the answer before, then the prompt with the images in their places.
+// Reads the tokens left over from the answer before, then the prompt with the images in their
+// places: `logits` become those of the first token of the answer.
 void Session::Impl::ReadPrompt(const std::vector<int32_t>& prompt, const Buffer<float>& visual,
                                const AskProgressFn& progress) {
-  const auto report = [&](double fraction) {
-    if (progress) progress(AskPhase::kPrefill, fraction);
-  };
   std::vector<int32_t> ids = pending;
   ids.insert(ids.end(), prompt.begin(), prompt.end());
-  const int64_t hidden = decoder.config().hidden;
   Buffer<float> x = EmbedPrompt(decoder, ids, {visual.data(), visual.size()});
-  const int64_t tokens = static_cast<int64_t>(x.size()) / hidden;
-  const float* last = Prefill(decoder, x.data(), tokens, cache, workspace, shared().pool, report);
-  std::copy_n(last, hidden, state.data());
+  const int64_t tokens = static_cast<int64_t>(x.size()) / decoder.config().hidden;
+  ComputeLock lock(shared().compute_mutex, std::defer_lock);
+  // Between two chunks others may compute, and the callback may use the model.
+  const auto take_turn = [&](double fraction) {
+    if (lock.owns_lock()) lock.unlock();
+    if (progress) progress(AskPhase::kPrefill, fraction);
+    lock.lock();
+  };
+  const float* last =
+      Prefill(decoder, x.data(), tokens, cache, workspace, shared().pool, take_turn);
+  decoder.Logits(last, logits.data(), workspace, shared().pool);
+  lock.unlock();
+  if (progress) progress(AskPhase::kPrefill, 1);
   pending.clear();
 }
 
-// From the hidden state of the last token.
-Result<int32_t> Session::Impl::NextToken(TokenChooser& chooser) {
+// From a token to the logits after it.
+void Session::Impl::Decode(int32_t token) {
+  decoder.Embed(&token, 1, state.data());
+  const ComputeLock lock(shared().compute_mutex);
+  decoder.Forward(state.data(), 1, cache, workspace, shared().pool);
   decoder.Logits(state.data(), logits.data(), workspace, shared().pool);
+}
+
+Result<int32_t> Session::Impl::ChooseToken(TokenChooser& chooser) {
   const int32_t token = chooser.Choose({logits.data(), logits.size()});
   if (token < 0) return NoFiniteLogit(model->info().directory);
   return token;
 }
 
-// `state` is that of the last token of the prompt.
+// `logits` are those after the prompt.
 Status Session::Impl::Generate(const GenerateOptions& options, TokenChooser& chooser,
                                const StreamFn& stream, const Stopwatch& since_call,
                                Answer& answer) {
@@ -187,7 +249,7 @@ Status Session::Impl::Generate(const GenerateOptions& options, TokenChooser& cho
   const auto show = [&](std::string_view piece) {
     return piece.empty() || !stream || stream(piece);
   };
-  FASTVLM_ASSIGN_OR_RETURN(int32_t token, NextToken(chooser));
+  FASTVLM_ASSIGN_OR_RETURN(int32_t token, ChooseToken(chooser));
   answer.timings.ttft_ms = since_call.Milliseconds();
   const Stopwatch watch;
   while (true) {
@@ -205,9 +267,8 @@ Status Session::Impl::Generate(const GenerateOptions& options, TokenChooser& cho
       pending.push_back(token);
       break;
     }
-    decoder.Embed(&token, 1, state.data());
-    decoder.Forward(state.data(), 1, cache, workspace, impl.pool);
-    FASTVLM_ASSIGN_OR_RETURN(token, NextToken(chooser));
+    Decode(token);
+    FASTVLM_ASSIGN_OR_RETURN(token, ChooseToken(chooser));
   }
   show(output.Finish());
   Timings& timings = answer.timings;

@@ -1,0 +1,26 @@
+// Counts what the test program allocates, by operator new and by Buffer alike, and can make one
+// allocation fail.
+#ifndef FASTVLM_RUNTIME_TEST_ALLOCATIONS_H_
+#define FASTVLM_RUNTIME_TEST_ALLOCATIONS_H_
+
+#include <cstdint>
+
+namespace fastvlm {
+
+// On all threads, since the program began.
+int64_t AllocationCount();
+
+// The n-th allocation from now on fails, on whatever thread it is; n >= 1. One at a time.
+class FailingAllocation {
+ public:
+  explicit FailingAllocation(int64_t n);
+  ~FailingAllocation();
+  FailingAllocation(const FailingAllocation&) = delete;
+  FailingAllocation& operator=(const FailingAllocation&) = delete;
+
+  bool happened() const;
+};
+
+}  // namespace fastvlm
+
+#endif  // FASTVLM_RUNTIME_TEST_ALLOCATIONS_H_
