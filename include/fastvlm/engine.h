@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/image.h"
 #include "fastvlm/model.h"
 #include "fastvlm/options.h"
@@ -83,7 +84,7 @@ struct EngineStats {
 // Thread-safe. Requests are prefilled in chunks between steps that decode all active ones in one
 // pass over the weights. Each answer is the one the request would have had alone. A session on the
 // same model takes turns with the engine and may have to wait.
-class Engine {
+class FASTVLM_EXPORT Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Model> model,
                                                 const EngineOptions& options = {});
@@ -103,7 +104,7 @@ class Engine {
   const Model& model() const;
 
  private:
-  struct Impl;
+  struct FASTVLM_HIDDEN Impl;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

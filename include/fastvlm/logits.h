@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/model.h"
 #include "fastvlm/session.h"
 #include "fastvlm/status.h"
@@ -18,8 +19,8 @@ struct PromptLogits {
 
 // The logits with which an answer to `turn`, the first of a conversation, begins.
 // kResourceExhausted if the turn is longer than the model's context; otherwise as Session::Ask.
-Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
-                                         const ProgressFn& progress = {});
+FASTVLM_EXPORT Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
+                                                        const ProgressFn& progress = {});
 
 }  // namespace fastvlm
 

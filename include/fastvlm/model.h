@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fastvlm/calibration.h"
+#include "fastvlm/export.h"
 #include "fastvlm/image.h"
 #include "fastvlm/options.h"
 #include "fastvlm/status.h"
@@ -44,8 +45,8 @@ struct ModelInfo {
 };
 
 // Opens and checks a checkpoint without loading its weights. vision_directory as in ModelOptions.
-Result<ModelInfo> InspectModel(const std::string& directory,
-                               const std::string& vision_directory = "");
+FASTVLM_EXPORT Result<ModelInfo> InspectModel(const std::string& directory,
+                                              const std::string& vision_directory = "");
 
 // A row-major f32 matrix.
 struct Matrix {
@@ -62,7 +63,7 @@ struct UserTurn;     // fastvlm/session.h
 struct PromptLogits;
 
 // Immutable once loaded and shareable by any number of sessions, one running at a time.
-class Model {
+class FASTVLM_EXPORT Model {
  public:
   static Result<std::shared_ptr<const Model>> Load(const std::string& directory,
                                                    const ModelOptions& options = {},
@@ -88,7 +89,7 @@ class Model {
   friend MachinePeak MeasureMachinePeak(const Model& model);
   friend Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
                                                   const ProgressFn& progress);
-  struct Impl;
+  struct FASTVLM_HIDDEN Impl;
   explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

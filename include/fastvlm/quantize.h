@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fastvlm/calibration.h"
+#include "fastvlm/export.h"
 #include "fastvlm/status.h"
 
 namespace fastvlm {
@@ -55,9 +56,10 @@ using QuantizeProgressFn = std::function<bool(QuantizeStep step, double fraction
 // be. They take their names when both are complete: whatever happens before, what was there stays.
 // kInvalidArgument if they exist and `overwrite` is not set. kUnsupported if `target` cannot be
 // reached.
-Result<QuantizeReport> QuantizeModel(const std::string& source, const std::string& directory,
-                                     const QuantizeOptions& options,
-                                     const QuantizeProgressFn& progress = {});
+FASTVLM_EXPORT Result<QuantizeReport> QuantizeModel(const std::string& source,
+                                                    const std::string& directory,
+                                                    const QuantizeOptions& options,
+                                                    const QuantizeProgressFn& progress = {});
 
 }  // namespace fastvlm
 

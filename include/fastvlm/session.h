@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/image.h"
 #include "fastvlm/model.h"
 #include "fastvlm/options.h"
@@ -59,7 +60,7 @@ using AskProgressFn = std::function<void(AskPhase phase, double fraction)>;
 
 // Not thread-safe. Owns the keys and values of its conversation, so a further turn costs only
 // its own tokens.
-class Session {
+class FASTVLM_EXPORT Session {
  public:
   static Result<Session> Create(std::shared_ptr<const Model> model,
                                 const SessionOptions& options = {});
@@ -77,7 +78,7 @@ class Session {
   void Reset();
 
  private:
-  struct Impl;
+  struct FASTVLM_HIDDEN Impl;
   explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -6,13 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/options.h"
 #include "fastvlm/status.h"
 
 namespace fastvlm {
 
 // "0.1.0"
-const char* Version();
+FASTVLM_EXPORT const char* Version();
+// The commit of the sources, "abcdef0", or "abcdef0 with changes" if they were edited since; empty
+// if they came without git.
+FASTVLM_EXPORT const char* Commit();
 
 struct KernelChoice {
   std::string kernel;   // "gemm_f32"
@@ -21,6 +25,7 @@ struct KernelChoice {
 
 struct SystemInfo {
   std::string version;  // of this library
+  std::string commit;   // of its sources, as Commit() has it
   std::string cpu;
   std::string isa;  // best instruction set in use, as capped by FASTVLM_ISA
   int default_threads = 0;
@@ -28,18 +33,25 @@ struct SystemInfo {
 };
 
 // An error if the environment variable FASTVLM_ISA has a value that cannot be honoured.
-Result<SystemInfo> GetSystemInfo();
+FASTVLM_EXPORT Result<SystemInfo> GetSystemInfo();
 
 // The fastest precision that costs no accuracy worth speaking of (docs/ACCURACY.md): q8 where there
 // are kernels for it, else f32.
-Precision DefaultPrecision();
+FASTVLM_EXPORT Precision DefaultPrecision();
+
+// Directory of the small model that is installed with the library and its program:
+// ../share/fastvlm/models/nano, seen from the directory of libfastvlm.so, or from the program's that
+// the static library is linked into. The build tree has a link there to the sources' models/.
+// kNotFound says where it was looked for.
+FASTVLM_EXPORT Result<std::string> FindBundledModel();
 
 // The most memory this process has held at once, bytes.
-int64_t PeakMemoryBytes();
+FASTVLM_EXPORT int64_t PeakMemoryBytes();
 
 // Writes a matrix as a NumPy .npy file, float32, atomically. Part of the API because what an
 // encoder produces is usually looked at from Python.
-Status WriteNpy(const std::string& path, int64_t rows, int64_t columns, const float* values);
+FASTVLM_EXPORT Status WriteNpy(const std::string& path, int64_t rows, int64_t columns,
+                               const float* values);
 
 }  // namespace fastvlm
 
