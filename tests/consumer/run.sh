@@ -17,7 +17,7 @@ work=$(realpath -m "${3:?usage: tests/consumer/run.sh STEP BUILD_DIR WORK_DIR}")
 prefix=$work/prefix
 picture=$root/models/nano/samples/demo.png
 question='What is on the left?'
-export CXX=${CXX:-c++}
+[ -v CXX ] || export CXX=c++
 mkdir -p "$work"
 library_dir() { dirname "$(find "$prefix" -name libfastvlm.so)"; }
 
