@@ -40,18 +40,13 @@ FASTVLM_EXPORT Result<SystemInfo> GetSystemInfo();
 FASTVLM_EXPORT Precision DefaultPrecision();
 
 // Directory of the small model that is installed with the library and its program:
-// ../share/fastvlm/models/nano, seen from the directory of libfastvlm.so, or from the program's that
-// the static library is linked into. The build tree has a link there to the sources' models/.
+// ../share/fastvlm/models/nano, seen from the directory of libfastvlm.so, or from the program's
+// that the static library is linked into. The build tree has a link there to the sources' models/.
 // kNotFound says where it was looked for.
 FASTVLM_EXPORT Result<std::string> FindBundledModel();
 
 // The most memory this process has held at once, bytes.
 FASTVLM_EXPORT int64_t PeakMemoryBytes();
-
-// Writes a matrix as a NumPy .npy file, float32, atomically. Part of the API because what an
-// encoder produces is usually looked at from Python.
-FASTVLM_EXPORT Status WriteNpy(const std::string& path, int64_t rows, int64_t columns,
-                               const float* values);
 
 }  // namespace fastvlm
 
