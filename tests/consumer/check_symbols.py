@@ -9,9 +9,10 @@ import re
 import subprocess
 import sys
 
+# What stands at the beginning of a line: members are indented.
 DECLARATION = re.compile(
-    r"^(?:class|struct|namespace)\s+(?:FASTVLM_\w+\s+)?(\w+)"  # a class, or a namespace in fastvlm
-    r"|^(?!#|//|using|template|namespace)[\w:<>,&*\s\[\]]*?\b(\w+)\(",  # a function
+    r"^(?:class|struct|namespace)\s+(?:FASTVLM_EXPORT\s+)?(\w+)[^;{]*\{"  # a class, or a namespace in fastvlm
+    r"|^(?!using|template|namespace)\w[\w:<>,&*\s]*?\b(\w+)\(",  # a function
     re.MULTILINE,
 )
 
@@ -40,7 +41,7 @@ def main() -> int:
     defined_names = {first_name(symbol) for symbol in symbols(libraries / "libfastvlm.a")}
 
     found = [f"no header declares {symbol}" for symbol in shown if first_name(symbol) not in declared]
-    found += [f"internal: {symbol}" for symbol in shown if "::Impl" in symbol]
+    found += [f"internal: {symbol}" for symbol in shown if "Impl" in symbol.split("(")[0]]
     found += [
         f"declared in a header, but hidden: fastvlm::{name}; it lacks FASTVLM_EXPORT"
         for name in sorted(declared & defined_names - shown_names)
