@@ -40,6 +40,7 @@ install(FILES ${PROJECT_BINARY_DIR}/fastvlmConfig.cmake ${PROJECT_BINARY_DIR}/fa
 # The prefix is found from where the file is, so that the whole installation may be moved.
 file(RELATIVE_PATH FASTVLM_PREFIX_FROM_PC
   ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" FASTVLM_PREFIX_FROM_PC "${FASTVLM_PREFIX_FROM_PC}")
 set(FASTVLM_HEIF_MODULE "")
 if(FASTVLM_HEIF_FOUND)
   set(FASTVLM_HEIF_MODULE libheif)
