@@ -1,7 +1,7 @@
 # Warnings, optimisation and sanitizers of every target of this project.
 add_library(fastvlm_flags INTERFACE)
 target_compile_options(fastvlm_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Werror
+  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor $<$<BOOL:${FASTVLM_WERROR}>:-Werror>
   # Fused multiply-adds happen where the source says so and nowhere else: the
   # same rounding on every compiler and CPU.
   -ffp-contract=off)
@@ -18,6 +18,6 @@ if(FASTVLM_SANITIZE)
     target_compile_options(fastvlm_flags INTERFACE -Wno-maybe-uninitialized -Wno-clobbered -Wno-error)
   endif()
   add_link_options(-fsanitize=${FASTVLM_SANITIZE})
-else()
+elseif(PROJECT_IS_TOP_LEVEL)
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O3 -g1 -DNDEBUG")
 endif()

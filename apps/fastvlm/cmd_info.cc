@@ -110,6 +110,7 @@ Json ModelJson(const ModelInfo& info) {
 void PrintSystem(const SystemInfo& system, int threads) {
   fmt::print("System\n");
   PrintRow("version", system.version);
+  if (!system.commit.empty()) PrintRow("commit", system.commit);
   PrintRow("CPU", system.cpu);
   PrintRow("instructions", system.isa);
   PrintRow("threads", fmt::format("{}", threads));
@@ -123,11 +124,8 @@ void PrintSystem(const SystemInfo& system, int threads) {
 Json SystemJson(const SystemInfo& system, int threads) {
   Json kernels = Json::object();
   for (const KernelChoice& choice : system.kernels) kernels[choice.kernel] = choice.variant;
-  return {{"version", system.version},
-          {"cpu", system.cpu},
-          {"isa", system.isa},
-          {"threads", threads},
-          {"kernels", kernels}};
+  return {{"version", system.version}, {"commit", system.commit}, {"cpu", system.cpu},
+          {"isa", system.isa},         {"threads", threads},      {"kernels", kernels}};
 }
 
 int Run(const InfoFlags& flags) {

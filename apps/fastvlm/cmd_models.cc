@@ -10,7 +10,7 @@
 #include "fastvlm/fastvlm.h"
 #include "hub/cache.h"
 #include "hub/file_ops.h"
-#include "models.h"
+#include "model_cache.h"
 #include "terminal.h"
 
 namespace fastvlm {

@@ -12,7 +12,7 @@
 #include "commands.h"
 #include "hub/file_ops.h"
 #include "hub/pull.h"
-#include "models.h"
+#include "model_cache.h"
 #include "terminal.h"
 
 namespace fastvlm {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,9 +10,8 @@
 #include "commands.h"
 #include "eval/golden.h"
 #include "fastvlm/fastvlm.h"
+#include "fetched.h"
 #include "flags.h"
-#include "hub/download.h"
-#include "hub/file_ops.h"
 #include "models.h"
 #include "terminal.h"
 
@@ -34,7 +34,7 @@ struct VerifyFlags {
 Result<Golden> ChooseGolden(const VerifyFlags& flags, const ModelInfo& info) {
   if (!flags.golden.empty()) return ReadGolden(flags.golden);
   const std::string beside = info.directory + kGoldenName;
-  if (FileSize(beside) >= 0) return ReadGolden(beside);
+  if (std::filesystem::exists(beside)) return ReadGolden(beside);
   if (std::optional<Golden> golden = PublishedGolden(info)) return *std::move(golden);
   return Status(
       StatusCode::kNotFound,
@@ -44,26 +44,10 @@ Result<Golden> ChooseGolden(const VerifyFlags& flags, const ModelInfo& info) {
                   info.directory, info.hidden, info.layers));
 }
 
-// The path of a picture, fetched into the cache if it has a URL.
+// The path of a picture, fetched if it has a URL.
 Result<std::string> LocalImage(const std::string& image) {
-  if (!image.starts_with("http://") && !image.starts_with("https://")) return image;
-  const Result<ModelCache> cache = OpenModelCache();
-  if (!cache.ok()) return cache.status();
-  const std::string directory = cache->root() + "/golden";
-  const Status made = MakeDirectories(directory);
-  if (!made.ok()) return made;
-  const std::string path = directory + "/" + image.substr(image.rfind('/') + 1);
-  if (FileSize(path) < 0) fmt::print(stderr, "Fetching the picture {}\n", image);
-  const Download download{image, "", path, -1, {}};
-  const auto small = [&](int64_t bytes) {
-    if (bytes <= int64_t{64} << 20) return Status();
-    return Status(StatusCode::kResourceExhausted,
-                  fmt::format("{}: {} bytes, too many for a picture", image, bytes));
-  };
-  const Status status = DownloadFile(download, HttpOptions(), {}, small);
-  if (status.ok()) return path;
-  return Status(status.code(),
-                status.message() + "; or fetch it by other means and name the file with --image");
+  const bool is_url = image.starts_with("http://") || image.starts_with("https://");
+  return is_url ? FetchedPicture(image) : image;
 }
 
 struct Checked {

@@ -35,6 +35,9 @@ CommandFn AddQuantize(CLI::App& app);
 CommandFn AddServe(CLI::App& app);
 CommandFn AddVerify(CLI::App& app);
 
+// For a command that this program was built without: says so, and which option of CMake adds it.
+CommandFn AddMissing(CLI::App& app, const std::string& build_option);
+
 }  // namespace fastvlm
 
 #endif  // FASTVLM_APPS_COMMANDS_H_

@@ -45,13 +45,19 @@ constexpr const char* kExamples =
     "\n"
     "'fastvlm COMMAND --help' says more about a command.";
 
+std::string CommitText() {
+  const std::string commit = Commit();
+  return commit.empty() ? "commit unknown: built from sources without git" : "commit " + commit;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app(kDescription, "fastvlm");
   app.footer(kExamples);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("error: {}\nRun with --help for what is expected.\n", error.what());
   });
-  app.set_version_flag("--version", [] { return std::string("fastvlm ") + Version(); });
+  app.set_version_flag("--version",
+                       [] { return fmt::format("fastvlm {} ({})", Version(), CommitText()); });
   int exit_code = kExitOk;
   for (const Command& command : kCommands) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);

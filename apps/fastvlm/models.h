@@ -7,17 +7,8 @@
 
 #include "fastvlm/model.h"
 #include "flags.h"
-#include "hub/cache.h"
 
 namespace fastvlm {
-
-// Directory of the model that comes with the program: ../share/fastvlm/models/nano from the
-// directory the executable is in. The build tree has a link there to the sources' models/.
-// kNotFound says where it was looked for.
-Result<std::string> FindBundledModel();
-
-// $XDG_CACHE_HOME/fastvlm, or ~/.cache/fastvlm. kNotFound if neither is known.
-Result<ModelCache> OpenModelCache();
 
 // The directory of --model: the bundled model if the flag is not given or "nano", a directory of
 // this path, or the model of this name in the cache. kNotFound says what is in the cache and how to

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/model.h"
 #include "fastvlm/status.h"
 
@@ -23,7 +24,7 @@ struct MachinePeak {
   double f16_gflops = 0;
   double read_gbps = 0;  // reading memory in order, 10^9 bytes per second
 };
-Result<MachinePeak> MeasureMachinePeak(const Model& model);
+FASTVLM_EXPORT Result<MachinePeak> MeasureMachinePeak(const Model& model);
 
 struct BenchmarkOptions {
   std::vector<int> encoder_sizes = {256, 512, 768, 1024, 1536};  // side of the square, pixels
@@ -74,15 +75,15 @@ using BenchmarkProgressFn = std::function<void(double fraction)>;
 // Runs what the options name. Prompts and depths beyond the model's context are left out; a picture
 // of a size that the model cannot take is kInvalidArgument. The picture of first_token has the size
 // the model was trained for. Nothing is read from files: pictures and prompts are noise.
-Result<std::vector<BenchmarkCase>> RunBenchmark(const std::shared_ptr<const Model>& model,
-                                                const BenchmarkOptions& options,
-                                                const BenchmarkProgressFn& progress = {});
+FASTVLM_EXPORT Result<std::vector<BenchmarkCase>> RunBenchmark(
+    const std::shared_ptr<const Model>& model, const BenchmarkOptions& options,
+    const BenchmarkProgressFn& progress = {});
 
 // One pass at a time, for a program that takes turns with others on the same machine. Nothing is
 // read from files: pictures and prompts are noise, the same each time, which
 // benchmarks/peers/noise.py makes as well, so that the others can be given the same. Not
 // thread-safe.
-class BenchmarkRunner {
+class FASTVLM_EXPORT BenchmarkRunner {
  public:
   struct Pass {
     double ms = 0;
@@ -107,7 +108,7 @@ class BenchmarkRunner {
   Result<Pass> Run(BenchmarkKind kind, int size, int depth = 0);
 
  private:
-  struct Impl;
+  struct FASTVLM_HIDDEN Impl;
   explicit BenchmarkRunner(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

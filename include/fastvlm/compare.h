@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/image.h"
 #include "fastvlm/model.h"
 #include "fastvlm/options.h"
@@ -50,19 +51,20 @@ struct Comparison {
 };
 
 // Over all pictures, of which there is at least one.
-double CosineMean(const Comparison& comparison);
-double CosineWorst(const Comparison& comparison);
-double Top1Agreement(const Comparison& comparison);  // 0..1
+FASTVLM_EXPORT double CosineMean(const Comparison& comparison);
+FASTVLM_EXPORT double CosineWorst(const Comparison& comparison);
+FASTVLM_EXPORT double Top1Agreement(const Comparison& comparison);  // 0..1
 // exp(-m), where m is the mean log probability of a token of the answers.
-double ReferencePerplexity(const Comparison& comparison);
-double CandidatePerplexity(const Comparison& comparison);
+FASTVLM_EXPORT double ReferencePerplexity(const Comparison& comparison);
+FASTVLM_EXPORT double CandidatePerplexity(const Comparison& comparison);
 
 // Runs both models on each picture. kInvalidArgument if there is no picture, an option is out of
 // range or the models differ in shape or vocabulary; kResourceExhausted if prompt and answer do not
 // fit the context; kDataError if a model gives values that are not finite.
-Result<Comparison> CompareModels(const Model& reference, const Model& candidate,
-                                 std::span<const Image> images, const CompareOptions& options = {},
-                                 const ProgressFn& progress = {});
+FASTVLM_EXPORT Result<Comparison> CompareModels(const Model& reference, const Model& candidate,
+                                                std::span<const Image> images,
+                                                const CompareOptions& options = {},
+                                                const ProgressFn& progress = {});
 
 }  // namespace fastvlm
 

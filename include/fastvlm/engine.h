@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/image.h"
 #include "fastvlm/model.h"
 #include "fastvlm/options.h"
@@ -94,7 +95,7 @@ struct EngineStats {
 // a token for each active request and reads a chunk of one prompt. Each answer is the one that the
 // request would have had alone. A session on the same model takes turns with the engine: each time
 // it waits for one step at most.
-class Engine {
+class FASTVLM_EXPORT Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Model> model,
                                                 const EngineOptions& options = {});
@@ -115,7 +116,7 @@ class Engine {
   const Model& model() const;
 
  private:
-  struct Impl;
+  struct FASTVLM_HIDDEN Impl;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -7,13 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/options.h"
 #include "fastvlm/status.h"
 
 namespace fastvlm {
 
 // Pixels: [height, width, 3], RGB, 8 bits each, row by row.
-struct Image {
+struct FASTVLM_EXPORT Image {
   int width = 0;
   int height = 0;
   std::vector<uint8_t> pixels;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/model.h"
 #include "fastvlm/session.h"
 #include "fastvlm/status.h"
@@ -19,8 +20,8 @@ struct PromptLogits {
 // The logits from which the first token of an answer to `turn` is chosen, `turn` being the first of
 // a conversation. The cache of keys and values is f32 at every precision, unlike a session's.
 // kResourceExhausted if the turn is longer than the model's context; otherwise as Session::Ask.
-Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
-                                         const ProgressFn& progress = {});
+FASTVLM_EXPORT Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
+                                                        const ProgressFn& progress = {});
 
 }  // namespace fastvlm
 

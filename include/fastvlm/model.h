@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fastvlm/calibration.h"
+#include "fastvlm/export.h"
 #include "fastvlm/image.h"
 #include "fastvlm/options.h"
 #include "fastvlm/status.h"
@@ -45,8 +46,8 @@ struct ModelInfo {
 
 // Opens and checks a checkpoint without loading its weights. vision_directory is that of
 // ModelOptions.
-Result<ModelInfo> InspectModel(const std::string& directory,
-                               const std::string& vision_directory = "");
+FASTVLM_EXPORT Result<ModelInfo> InspectModel(const std::string& directory,
+                                              const std::string& vision_directory = "");
 
 // A row-major f32 matrix.
 struct Matrix {
@@ -66,7 +67,7 @@ struct ModelImpl;
 // Immutable once loaded, and thread-safe: any number of sessions and engines may share it. Only one
 // of them computes at a time; they take turns, after each token and each part of a prompt, in the
 // order in which they ask.
-class Model {
+class FASTVLM_EXPORT Model {
  public:
   static Result<std::shared_ptr<const Model>> Load(const std::string& directory,
                                                    const ModelOptions& options = {},

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fastvlm/calibration.h"
+#include "fastvlm/export.h"
 #include "fastvlm/status.h"
 
 namespace fastvlm {
@@ -57,9 +58,10 @@ using QuantizeProgressFn = std::function<bool(QuantizeStep step, double fraction
 // be. The files take their names when both are complete; until then, files that were there stay as
 // they were. kInvalidArgument if there are such files and `overwrite` is not set. kUnsupported if
 // `target` cannot be reached.
-Result<QuantizeReport> QuantizeModel(const std::string& source, const std::string& directory,
-                                     const QuantizeOptions& options,
-                                     const QuantizeProgressFn& progress = {});
+FASTVLM_EXPORT Result<QuantizeReport> QuantizeModel(const std::string& source,
+                                                    const std::string& directory,
+                                                    const QuantizeOptions& options,
+                                                    const QuantizeProgressFn& progress = {});
 
 }  // namespace fastvlm
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fastvlm/export.h"
 #include "fastvlm/image.h"
 #include "fastvlm/model.h"
 #include "fastvlm/options.h"
@@ -67,7 +68,7 @@ using AskProgressFn = std::function<void(AskPhase phase, double fraction)>;
 
 // Not thread-safe. A session keeps the keys and values of its conversation, so that a further turn
 // costs only its own tokens.
-class Session {
+class FASTVLM_EXPORT Session {
  public:
   static Result<Session> Create(std::shared_ptr<const Model> model,
                                 const SessionOptions& options = {});
@@ -86,7 +87,7 @@ class Session {
   void Reset();
 
  private:
-  struct Impl;
+  struct FASTVLM_HIDDEN Impl;
   explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

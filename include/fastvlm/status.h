@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "fastvlm/export.h"
+
 namespace fastvlm {
 
 enum class StatusCode {
@@ -40,8 +42,8 @@ class [[nodiscard]] Status {
 
 namespace internal {
 // Print what the mistake is to standard error, with the status' message, and abort.
-[[noreturn]] void AbortOnValueOfError(const Status& status);
-[[noreturn]] void AbortOnResultOfOk();
+[[noreturn]] FASTVLM_EXPORT void AbortOnValueOfError(const Status& status);
+[[noreturn]] FASTVLM_EXPORT void AbortOnResultOfOk();
 }  // namespace internal
 
 // A value, or the Status that says why there is none.

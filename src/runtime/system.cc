@@ -8,12 +8,11 @@
 
 namespace fastvlm {
 
-const char* Version() { return FASTVLM_VERSION; }
-
 Result<SystemInfo> GetSystemInfo() {
   FASTVLM_RETURN_IF_ERROR(CheckIsaEnvironment());
   SystemInfo info;
   info.version = Version();
+  info.commit = Commit();
   info.cpu = CpuModelName();
   info.isa = IsaName(MaxIsa());
   info.default_threads = PhysicalCoreCount();

@@ -26,7 +26,9 @@ TEST(Usage, HelpGoesToStandardOutputWithExamples) {
 TEST(Usage, Version) {
   const ProgramResult result = Fastvlm({"--version"});
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_THAT(result.out, ::testing::MatchesRegex("fastvlm [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  EXPECT_THAT(result.out,
+              ::testing::MatchesRegex("fastvlm [0-9]+\\.[0-9]+\\.[0-9]+ \\(commit ([0-9a-f]{7,}( "
+                                      "with changes)?|unknown: .*)\\)\n"));
 }
 
 // Wrong usage exits with 2, says what is wrong on standard error and writes no result.

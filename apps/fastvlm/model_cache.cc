@@ -1,0 +1,30 @@
+#include "model_cache.h"
+
+#include <cstdlib>
+#include <string>
+
+namespace fastvlm {
+namespace {
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+Result<ModelCache> OpenModelCache() {
+  // The XDG specification says that a relative path is to be ignored.
+  std::string base = Environment("XDG_CACHE_HOME");
+  if (!base.starts_with('/')) {
+    base = Environment("HOME");
+    if (!base.starts_with('/')) {
+      return Status(StatusCode::kNotFound,
+                    "no place for models: set XDG_CACHE_HOME or HOME to a directory");
+    }
+    base += "/.cache";
+  }
+  return ModelCache(base + "/fastvlm");
+}
+
+}  // namespace fastvlm
