@@ -60,6 +60,7 @@ std::string WithFlagNames(const std::string& message) {
       {"set encoder to q8", "use --encoder q8"},
       {"leave out calibrate", "leave out --calibrate"},
       {"lower target", "lower --target"},
+      {"lower max_active or context_tokens", "lower --max-active or --context"},
   };
   std::string text = message;
   for (const auto& [hint, with_flag] : kHints) ReplaceWords(hint, with_flag, text);
