@@ -13,10 +13,7 @@ namespace {
 
 constexpr int64_t kChunk = 256;  // tokens the decoder takes at once
 
-}  // namespace
-
-Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
-                                         const ProgressFn& progress) {
+Result<PromptLogits> Compute(const Model& model, const UserTurn& turn, const ProgressFn& progress) {
   const ModelImpl& impl = ImplOf(model);
   const Decoder& decoder = impl.model.decoder();
   const int64_t hidden = decoder.config().hidden;
@@ -56,6 +53,15 @@ Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& tur
   decoder.Logits(x.data() + (result.prompt_tokens - 1) * hidden, result.values.data(), workspace,
                  impl.pool);
   return result;
+}
+
+}  // namespace
+
+Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
+                                         const ProgressFn& progress) {
+  constexpr MemoryUse kUse = {"the keys and values of the prompt",
+                              "shorten it or lower the resolution"};
+  return CatchOutOfMemory(kUse, [&] { return Compute(model, turn, progress); });
 }
 
 }  // namespace fastvlm
