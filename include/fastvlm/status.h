@@ -1,6 +1,7 @@
 // Errors that a user, a file or a machine can cause. The library returns them: it never throws,
-// prints or exits because of them. Only a mistake in the program itself, such as taking the value
-// of a Result that has none, ends the process.
+// prints or exits because of them. What a caller's callback throws passes through the function that
+// called it. Only a mistake in the program itself, such as taking the value of a Result that has
+// none, ends the process.
 #ifndef FASTVLM_STATUS_H_
 #define FASTVLM_STATUS_H_
 
@@ -20,7 +21,7 @@ enum class StatusCode {
   kResourceExhausted,  // a limit (pixels, context, memory) is not enough for what was asked
   kUnsupported,        // well formed, but of a kind this build cannot read
   kIoError,            // the operating system refused
-  kCancelled,          // the caller's callback asked to stop
+  kCancelled,          // the caller's callback asked to stop, or threw
   kTimedOut,           // the time that the caller set was not enough
 };
 

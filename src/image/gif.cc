@@ -87,8 +87,8 @@ Palette PaletteOf(const GifFileType& gif) {
   return palette;
 }
 
-// Row of the frame that the n-th stored row is: four passes if interlaced. Source: GIF89a appendix
-// E.
+// Which row of the frame the n-th stored row is. An interlaced frame is stored in four passes.
+// Source: GIF89a appendix E.
 std::vector<int> RowOrder(int height, bool interlaced) {
   std::vector<int> order;
   order.reserve(static_cast<size_t>(height));

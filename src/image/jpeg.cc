@@ -1,5 +1,6 @@
 // JPEG by libjpeg-turbo, with the settings Pillow uses: accurate integer DCT, fancy upsampling.
-// libjpeg leaves an error by longjmp: the functions it can jump out of own nothing.
+// libjpeg reports an error by longjmp, which runs no destructors, so the functions that it can jump
+// out of own nothing.
 #include <csetjmp>
 #include <cstdio>
 
@@ -15,7 +16,7 @@ namespace {
 // thousands of empty ones is an attack.
 constexpr int kMaxScans = 100;
 
-// All state of one decode; outlives every jump.
+// Everything that one decode owns. It lives outside of the functions that a jump leaves.
 struct JpegReader {
   explicit JpegReader(const ImageSource& image_source) : source(image_source) {}
   ~JpegReader() { jpeg_destroy_decompress(&jpeg); }

@@ -40,7 +40,7 @@ class TiffBytes {
   bool big_endian_;
 };
 
-// Steps through the source, in pixels, of one step right and one step down in the result.
+// How far to go in the source, in pixels, for one step right and for one step down in the result.
 struct Walk {
   int64_t start;
   int64_t right;
@@ -104,12 +104,13 @@ Image ApplyOrientation(Image image, int orientation) {
   result.height = orientation >= 5 ? image.width : image.height;
   result.pixels.resize(image.pixels.size());
   const Walk walk = WalkOf(image.width, image.height, orientation);
-  // Blocks, because a transposition reads down columns: each cache line is used while it is near.
-  constexpr int kBlock = 32;
-  for (int top = 0; top < result.height; top += kBlock) {
-    const int bottom = std::min(top + kBlock, result.height);
-    for (int left = 0; left < result.width; left += kBlock) {
-      const int right = std::min(left + kBlock, result.width);
+  // A transposition reads down columns. Going square by square uses each cache line while it is
+  // still in the cache.
+  constexpr int kSquare = 32;
+  for (int top = 0; top < result.height; top += kSquare) {
+    const int bottom = std::min(top + kSquare, result.height);
+    for (int left = 0; left < result.width; left += kSquare) {
+      const int right = std::min(left + kSquare, result.width);
       for (int y = top; y < bottom; ++y) {
         int64_t from = walk.start + y * walk.down + left * walk.right;
         uint8_t* to = &result.pixels[(static_cast<size_t>(y) * result.width + left) * 3];

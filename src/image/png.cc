@@ -1,6 +1,7 @@
 // PNG by libpng: grey, colour and palette of every depth to 8-bit RGB; 16 bits keep the high byte
 // and alpha is dropped, as Pillow's convert('RGB') does.
-// libpng leaves an error by longjmp: the functions it can jump out of own nothing.
+// libpng reports an error by longjmp, which runs no destructors, so the functions that it can jump
+// out of own nothing.
 #include <csetjmp>
 #include <cstring>
 
@@ -12,7 +13,7 @@
 namespace fastvlm {
 namespace {
 
-// All state of one decode; outlives every jump.
+// Everything that one decode owns. It lives outside of the functions that a jump leaves.
 struct PngReader {
   explicit PngReader(const ImageSource& image_source) : source(image_source) {}
   ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
@@ -59,7 +60,7 @@ void SetUp(PngReader& reader) {
   png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, kSkipped, 5);
 }
 
-// Size of the header itself, before libpng's own limit could answer less clearly.
+// The size as the header has it, read before libpng's own limit could refuse it less clearly.
 Status CheckHeader(const ImageSource& source) {
   const std::span<const uint8_t> bytes = source.bytes;
   if (bytes.size() < 24 || std::memcmp(&bytes[12], "IHDR", 4) != 0) return Status();

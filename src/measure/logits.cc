@@ -9,9 +9,9 @@
 #include "text/chat_prompt.h"
 
 namespace fastvlm {
+namespace {
 
-Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
-                                         const ProgressFn& progress) {
+Result<PromptLogits> Compute(const Model& model, const UserTurn& turn, const ProgressFn& progress) {
   const ModelImpl& impl = ImplOf(model);
   const Decoder& decoder = impl.model.decoder();
   const ChatTurn chat_turn{ChatRole::kUser, turn.text, static_cast<int>(turn.images.size())};
@@ -36,6 +36,15 @@ Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& tur
   result.values.resize(static_cast<size_t>(decoder.vocabulary()));
   decoder.Logits(last, result.values.data(), workspace, impl.pool);
   return result;
+}
+
+}  // namespace
+
+Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
+                                         const ProgressFn& progress) {
+  constexpr MemoryUse kUse = {"the keys and values of the prompt",
+                              "shorten it or lower the resolution"};
+  return CatchOutOfMemory(kUse, [&] { return Compute(model, turn, progress); });
 }
 
 }  // namespace fastvlm

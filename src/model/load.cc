@@ -42,7 +42,7 @@ struct Rows {
     return std::all_of(parts.begin(), parts.end(),
                        [dtype](const Tensor* part) { return part->dtype == dtype; });
   }
-  // The tensor that has row `row`; `row` becomes its row there.
+  // The tensor that row `row` of all belongs to. `row` becomes its number within that tensor.
   const Tensor& Find(int64_t& row) const {
     size_t i = 0;
     while (row >= parts[i]->shape[0]) row -= parts[i++]->shape[0];
@@ -55,8 +55,8 @@ struct Rows {
   }
 };
 
-// What a file's blocks become where the user asked for nothing else: those that kernels multiply
-// stay as they are, the other ones become 8-bit ones.
+// What a file's weights become where the user asked for no format: blocks that kernels multiply
+// stay as they are, and blocks of other kinds become those of 8 bits.
 LinearFormat StoredFormat(const Rows& rows) {
   if (rows.AllAre(Dtype::kQ40)) return LinearFormat::kQ4;
   const bool blocks = std::all_of(rows.parts.begin(), rows.parts.end(),

@@ -78,7 +78,8 @@ struct Engine::Impl {
   bool cancel_all = false;
   bool draining = false;
   bool stop = false;
-  int64_t ending = 0;  // of the unfinished ones, those whose callback is being told the end
+  // How many of those that are unfinished take no room any more: their end is being told.
+  int64_t ending = 0;
   int64_t last_id = 0;
   EngineStats stats;  // ... to here
 

@@ -3,22 +3,26 @@
 #include <sys/resource.h>
 
 #include "base/cpu_features.h"
+#include "base/out_of_memory.h"
 #include "base/status.h"
 #include "ops/kernel_choices.h"
 
 namespace fastvlm {
 
 Result<SystemInfo> GetSystemInfo() {
-  FASTVLM_RETURN_IF_ERROR(CheckIsaEnvironment());
-  SystemInfo info;
-  info.version = Version();
-  info.commit = Commit();
-  info.cpu = CpuModelName();
-  info.isa = IsaName(MaxIsa());
-  info.default_threads = PhysicalCoreCount();
-  for (const auto& [kernel, variant] : SelectedKernels())
-    info.kernels.push_back({std::string(kernel), std::string(variant)});
-  return info;
+  constexpr MemoryUse kUse = {"the description of the machine", "end other programs"};
+  return CatchOutOfMemory(kUse, []() -> Result<SystemInfo> {
+    FASTVLM_RETURN_IF_ERROR(CheckIsaEnvironment());
+    SystemInfo info;
+    info.version = Version();
+    info.commit = Commit();
+    info.cpu = CpuModelName();
+    info.isa = IsaName(MaxIsa());
+    info.default_threads = PhysicalCoreCount();
+    for (const auto& [kernel, variant] : SelectedKernels())
+      info.kernels.push_back({std::string(kernel), std::string(variant)});
+    return info;
+  });
 }
 
 Precision DefaultPrecision() { return MaxIsa() == Isa::kScalar ? Precision::kF32 : Precision::kQ8; }
