@@ -31,10 +31,7 @@ step "1/3  Packages"
 scripts/install-deps.sh --program
 
 step "2/3  Building the program (a few minutes the first time)"
-# A build directory that is there keeps its settings; a new one gets the program alone.
-if [ ! -f build/release/CMakeCache.txt ]; then
-  cmake --preset release -DFASTVLM_BUILD_TESTS=OFF -DFASTVLM_BUILD_TRAINER=OFF
-fi
+cmake --preset release
 cmake --build --preset release --target fastvlm
 
 step "3/3  Describing $picture"

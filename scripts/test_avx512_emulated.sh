@@ -4,7 +4,7 @@
 # it prints and exits with its exit code. Debian 12 (amd64); needs no root, except
 # for --install. Downloads the kernel package once.
 #
-#   scripts/test_avx512_emulated.sh build/release/bin/kernel_rms_norm_test --gtest_filter='*avx512*'
+#   scripts/test_avx512_emulated.sh build/test/bin/kernel_rms_norm_test --gtest_filter='*avx512*'
 #
 # Debian 12's Bochs does not know AVX512_BF16, but Debian 13's does: scripts/fetch_bochs.sh
 # unpacks that one without installing it, and --bochs uses it. Neither knows AVX512_FP16.

@@ -15,7 +15,7 @@ recipe=${3:-train/recipes/nano.json}
 
 if [ ! -x "$train" ]; then
   echo "train-nano.sh: $train is missing; after scripts/install-deps.sh --train:" >&2
-  echo "  cmake --preset release && cmake --build --preset release --target fastvlm-train" >&2
+  echo "  cmake --preset release -DFASTVLM_BUILD_TRAINER=ON && cmake --build --preset release --target fastvlm-train" >&2
   exit 1
 fi
 mkdir -p "$work"

@@ -1,6 +1,6 @@
 """Makes docs/images/page-*.jpg with the program and the bundled model; run.sh's environment runs it:
 
-FASTVLM_PROGRAM=build/release/bin/fastvlm build/release/tests/web/venv/bin/python tests/web/screenshots.py
+FASTVLM_PROGRAM=build/release/bin/fastvlm build/test/tests/web/venv/bin/python tests/web/screenshots.py
 """
 import pathlib
 import sys
