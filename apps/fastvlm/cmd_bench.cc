@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "bench_worker.h"
 #include "commands.h"
 #include "fastvlm/fastvlm.h"

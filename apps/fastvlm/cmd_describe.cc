@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "base/stopwatch.h"
 #include "commands.h"
 #include "hub/file_ops.h"
 #include "hub/pull.h"

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "base/stopwatch.h"
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"

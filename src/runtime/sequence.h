@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "fastvlm/engine.h"
 #include "grammar/token_constraint.h"
 #include "model/kv_cache.h"
@@ -16,7 +17,6 @@
 #include "runtime/image_cache.h"
 #include "runtime/prompt.h"
 #include "runtime/sampler.h"
-#include "runtime/stopwatch.h"
 
 namespace fastvlm {
 

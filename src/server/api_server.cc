@@ -260,9 +260,7 @@ void ApiServer::Log(const httplib::Request& request, const httplib::Response& re
   Connection* connection = Connection::Current();
   if (connection == nullptr) return;
   const RequestRecord& record = connection->record();
-  const double ms =
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - record.start)
-          .count();
+  const double ms = record.since_start.Milliseconds();
   const Route* route = FindRoute(request.method, request.path);
   context_.metrics.CountRequest(route == nullptr ? "other" : route->path, response.status,
                                 ms / 1000);

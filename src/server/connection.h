@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/stopwatch.h"
 #include "server/tls.h"
 
 namespace fastvlm {
@@ -24,7 +25,7 @@ struct ConnectionLimits {
 
 // What the log says about a request, filled in while it is served.
 struct RequestRecord {
-  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  Stopwatch since_start;
   int64_t prompt_tokens = -1;  // -1: the request was not about an answer
   int64_t completion_tokens = 0;
   std::string note;
