@@ -1,8 +1,14 @@
 #include "flags.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <string_view>
+#include <type_traits>
+
+#include "base/field_range.h"
 
 namespace fastvlm {
 namespace {
@@ -114,6 +120,22 @@ void AddImageFlags(CLI::App& app, ImageFlags& flags) {
   app.add_flag_callback(
       "--no-orient", [&flags] { flags.image.orient = false; },
       "Do not turn the image as its EXIF orientation says");
+}
+
+void AddGenerateFlags(CLI::App& app, GenerateOptions& options) {
+  VisitFields(
+      options, [&app](const char* name, auto& field, const char* help, const FieldRange& range) {
+        using Value = std::remove_reference_t<decltype(field)>;
+        std::string flag = std::string("--") + name;
+        std::replace(flag.begin(), flag.end(), '_', '-');
+        const auto set = [flag, range, &field](const Value& value) {
+          if (!range.Contains(static_cast<double>(value))) {
+            throw CLI::ValidationError(OutOfRangeText(flag, value, range));
+          }
+          field = value;
+        };
+        app.add_option_function<Value>(flag, set, help)->default_str(fmt::format("{}", field));
+      });
 }
 
 }  // namespace fastvlm

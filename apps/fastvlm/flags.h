@@ -3,7 +3,6 @@
 #define FASTVLM_APPS_FLAGS_H_
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <string>
 
 #include "fastvlm/options.h"
@@ -34,15 +33,8 @@ void AddImageFlags(CLI::App& app, ImageFlags& flags);
 // --kv-cache
 void AddCacheFlag(CLI::App& app, CacheType& cache);
 
-// One flag for each field an options struct lists in its VisitFields.
-template <typename Options>
-void AddFieldFlags(CLI::App& app, Options& options) {
-  VisitFields(options, [&app](const char* name, auto& field, const char* help) {
-    std::string flag = std::string("--") + name;
-    std::replace(flag.begin(), flag.end(), '_', '-');
-    app.add_option(flag, field, help)->capture_default_str();
-  });
-}
+// One flag for each field that VisitFields lists, with its range: --max-tokens, --temperature, ...
+void AddGenerateFlags(CLI::App& app, GenerateOptions& options);
 
 }  // namespace fastvlm
 

@@ -6,17 +6,13 @@
 #include <limits>
 
 #include "base/check.h"
-#include "base/status.h"
+#include "base/field_range.h"
 
 namespace fastvlm {
 namespace {
 
 // Below it quotients overflow, and long before, nothing but the most likely token is drawn.
 constexpr float kColdest = 1e-30f;
-
-Status OutOfRange(const char* name, double value, const char* range) {
-  return Error(StatusCode::kInvalidArgument, "{} is {}, expected {}", name, value, range);
-}
 
 int32_t MostLikelyToken(std::span<const float> logits) {
   int32_t best = -1;
@@ -30,19 +26,14 @@ int32_t MostLikelyToken(std::span<const float> logits) {
 }  // namespace
 
 Status ValidateSampling(const SamplingOptions& options) {
-  // Written so that NaN fails.
-  if (!(options.temperature >= 0 && options.temperature <= 100)) {
-    return OutOfRange("temperature", options.temperature, "0 to 100");
-  }
-  if (options.top_k < 0) return OutOfRange("top-k", options.top_k, "0 (all) or more");
-  if (!(options.top_p > 0 && options.top_p <= 1))
-    return OutOfRange("top-p", options.top_p, "above 0, at most 1");
-  if (!(options.min_p >= 0 && options.min_p <= 1))
-    return OutOfRange("min-p", options.min_p, "0 to 1");
-  if (!(options.repetition_penalty > 0 && options.repetition_penalty <= 100)) {
-    return OutOfRange("repetition-penalty", options.repetition_penalty, "above 0, at most 100");
-  }
-  return {};
+  SamplingOptions fields = options;  // VisitFields gives its visitor what it may change
+  Status status;
+  VisitFields(fields,
+              [&status](const char* name, const auto& field, const char*, const FieldRange& range) {
+                if (!status.ok() || range.Contains(static_cast<double>(field))) return;
+                status = Status(StatusCode::kInvalidArgument, OutOfRangeText(name, field, range));
+              });
+  return status;
 }
 
 Sampler::Sampler(const SamplingOptions& options, int64_t vocabulary)

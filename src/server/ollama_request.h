@@ -11,7 +11,7 @@
 namespace fastvlm {
 
 // POST /api/chat. As Ollama does, streams unless told otherwise and passes over unknown fields.
-// Without messages: call->messages stays empty, which asks only whether the model is there.
+// Without messages: call->request.messages stays empty, which asks only whether the model is there.
 std::optional<ApiError> ParseOllamaChat(std::string_view body, const CallLimits& limits,
                                         Call* call);
 

@@ -15,31 +15,6 @@ namespace {
 constexpr std::chrono::milliseconds kLook(100);
 constexpr int kClientClosedRequest = 499;  // as nginx logs it; nobody reads it
 
-// The call for the engine, its pictures decoded.
-std::optional<ApiError> BuildRequest(ServerContext& context, Call call, MemoryShare& memory,
-                                     EngineRequest* request) {
-  std::vector<std::shared_ptr<const Image>> images;
-  if (auto error = context.images.Load(std::move(call.images), memory, &images)) return error;
-  for (CallMessage& from : call.messages) {
-    Message message;
-    message.role = from.role;
-    for (CallPart& part : from.parts) {
-      message.content.push_back(
-          {std::move(part.text), part.image.has_value() ? images[*part.image] : nullptr});
-    }
-    request->messages.push_back(std::move(message));
-  }
-  request->prompt = std::move(call.prompt);
-  request->encode = call.encode;
-  request->generate = call.generate;
-  if (!call.seed_given) request->generate.sampling.seed = std::random_device()();
-  request->stop = std::move(call.stop);
-  request->top_logprobs = call.top_logprobs;
-  if (call.json_schema) request->generate.json_schema = *std::move(call.json_schema);
-  request->timeout_ms = context.options.request_timeout_ms;
-  return std::nullopt;
-}
-
 // One answer on its way to the client.
 class Delivery {
  public:
@@ -151,12 +126,13 @@ void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Cal
   if (context.engine.stats().queued >= std::max(context.options.max_queued, 1)) {
     return SendError(TooManyRequests(), dialect, exchange.response);
   }
-  EngineRequest request;
-  if (const auto error = BuildRequest(context, std::move(call), *exchange.memory, &request)) {
+  if (const auto error = context.images.Load(std::move(call.images), *exchange.memory)) {
     return SendError(*error, dialect, exchange.response);
   }
+  if (!call.seed_given) call.request.generate.sampling.seed = std::random_device()();
+  call.request.timeout_ms = context.options.request_timeout_ms;
   Result<std::unique_ptr<Generation>> generation =
-      Generation::Start(context.engine, std::move(request), exchange.memory);
+      Generation::Start(context.engine, std::move(call.request), exchange.memory);
   if (!generation.ok()) {
     return SendError(FromStatus(generation.status()), dialect, exchange.response);
   }

@@ -16,7 +16,7 @@
 #include "server/api_error.h"
 #include "server/call.h"
 #include "server/connection.h"
-#include "server/image_source.h"
+#include "server/image_loader.h"
 #include "server/memory_budget.h"
 #include "server/metrics.h"
 #include "server/server.h"
