@@ -14,8 +14,8 @@ namespace {
 constexpr int64_t kBodyCopies = 3;  // the text, its JSON values, the bytes of its pictures
 constexpr size_t kReserveStep = size_t{1} << 20;
 
-HttpOptions HttpOptionsOf(const ServerOptions& options) {
-  HttpOptions http;
+HttpServerOptions HttpOptionsOf(const ServerOptions& options) {
+  HttpServerOptions http;
   http.host = options.host;
   http.port = options.port;
   http.tls_cert = options.tls_cert;

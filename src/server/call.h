@@ -20,18 +20,18 @@ struct CallLimits {
 };
 
 // A picture as a request brings it: its file, or where to fetch it.
-struct ImageSource {
+struct CallImage {
   std::vector<uint8_t> file;
   std::string url;    // http or https; empty if the request has the file itself
   std::string param;  // where the request names it, for messages: "messages[0].content[1]"
-  // The picture in its place in a message. It has no pixels until ImageLoader gives it some.
-  std::shared_ptr<Image> image = std::make_shared<Image>();
+  // The picture that stands in a message. It has no pixels until ImageLoader gives it some.
+  std::shared_ptr<Image> decoded = std::make_shared<Image>();
 };
 
 struct Call {
-  std::string model;                // as the client named it
-  EngineRequest request;            // whole but for the pixels of its pictures
-  std::vector<ImageSource> images;  // each picture of the request
+  std::string model;              // as the client named it
+  EngineRequest request;          // whole but for the pixels of its pictures
+  std::vector<CallImage> images;  // all of them
   bool seed_given = false;
   bool stream = false;
   bool include_usage = false;  // in a stream

@@ -48,8 +48,8 @@ void AddText(const std::string& text, Message& message) {
 }
 
 // Fills in where the picture of `text` is; or says what is wrong with it.
-std::optional<std::string> ReadImageSource(std::string_view text, bool bare_base64,
-                                           const CallLimits& limits, ImageSource& source) {
+std::optional<std::string> LocateImage(std::string_view text, bool bare_base64,
+                                       const CallLimits& limits, CallImage& source) {
   if (StartsWithIgnoringCase(text, "http://") || StartsWithIgnoringCase(text, "https://")) {
     if (!limits.allow_remote_images) {
       return "Image URLs are not fetched by this server; send the image itself as a data URI "
@@ -88,12 +88,12 @@ void AddImage(const std::string& text, bool bare_base64, const std::string& para
     return fields.Fail(BadRequest(
         param, fmt::format("Too many images: at most {} in one request.", limits.max_images)));
   }
-  ImageSource source;
+  CallImage source;
   source.param = param;
-  if (const auto problem = ReadImageSource(text, bare_base64, limits, source)) {
+  if (const auto problem = LocateImage(text, bare_base64, limits, source)) {
     return fields.Fail(BadRequest(param, *problem));
   }
-  message.content.push_back({"", source.image});
+  message.content.push_back({"", source.decoded});
   call.images.push_back(std::move(source));
 }
 

@@ -50,7 +50,7 @@ int PortOf(int listener) {
 
 }  // namespace
 
-HttpServer::HttpServer(const HttpOptions& options)
+HttpServer::HttpServer(const HttpServerOptions& options)
     : options_(options), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   // A client that goes away is an error of write, not the end of the program.
   signal(SIGPIPE, SIG_IGN);

@@ -27,9 +27,9 @@ class ImageLoader {
  public:
   explicit ImageLoader(const ImageLoaderOptions& options) : options_(options) {}
 
-  // Fetches and decodes each source into its `image`. `memory` is charged with the pixels. Returns
-  // the first error, after which the remaining pictures are left without pixels.
-  std::optional<ApiError> Load(std::vector<ImageSource> sources, MemoryShare& memory);
+  // Fetches and decodes each source into its `decoded`. `memory` is charged with the pixels.
+  // Returns the first error, after which the remaining pictures are left without pixels.
+  std::optional<ApiError> Load(std::vector<CallImage> sources, MemoryShare& memory);
 
  private:
   static constexpr int kDecoders = 2;

@@ -78,11 +78,11 @@ std::optional<ApiError> Load(const Web& open, const std::string& url) {
   ImageLoader loader(options);
   MemoryBudget budget(1 << 24);
   MemoryShare memory(budget);
-  ImageSource source;
+  CallImage source;
   source.param = "messages[0]";
   source.url = url;
   std::optional<ApiError> error = loader.Load({source}, memory);
-  EXPECT_EQ(source.image->pixels.empty(), error.has_value());
+  EXPECT_EQ(source.decoded->pixels.empty(), error.has_value());
   return error;
 }
 

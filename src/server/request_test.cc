@@ -114,7 +114,7 @@ TEST(ChatRequest, PartsOfTextAndImage) {
   EXPECT_EQ(call.images[0].param, "messages[0].content[1]");
   ASSERT_EQ(call.request.messages[0].content.size(), 2u);
   EXPECT_EQ(call.request.messages[0].content[0].text, "What is it?");
-  EXPECT_EQ(call.request.messages[0].content[1].image, call.images[0].image);
+  EXPECT_EQ(call.request.messages[0].content[1].image, call.images[0].decoded);
 }
 
 TEST(ChatRequest, SystemMessagesAtTheBeginningAreOne) {
@@ -296,7 +296,7 @@ TEST(OllamaRequest, ChatStreamsByDefaultAndPassesOverUnknownFields) {
   ASSERT_FALSE(error.has_value()) << error->message;
   EXPECT_TRUE(call.stream);
   EXPECT_THAT(call.images[0].file, ElementsAre(0, 1, 2));
-  EXPECT_EQ(call.request.messages[0].content[0].image, call.images[0].image);
+  EXPECT_EQ(call.request.messages[0].content[0].image, call.images[0].decoded);
   EXPECT_EQ(call.request.messages[0].content[1].text, "Hi");
   EXPECT_EQ(call.request.generate.max_tokens, 9);
   EXPECT_FLOAT_EQ(call.request.generate.sampling.repetition_penalty, 1.5f);

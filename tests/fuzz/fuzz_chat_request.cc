@@ -20,7 +20,7 @@ void CheckCall(const Call& call, const CallLimits& limits) {
   FASTVLM_CHECK(generate.max_tokens >= 1 && generate.max_tokens <= limits.max_tokens);
   FASTVLM_CHECK(generate.sampling.temperature >= 0 && generate.sampling.top_p > 0);
   FASTVLM_CHECK(call.images.size() <= static_cast<size_t>(limits.max_images));
-  for (const fastvlm::ImageSource& image : call.images) {
+  for (const fastvlm::CallImage& image : call.images) {
     FASTVLM_CHECK(image.file.empty() != image.url.empty());
   }
   size_t images = 0;  // in the messages, in the order of call.images
@@ -28,7 +28,7 @@ void CheckCall(const Call& call, const CallLimits& limits) {
     for (const fastvlm::ContentPart& part : message.content) {
       FASTVLM_CHECK(fastvlm::NeutralizeControlTokens(part.text) == part.text);
       if (part.image == nullptr) continue;
-      FASTVLM_CHECK(images < call.images.size() && part.image == call.images[images].image);
+      FASTVLM_CHECK(images < call.images.size() && part.image == call.images[images].decoded);
       ++images;
     }
   }
