@@ -136,7 +136,7 @@ class Answers(MockTest):
 
     def test_stop_ends_the_request_and_keeps_the_words(self):
         self.mock.token_s = 0.2
-        self.mock.answer = lambda prompt: "one two three four five six seven eight nine ten " * 5
+        self.mock.answer = lambda prompt: "one two three four five six seven eight nine ten " * 50
         page = self.ready(self.mock.url)
         self.sample()
         expect(page.locator("#text")).to_contain_text("two")
