@@ -97,7 +97,7 @@ int Run(const QuantizeFlags& flags) {
   const Stopwatch stopwatch;
   const Result<QuantizeReport> report = Quantize(flags);
   if (!report.ok()) {
-    PrintError(report.status().message());
+    PrintError(NameFlag(report.status(), "target", "--target").message());
     return ExitCode(report.status());
   }
   int64_t bytes = 0;

@@ -60,6 +60,12 @@ const char* PrecisionName(Precision precision) {
   return "";
 }
 
+Status NameFlag(const Status& status, std::string_view option, std::string_view flag) {
+  const std::string& message = status.message();
+  if (!message.starts_with(std::string(option) + " ")) return status;
+  return Status(status.code(), std::string(flag) + message.substr(option.size()));
+}
+
 void AddVisionFlag(CLI::App& app, std::string& directory) {
   app.add_option(
          "--vision", directory,

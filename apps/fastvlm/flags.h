@@ -4,8 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <string_view>
 
 #include "fastvlm/options.h"
+#include "fastvlm/status.h"
 
 namespace fastvlm {
 
@@ -29,6 +31,10 @@ struct ImageFlags {
   ImageOptions image;
 };
 void AddImageFlags(CLI::App& app, ImageFlags& flags);
+
+// The library's errors begin with the name of the option at fault. This puts the flag there by
+// which the user gave `option`: "context_tokens is ..." becomes "--context is ...".
+Status NameFlag(const Status& status, std::string_view option, std::string_view flag);
 
 // --kv-cache
 void AddCacheFlag(CLI::App& app, CacheType& cache);

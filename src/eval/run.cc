@@ -22,7 +22,7 @@ Entry& FindOrAdd(std::vector<Entry>& entries, const std::string& name) {
   return entries.back();
 }
 
-// An option that cannot be is the caller's fault; everything else is the question's.
+// An invalid option is the caller's fault; any other error belongs to the question.
 Status AtQuestion(const EvalQuestion& question, const Status& status) {
   if (status.code() == StatusCode::kInvalidArgument) return status;
   return Status(status.code(), question.source + ": " + status.message());

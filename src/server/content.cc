@@ -47,7 +47,7 @@ void AddText(const std::string& text, Message& message) {
   message.content.push_back({NeutralizeControlTokens(text), nullptr});
 }
 
-// Fills in where the picture of `text` is; or says what is wrong with it.
+// Fills in where the picture that `text` names is, or returns what is wrong with it.
 std::optional<std::string> LocateImage(std::string_view text, bool bare_base64,
                                        const CallLimits& limits, CallImage& source) {
   if (StartsWithIgnoringCase(text, "http://") || StartsWithIgnoringCase(text, "https://")) {
@@ -174,8 +174,8 @@ bool BeginMessage(const json& value, const std::string& param, RequestFields& fi
   return true;
 }
 
-// System messages that follow each other at the beginning become one, as the prompt has room for.
-// The engine puts parts on lines of their own, so that no control token comes to be between two.
+// The prompt has room for one system message, so those at the beginning are joined. The engine puts
+// each part on a line of its own; so two parts cannot make a control token together.
 void AddMessage(Message message, Call& call) {
   const bool joins = message.role == Role::kSystem && call.request.messages.size() == 1 &&
                      call.request.messages[0].role == Role::kSystem;

@@ -52,7 +52,7 @@ class HttpServer : protected httplib::Server {
 
   void Accept();
   void Serve(int socket);
-  // httplib's process_request, whose parameters are more since 0.18.
+  // Calls httplib's process_request, which has more parameters since version 0.18.
   template <typename Self>
   static bool Process(Self& self, Connection& connection, bool last, bool& closed_by_client,
                       const Setup& setup);

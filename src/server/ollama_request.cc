@@ -23,7 +23,7 @@ void ReadOptions(const CallLimits& limits, RequestFields& fields, Call& call) {
   ReadSampling("repeat_penalty", option_fields, call);
   ReadStop("stop", kMaxStops, option_fields, call);
   int64_t tokens = 0;
-  // Negative: no limit of the client's.
+  // A negative number means that the client sets no limit.
   if (option_fields.Integer("num_predict", -2, INT64_MAX, &tokens) && tokens > 0) {
     SetMaxTokens(tokens, limits, call);
   }

@@ -141,6 +141,8 @@ def test_wrong_flags():
     assert run_serve("--port", "70000").returncode == 2
     assert run_serve("--max-active", "0").returncode == 2
     assert run_serve("--tls-cert", "x.pem").returncode == 2
+    context = run_serve("--port", "0", "--context", "9999999")
+    assert context.returncode == 2 and "--context is 9999999" in context.stderr, context
     assert run_serve("--host", "no.such.host.invalid", "--port", "0").returncode == 1
     assert run_serve("--api-key-file", "/nonexistent").returncode == 1
     assert "--api-key" in run_serve("--help").stdout

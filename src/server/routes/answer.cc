@@ -11,9 +11,9 @@
 namespace fastvlm {
 namespace {
 
-// How often a wait for the engine looks whether the client is still there.
+// A wait for the engine looks this often whether the client is still there.
 constexpr std::chrono::milliseconds kLook(100);
-constexpr int kClientClosedRequest = 499;  // as nginx logs it; nobody reads it
+constexpr int kClientClosedRequest = 499;  // nginx's status for this; only the log shows it
 
 // One answer on its way to the client.
 class Delivery {
@@ -109,9 +109,10 @@ void SetStream(std::shared_ptr<Delivery> delivery, Exchange& exchange) {
     return delivery->Stream(sink);
   };
   exchange.response.status = 200;
-  exchange.response.set_header("X-Accel-Buffering", "no");  // of nginx in between
+  exchange.response.set_header("X-Accel-Buffering",
+                               "no");  // else an nginx in between collects them
   if (exchange.request.version == "HTTP/1.0") {
-    exchange.connection.CloseAfterThis();  // knows no chunks: the end is where it closes
+    exchange.connection.CloseAfterThis();  // without chunks, closing marks the end
     exchange.response.set_content_provider(type, provide);
   } else {
     exchange.response.set_chunked_content_provider(type, provide);
@@ -136,7 +137,7 @@ void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Cal
   if (!generation.ok()) {
     return SendError(FromStatus(generation.status()), dialect, exchange.response);
   }
-  exchange.memory.reset();  // what the engine holds counts until it is done
+  exchange.memory.reset();  // the engine keeps it until it is done
   const auto delivery = std::make_shared<Delivery>(
       context, exchange.connection, std::move(generation).value(), std::move(format));
   bool there = delivery->Wait();
