@@ -31,8 +31,6 @@ class DownloadTest : public ::testing::Test {
     server_.Add("f", contents_, true);
     options_.retry_delay_ms = 1;
     options_.retries = 3;
-    options_.connect_timeout_ms = 2'000;
-    options_.stall_timeout_s = 2;
     Digest digest(DigestKind::kSha256, 0);
     digest.Update({reinterpret_cast<const uint8_t*>(contents_.data()), contents_.size()});
     download_ = {server_.endpoint() + "/cdn/f",
@@ -269,6 +267,7 @@ TEST_F(DownloadTest, TheTokenStaysWithItsHost) {
 }
 
 TEST_F(DownloadTest, NoServer) {
+  options_.connect_timeout_ms = 2'000;
   download_.url = "http://127.0.0.1:1/f";
   const Status status = Run();
   EXPECT_EQ(status.code(), StatusCode::kIoError);
@@ -281,7 +280,11 @@ TEST_F(DownloadTest, NoServer) {
 
 TEST_F(DownloadTest, StallsAreDropped) {
   options_.stall_timeout_s = 1;
-  server_.stall_ms = 2'500;
+  server_.hold = true;
+  options_.note = [this](const std::string&) {  // before the next attempt
+    server_.Release();
+    options_.stall_timeout_s = 60;
+  };
   const Status status = Run();
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(server_.requests().size(), 2u);
@@ -289,12 +292,13 @@ TEST_F(DownloadTest, StallsAreDropped) {
 }
 
 TEST_F(DownloadTest, StopsWhenAsked) {
-  server_.chunk_delay_ms = 5;
+  server_.hold = true;
+  server_.hold_after = 256 << 10;
   options_.stop = [this] { return done_ > 200'000; };
   EXPECT_EQ(Run().code(), StatusCode::kCancelled);
   EXPECT_GT(FileSize(directory_.Path("f.part")), 200'000);
   options_.stop = {};
-  server_.chunk_delay_ms = 0;
+  server_.Release();
   server_.Forget();
   ASSERT_TRUE(Run().ok());
   EXPECT_NE(server_.requests()[0].range, "");

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <thread>
+#include <future>
 
 #include "base/file.h"
 #include "hub/file_ops.h"
@@ -208,17 +208,15 @@ TEST_F(PullTest, EndpointAndToken) {
 }
 
 TEST_F(PullTest, TwoAtOnceShareTheWork) {
-  server_.chunk_delay_ms = 5;
-  Result<PulledModel> first = Status();
-  Result<PulledModel> second = Status();
-  PullEvents quiet;
-  std::thread one(
-      [&] { first = PullModel(ParseModelSource("owner/model").value(), cache_, options_, quiet); });
-  std::thread two([&] {
-    second = PullModel(ParseModelSource("owner/model").value(), cache_, options_, quiet);
-  });
-  one.join();
-  two.join();
+  server_.hold = true;
+  PullEvents events;  // the one that waits for the other lets it go on
+  events.note = [this](const std::string&) { server_.Release(); };
+  const auto pull = [&] {
+    return PullModel(ParseModelSource("owner/model").value(), cache_, options_, events);
+  };
+  std::future<Result<PulledModel>> other = std::async(std::launch::async, pull);
+  const Result<PulledModel> first = pull();
+  const Result<PulledModel> second = other.get();
   ASSERT_TRUE(first.ok()) << first.status().message();
   ASSERT_TRUE(second.ok()) << second.status().message();
   EXPECT_NE(first->was_there, second->was_there);

@@ -38,13 +38,13 @@ class PullTest : public ::testing::Test {
   }
   // The program in a shell that is asked to end it, once something was fetched, by this signal.
   ProgramResult PullAndSignal(const std::string& signal) {
-    server_.chunk_delay_ms = 20;
+    server_.hold = true;  // a part of the weights comes, and no more
     const std::string part = Partial() + "/model.safetensors.part";
     const std::string script =
         std::string(FASTVLM_PROGRAM) + " pull owner/model & pid=$!; while [ ! -s " + part +
         " ]; do sleep 0.01; done; kill -" + signal + " $pid; wait $pid; exit $?";
     const ProgramResult result = RunProgram({"/bin/sh", "-c", script}, "", environment_);
-    server_.chunk_delay_ms = 0;
+    server_.Release();
     return result;
   }
   std::string Partial() const { return cache_ / "fastvlm/partial/owner/model"; }

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -47,6 +46,7 @@ class HubServer {
     while (!server_.is_running()) std::this_thread::yield();
   }
   ~HubServer() {
+    Release();
     server_.stop();
     thread_.join();
   }
@@ -88,8 +88,13 @@ class HubServer {
   std::atomic<size_t> drop_after{0};  // bytes of each of those
   std::atomic<int> refusals{0};       // so many more requests get refusal_status
   std::atomic<int> refusal_status{503};
-  std::atomic<int> stall_ms{0};        // once, before the next piece of a file
-  std::atomic<int> chunk_delay_ms{0};  // before each 64 KiB
+  // While it is true, a file stops coming after `hold_after` bytes of an answer.
+  std::atomic<bool> hold{false};
+  size_t hold_after = 64 << 10;
+  void Release() {
+    hold = false;
+    hold.notify_all();
+  }
 
  private:
   struct File {
@@ -185,8 +190,7 @@ class HubServer {
             size_t offset, size_t length, httplib::DataSink& sink) mutable {
           size_t bytes = std::min(length, size_t{64} << 10);
           if (drop) bytes = std::min(bytes, drop_after - std::min(sent, drop_after.load()));
-          const int wait_ms = chunk_delay_ms + stall_ms.exchange(0);
-          if (wait_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+          if (sent >= hold_after) hold.wait(true);
           sent += bytes;
           return bytes > 0 && sink.write(contents.data() + offset, bytes);
         });
