@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <future>
+#include <thread>
 
 #include "base/file.h"
 #include "hub/file_ops.h"
@@ -208,15 +208,22 @@ TEST_F(PullTest, EndpointAndToken) {
 }
 
 TEST_F(PullTest, TwoAtOnceShareTheWork) {
-  server_.hold = true;
-  PullEvents events;  // the one that waits for the other lets it go on
-  events.note = [this](const std::string&) { server_.Release(); };
-  const auto pull = [&] {
-    return PullModel(ParseModelSource("owner/model").value(), cache_, options_, events);
+  // The server stands still half way until whoever came second says that it waits.
+  server_.hold_after = 100'000;
+  server_.holds = 1;
+  Result<PulledModel> first = PulledModel();
+  Result<PulledModel> second = PulledModel();
+  PullEvents events;
+  events.note = [&](const std::string& note) {
+    if (note.find("waiting for it") != note.npos) server_.Release();
   };
-  std::future<Result<PulledModel>> other = std::async(std::launch::async, pull);
-  const Result<PulledModel> first = pull();
-  const Result<PulledModel> second = other.get();
+  const auto pull = [&](Result<PulledModel>* result) {
+    *result = PullModel(ParseModelSource("owner/model").value(), cache_, options_, events);
+  };
+  std::thread one(pull, &first);
+  std::thread two(pull, &second);
+  one.join();
+  two.join();
   ASSERT_TRUE(first.ok()) << first.status().message();
   ASSERT_TRUE(second.ok()) << second.status().message();
   EXPECT_NE(first->was_there, second->was_there);
