@@ -78,6 +78,27 @@ TEST(ChatRequest, FieldsArrive) {
   EXPECT_EQ(call.request.encode.height, 448);
 }
 
+// Where the APIs differ: a temperature of at most 2, a top_p of 0 and a top_k of -1.
+TEST(ChatRequest, RangesAreTheLibrarysExceptWhereTheApisDiffer) {
+  const auto sampling = [](const char* name, double value) {
+    return Parsed(Chat({{name, value}})).request.generate.sampling;
+  };
+  EXPECT_FLOAT_EQ(sampling("repetition_penalty", 0.001).repetition_penalty, 0.001f);
+  EXPECT_FLOAT_EQ(sampling("min_p", 1).min_p, 1);
+  EXPECT_FLOAT_EQ(sampling("temperature", 2).temperature, 2);
+  EXPECT_GT(sampling("top_p", 0).top_p, 0);
+  EXPECT_EQ(sampling("top_k", -1).top_k, 0);
+  const auto message = [](const char* name, double value) {
+    return Refused(Chat({{name, value}})).message;
+  };
+  EXPECT_THAT(message("repetition_penalty", 0), HasSubstr("a number above 0, at most 100"));
+  EXPECT_THAT(message("repetition_penalty", 101), HasSubstr("above 0, at most 100"));
+  EXPECT_THAT(message("min_p", 1.1), HasSubstr("a number from 0 to 1"));
+  EXPECT_THAT(message("temperature", 2.1), HasSubstr("a number from 0 to 2"));
+  EXPECT_THAT(message("top_p", 1.1), HasSubstr("a number from 0 to 1"));
+  EXPECT_THAT(message("top_k", -2), HasSubstr("an integer from -1"));
+}
+
 TEST(ChatRequest, LengthIsAtMostTheServers) {
   EXPECT_EQ(Parsed(Chat({{"max_tokens", 1000000}})).request.generate.max_tokens, 100);
   EXPECT_EQ(Parsed(Chat({{"max_tokens", 3}})).request.generate.max_tokens, 3);
