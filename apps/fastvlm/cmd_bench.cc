@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "bench_worker.h"
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
@@ -80,7 +81,7 @@ double Gops(const Work& work, double ms) {
   return ms > 0 ? operations / ms * 1e-6 : 0;
 }
 
-// Times are then of one step.
+// Whether its times are of one step of decoding.
 bool IsDecoding(const BenchmarkCase& result) {
   return result.kind == BenchmarkKind::kDecode || result.kind == BenchmarkKind::kBatch;
 }
@@ -253,8 +254,8 @@ Status Bench(const BenchFlags& flags) {
   if (!directory.ok()) return directory.status();
   Report report;
   report.system = *system;
-  // The smallest first: the peak of memory never falls within a process, so it is then each one's
-  // own as long as they grow.
+  // The smallest precision comes first. A process's peak of memory never falls, so a precision
+  // shows its own peak only if it needs more than those before it.
   std::vector<Precision> precisions = flags.precisions;
   std::sort(precisions.begin(), precisions.end(), std::greater<>());
   for (Precision precision : precisions) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
@@ -257,7 +258,7 @@ CommandFn AddDescribe(CLI::App& app) {
   AddModelFlags(app, flags->model);
   AddImageFlags(app, flags->image);
   AddCacheFlag(app, flags->session.cache);
-  AddFieldFlags(app, flags->generate);
+  AddGenerateFlags(app, flags->generate);
   app.add_flag("--together", flags->together,
                "Ask once about all images (FastVLM was trained on one)");
   app.add_option("--json-schema", flags->schema,

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/stopwatch.h"
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"

@@ -160,7 +160,7 @@ CommandFn AddEval(CLI::App& app) {
   app.add_option("DATASET", flags->dataset, "File or directory of questions")->required();
   AddModelFlags(app, flags->model);
   AddImageFlags(app, flags->image);
-  AddFieldFlags(app, flags->generate);
+  AddGenerateFlags(app, flags->generate);
   app.add_option("--limit", flags->limit, "Ask only the first N questions; 0 means all")
       ->type_name("N")
       ->capture_default_str();

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "base/stopwatch.h"
 #include "commands.h"
 #include "hub/file_ops.h"
 #include "hub/pull.h"
@@ -56,7 +57,7 @@ bool ShowLicence(std::string text, bool ask) {
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
-// One line that is redrawn; on anything but a terminal, a line for each file.
+// One line that is redrawn. Where standard error is no terminal, it is a line for each file.
 class PullProgress {
  public:
   explicit PullProgress(bool quiet) : quiet_(quiet) {}

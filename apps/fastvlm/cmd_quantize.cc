@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "base/stopwatch.h"
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
@@ -96,7 +97,7 @@ int Run(const QuantizeFlags& flags) {
   const Stopwatch stopwatch;
   const Result<QuantizeReport> report = Quantize(flags);
   if (!report.ok()) {
-    PrintError(report.status());
+    PrintError(NameFlag(report.status(), "target", "--target"));
     return ExitCode(report.status());
   }
   int64_t bytes = 0;

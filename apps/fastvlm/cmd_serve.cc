@@ -124,7 +124,7 @@ Status Serve(const ServeFlags& flags) {
   engine_options.prefix_cache_bytes = int64_t{flags.prefix_cache_mb} << 20;
   const Result<std::unique_ptr<Engine>> engine =
       Engine::Create(std::move(model).value(), engine_options);
-  if (!engine.ok()) return engine.status();
+  if (!engine.ok()) return NameFlag(engine.status(), "context_tokens", "--context");
   const Result<std::unique_ptr<Server>> server = Server::Create(**engine, options);
   if (!server.ok()) return server.status();
   running.store(server->get());

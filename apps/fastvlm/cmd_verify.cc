@@ -121,7 +121,7 @@ void PrintJson(const ModelInfo& info, const Golden& golden, const Checked& check
 Result<bool> Verify(const VerifyFlags& flags) {
   const Result<std::string> directory = ModelDirectory(flags.model.directory);
   if (!directory.ok()) return directory.status();
-  // Before the weights are loaded: they may be for nothing.
+  // This comes before the weights are loaded, which may turn out to be for nothing.
   const Result<std::string> vision = VisionDirectory(flags.model.options.vision_directory);
   if (!vision.ok()) return vision.status();
   const Result<ModelInfo> info = InspectModel(*directory, *vision);

@@ -1,11 +1,16 @@
 #include "flags.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <map>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+
+#include "base/field_range.h"
 
 namespace fastvlm {
 namespace {
@@ -65,7 +70,7 @@ std::string WithFlagNames(const std::string& message) {
   std::string text = message;
   for (const auto& [hint, with_flag] : kHints) ReplaceWords(hint, with_flag, text);
   GenerateOptions options;
-  VisitFields(options, [&text](const char* name, const auto&, const char*) {
+  VisitFields(options, [&text](const char* name, const auto&, const char*, const FieldRange&) {
     // A name of one word is clear to everybody.
     if (std::string_view(name).find('_') == std::string_view::npos) return;
     ReplaceWords(name, FlagName(name), text);
@@ -97,6 +102,12 @@ const char* PrecisionName(Precision precision) {
       return "q4";
   }
   return "";
+}
+
+Status NameFlag(const Status& status, std::string_view option, std::string_view flag) {
+  const std::string& message = status.message();
+  if (!message.starts_with(std::string(option) + " ")) return status;
+  return Status(status.code(), std::string(flag) + message.substr(option.size()));
 }
 
 void AddVisionFlag(CLI::App& app, std::string& directory) {
@@ -159,6 +170,21 @@ void AddImageFlags(CLI::App& app, ImageFlags& flags) {
   app.add_flag_callback(
       "--no-orient", [&flags] { flags.image.orient = false; },
       "Do not turn the image as its EXIF orientation says");
+}
+
+void AddGenerateFlags(CLI::App& app, GenerateOptions& options) {
+  VisitFields(
+      options, [&app](const char* name, auto& field, const char* help, const FieldRange& range) {
+        using Value = std::remove_reference_t<decltype(field)>;
+        const std::string flag = FlagName(name);
+        const auto set = [flag, range, &field](const Value& value) {
+          if (!range.Contains(static_cast<double>(value))) {
+            throw CLI::ValidationError(OutOfRangeText(flag, value, range));
+          }
+          field = value;
+        };
+        app.add_option_function<Value>(flag, set, help)->default_str(fmt::format("{}", field));
+      });
 }
 
 }  // namespace fastvlm

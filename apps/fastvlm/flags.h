@@ -4,8 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <string_view>
 
 #include "fastvlm/options.h"
+#include "fastvlm/status.h"
 
 namespace fastvlm {
 
@@ -30,6 +32,10 @@ struct ImageFlags {
 };
 void AddImageFlags(CLI::App& app, ImageFlags& flags);
 
+// The library's errors begin with the name of the option at fault. This puts the flag there by
+// which the user gave `option`: "context_tokens is ..." becomes "--context is ...".
+Status NameFlag(const Status& status, std::string_view option, std::string_view flag);
+
 // --kv-cache
 void AddCacheFlag(CLI::App& app, CacheType& cache);
 
@@ -39,13 +45,8 @@ std::string FlagName(std::string field);
 // A message of the library, which names fields of its options, with the program's flags instead.
 std::string WithFlagNames(const std::string& message);
 
-// One flag for each field an options struct lists in its VisitFields.
-template <typename Options>
-void AddFieldFlags(CLI::App& app, Options& options) {
-  VisitFields(options, [&app](const char* name, auto& field, const char* help) {
-    app.add_option(FlagName(name), field, help)->capture_default_str();
-  });
-}
+// One flag for each field that VisitFields lists, with its range: --max-tokens, --temperature, ...
+void AddGenerateFlags(CLI::App& app, GenerateOptions& options);
 
 }  // namespace fastvlm
 

@@ -24,7 +24,7 @@ void PrintLabelled(std::string_view label, std::string_view colour, std::string_
   }
 }
 
-constexpr std::chrono::milliseconds kQuietStart{200};
+constexpr double kQuietStartMs = 200;
 constexpr int kBarWidth = 30;
 
 }  // namespace
@@ -39,7 +39,7 @@ ProgressLine::ProgressLine(std::string label)
 void ProgressLine::Update(double fraction) { Update(fraction, {}); }
 
 void ProgressLine::Update(double fraction, std::string_view detail) {
-  if (!enabled_ || std::chrono::steady_clock::now() - start_ < kQuietStart) return;
+  if (!enabled_ || since_start_.Milliseconds() < kQuietStartMs) return;
   const int percent = static_cast<int>(fraction * 100);
   if (percent == last_percent_ && detail == last_detail_) return;
   last_percent_ = percent;

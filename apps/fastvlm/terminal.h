@@ -2,10 +2,10 @@
 #ifndef FASTVLM_APPS_TERMINAL_H_
 #define FASTVLM_APPS_TERMINAL_H_
 
-#include <chrono>
 #include <string>
 #include <string_view>
 
+#include "base/stopwatch.h"
 #include "fastvlm/status.h"
 
 namespace fastvlm {
@@ -35,19 +35,7 @@ class ProgressLine {
   bool visible_ = false;
   int last_percent_ = -1;
   std::string last_detail_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-// Milliseconds since construction.
-class Stopwatch {
- public:
-  double Milliseconds() const {
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
-        .count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Stopwatch since_start_;
 };
 
 }  // namespace fastvlm

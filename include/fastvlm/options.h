@@ -1,13 +1,14 @@
-// Options of the public API: plain structs. Each field has its default, range and unit beside it.
+// Options of the public API: plain structs. Each field has its default and unit beside it.
 //
-// VisitFields(options, visit) calls visit(name, field, help) for each field of a struct that flags,
-// JSON requests and bindings offer: it is the one list that all of these are made from. Names are
-// in snake_case; a flag has '-' for '_'.
+// VisitFields(options, visit) calls visit(name, field, help, range) for each field of a struct that
+// flags, JSON requests and bindings offer. It is the one list of their names and ranges, and the
+// library checks its options by it. Names are in snake_case; a flag has '-' for '_'.
 #ifndef FASTVLM_OPTIONS_H_
 #define FASTVLM_OPTIONS_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -59,13 +60,25 @@ struct EncodeOptions {
   Fit fit = Fit::kPad;
 };
 
+// The values that a field may have. Unless it says otherwise, those are all of its type.
+struct FieldRange {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  bool above_low = false;  // `low` itself is not allowed
+
+  bool Contains(double value) const {  // false for NaN
+    return (above_low ? value > low : value >= low) && value <= high;
+  }
+};
+
+// The ranges are in VisitFields below.
 struct SamplingOptions {
-  float temperature = 0;  // 0: always the most likely token; otherwise 0..100
+  float temperature = 0;  // 0: always the most likely token
   int top_k = 50;         // keep the k most likely tokens; 0: all
-  float top_p = 1;        // keep the smallest set of tokens with this total probability; (0, 1]
-  float min_p = 0;        // drop tokens less likely than this share of the likeliest; [0, 1]
+  float top_p = 1;        // keep the smallest set of tokens with this total probability
+  float min_p = 0;        // drop tokens less likely than this share of the likeliest
   // Makes tokens of the answer so far less likely: divides their positive logits and multiplies
-  // their negative ones; above 0, at most 100.
+  // their negative ones.
   float repetition_penalty = 1;
   uint64_t seed = 0;  // the same seed gives the same answer
 };
@@ -73,19 +86,21 @@ struct SamplingOptions {
 template <typename Visitor>
 void VisitFields(SamplingOptions& options, Visitor&& visit) {
   visit("temperature", options.temperature,
-        "0 takes the most likely token each time; higher is more varied");
-  visit("top_k", options.top_k, "Sample among the K most likely tokens; 0 means all");
+        "0 takes the most likely token each time; higher is more varied", FieldRange{0, 100});
+  visit("top_k", options.top_k, "Sample among the K most likely tokens; 0 means all",
+        FieldRange{.low = 0});
   visit("top_p", options.top_p,
-        "Sample among the likeliest tokens that together reach this probability");
-  visit("min_p", options.min_p,
-        "Never sample a token less likely than this share of the likeliest");
+        "Sample among the likeliest tokens that together reach this probability",
+        FieldRange{0, 1, /*above_low=*/true});
+  visit("min_p", options.min_p, "Never sample a token less likely than this share of the likeliest",
+        FieldRange{0, 1});
   visit("repetition_penalty", options.repetition_penalty,
-        "Above 1, words already used become less likely");
-  visit("seed", options.seed, "Random seed; the same seed gives the same answer");
+        "Above 1, words already used become less likely", FieldRange{0, 100, /*above_low=*/true});
+  visit("seed", options.seed, "Random seed; the same seed gives the same answer", FieldRange{});
 }
 
 struct GenerateOptions {
-  int max_tokens = 256;  // >= 1
+  int max_tokens = 256;
   SamplingOptions sampling;
   // Unless this is empty, the answer is a JSON text that follows this JSON schema; "{}" allows any
   // JSON text. It breaks off where max_tokens or the context end. docs/STRUCTURED_OUTPUT.md lists
@@ -95,7 +110,7 @@ struct GenerateOptions {
 
 template <typename Visitor>
 void VisitFields(GenerateOptions& options, Visitor&& visit) {
-  visit("max_tokens", options.max_tokens, "Longest answer, in tokens");
+  visit("max_tokens", options.max_tokens, "Longest answer, in tokens", FieldRange{.low = 1});
   VisitFields(options.sampling, visit);
 }
 

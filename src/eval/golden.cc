@@ -21,8 +21,8 @@ constexpr int64_t kMaxTokens = 1 << 20;
 constexpr const char* kCatsUrl = "http://images.cocodataset.org/val2017/000000039769.jpg";
 
 // The first three logits after "<image>\nWhat are these?", from the weight converter of
-// transformers' fast_vlm. It ran in bf16 on a GPU; bf16 keeps 8 bits, and 24 to 28 layers of it lie
-// between those numbers and f32.
+// transformers' fast_vlm. It ran in bf16 on a GPU. bf16 keeps 8 bits of a number, so the rounding
+// of 24 to 28 layers lies between these logits and those of f32.
 struct PublishedLogits {
   const char* model;
   int64_t hidden;

@@ -22,7 +22,7 @@ struct GoldenCheck {
   std::vector<int32_t> logit_ids;
   std::vector<float> logits;
   double tolerance = 0;  // largest difference that passes
-  // Of the greedy answer.
+  // What the greedy answer must be.
   int max_tokens = 0;                 // 0: no answer is asked for
   std::vector<int32_t> token_ids;     // exactly these, if any
   std::vector<std::string> contains;  // each of these

@@ -1,12 +1,12 @@
 #include "eval/run.h"
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <span>
 
 #include "base/file.h"
 #include "base/status.h"
+#include "base/stopwatch.h"
 #include "eval/score.h"
 
 namespace fastvlm {
@@ -22,12 +22,7 @@ Entry& FindOrAdd(std::vector<Entry>& entries, const std::string& name) {
   return entries.back();
 }
 
-double MillisecondsSince(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-      .count();
-}
-
-// An option that cannot be is the caller's fault; everything else is the question's.
+// An invalid option is the caller's fault; any other error belongs to the question.
 Status AtQuestion(const EvalQuestion& question, const Status& status) {
   if (status.code() == StatusCode::kInvalidArgument) return status;
   return Status(status.code(), question.source + ": " + status.message());
@@ -59,9 +54,9 @@ Result<EvalReport> RunEval(const std::shared_ptr<const Model>& model,
     }
     turn.text = question.question;
     session.Reset();
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     Result<Answer> answer = session.Ask(turn, options.generate);
-    const double ms = MillisecondsSince(start);
+    const double ms = stopwatch.Milliseconds();
     if (!answer.ok()) return AtQuestion(question, answer.status());
     const bool is_correct = IsExactMatch(answer->text, question.answer);
     EvalTask& task = FindOrAdd(report.tasks, question.task);

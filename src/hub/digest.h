@@ -43,7 +43,7 @@ class Digest {
   std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
-// Of a whole file. Errors: kNotFound, kIoError.
+// The digest of a whole file. Errors: kNotFound, kIoError.
 Result<std::string> FileDigest(const std::string& path, DigestKind kind);
 
 }  // namespace fastvlm

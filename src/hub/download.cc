@@ -13,10 +13,11 @@ namespace fastvlm {
 namespace {
 
 constexpr size_t kMaxNoteBytes = size_t{1} << 16;
-// Of a file whose size no one told before: above every model there is, below what fills a disk.
+// The most bytes of a file whose size nobody has told before: more than any model has, less than
+// what fills a disk.
 constexpr int64_t kMaxUnknownBytes = int64_t{64} << 30;
 
-// What PATH.part holds a part of.
+// Says which file PATH.part is a part of.
 struct PartNote {
   std::string url;
   std::string digest;     // hexadecimal, "" if unknown
@@ -26,7 +27,7 @@ struct PartNote {
 PartNote ReadPartNote(const std::string& path) {
   PartNote note;
   const auto object = ReadJsonObject(path, kMaxNoteBytes);
-  if (!object.ok()) return note;  // then the part is not trusted
+  if (!object.ok()) return note;  // an empty note, with which the part is not trusted
   const JsonFields fields(*object, path);
   const auto read = [&](const char* name) {
     Result<std::string> text = fields.StringOr(name, "");
@@ -137,7 +138,7 @@ Status Downloader::Begin(const HttpResponse& response) {
   }
   if (size >= 0 && size != total_) {
     if (download_.size >= 0) return SizeError(size);
-    total_ = size;  // it has changed meanwhile, and is fetched anew
+    total_ = size;  // the file has changed meanwhile and is fetched anew
   }
   if (response.validator != note_.validator) {
     note_.validator = response.validator;
@@ -236,7 +237,7 @@ Status DownloadFile(const Download& download, const HttpOptions& options,
   if (IsComplete(download)) return {};
   bool resumed = false;
   Status status = Downloader(download, options, progress, size_known).Run(false, &resumed);
-  // A part that is damaged on the disk, or another file than thought, must not fail for ever.
+  // A part that is damaged on the disk, or of another file, must not make every later pull fail.
   if (resumed && status.code() == StatusCode::kDataError) {
     status = Downloader(download, options, progress, size_known).Run(true, &resumed);
   }

@@ -15,7 +15,7 @@ namespace fastvlm {
 
 struct HttpOptions {
   int connect_timeout_ms = 20'000;
-  int stall_timeout_s = 30;    // without a byte: the connection counts as dropped
+  int stall_timeout_s = 30;    // after this time without a byte the connection counts as dropped
   int retries = 5;             // in a row, without a byte gained in between
   int retry_delay_ms = 1'000;  // before the first, doubled for each further one
   int max_wait_ms = 60'000;    // longest wait before a retry, a server's Retry-After included
@@ -29,7 +29,7 @@ struct HttpRequest {
   std::vector<std::string> headers;  // "Name: value"
 };
 
-// Of the last response, after redirects.
+// The last response, after redirects.
 struct HttpResponse {
   int status = 0;            // 0: there was none
   int64_t length = -1;       // of this body, bytes; -1 if unknown

@@ -11,8 +11,8 @@
 
 namespace fastvlm {
 
-// One path component that can be created anywhere without surprise: letters, digits, ". _ - +", not
-// starting with a dot, at most 255 bytes.
+// Whether `name` is one path component that every file system takes: letters, digits and ". _ - +",
+// no dot at its start, at most 255 bytes.
 bool IsSafeName(std::string_view name);
 
 // "LICENSE", "LICENSE.txt", "LICENSE_MODEL", ...

@@ -21,7 +21,7 @@ namespace {
 
 constexpr size_t kMaxListingBytes = size_t{64} << 20;
 constexpr size_t kMaxLicenceBytes = size_t{1} << 20;
-constexpr int64_t kMargin = int64_t{16} << 20;  // of free space that is left alone
+constexpr int64_t kMargin = int64_t{16} << 20;  // bytes of free space that are left alone
 constexpr const char* kArchiveName = "archive.zip";
 
 std::string Now() {
@@ -120,8 +120,8 @@ bool Puller::IsCached(const std::string& revision, const std::vector<CachedFile>
   });
 }
 
-// Files that an older version has too become part of the new one without being fetched. They share
-// their blocks; nobody writes to either.
+// A file that an older version has as well becomes part of the new version without being fetched:
+// both directories name the same file, which nobody writes to.
 void Puller::ReuseUnchanged(const std::vector<CachedFile>& files) const {
   const Result<Manifest> old = ReadManifest(directory_);
   if (!old.ok()) return;
@@ -235,7 +235,7 @@ Status Puller::PullArchive(bool* was_there) {
   if (!options_.sha256.empty()) download.digest = {DigestKind::kSha256, options_.sha256};
   PullPlan plan{source_.name, "", 1, -1, DownloadedBytes(download)};
   if (events_.planned) events_.planned(plan);
-  // Archives of weights hardly shrink, and archive and files are there at the same time.
+  // The archive and its files are on the disk at the same time, and weights hardly shrink.
   const auto size_known = [&](int64_t bytes) {
     return CheckSpace(2 * bytes - DownloadedBytes(download), "the archive and what is in it");
   };
@@ -300,7 +300,7 @@ Result<PulledModel> Puller::Run() {
   const Status status = source_.kind == ModelSource::Kind::kHub ? PullFromHub(&pulled.was_there)
                                                                 : PullArchive(&pulled.was_there);
   if (status.ok() && !pulled.was_there) FASTVLM_RETURN_IF_ERROR(Publish());
-  // An attempt that got nothing leaves nothing to be resumed.
+  // An attempt that fetched nothing leaves nothing behind.
   std::error_code ignored;
   if (std::filesystem::remove(partial_, ignored)) {
     std::filesystem::remove(std::filesystem::path(partial_).parent_path(), ignored);

@@ -18,7 +18,7 @@ inline constexpr const char* kDefaultHubEndpoint = "https://huggingface.co";
 struct PullOptions {
   std::string endpoint = kDefaultHubEndpoint;  // of the hub, http or https, without '/' at its end
   std::string token;                           // for the endpoint's host only; "" for none
-  std::string sha256;                          // an archive must have; "" for any
+  std::string sha256;                          // that an archive must have; "" for any
   HttpOptions http;
   // Bytes that may be written below a directory; by default what the system says.
   std::function<Result<int64_t>(const std::string& directory)> free_bytes;
@@ -50,11 +50,12 @@ struct PulledModel {
   bool was_there = false;  // in this very version: nothing was fetched
 };
 
-// Takes a lock, so that two pulls of one model wait for each other. The model appears in the cache
-// when all of it is there and checked, and replaces an older version then; what was fetched before
-// an error or the end of the process is used by the next pull. `options.http.stop` ends it in
-// order. Errors: those of DownloadFile, ParseHubListing, SelectModelFiles and ZipReader;
-// kResourceExhausted if the disk is too small, before anything is fetched.
+// Fetches a model into the cache. A lock makes two pulls of one model wait for each other. The
+// model appears in the cache, in the place of an older version, when all of it is there and
+// checked. What was fetched before an error or the end of the process is used by the next pull.
+// `options.http.stop` ends a pull in order. Errors: those of DownloadFile, ParseHubListing,
+// SelectModelFiles and ZipReader; kResourceExhausted if the disk is too small, before anything is
+// fetched.
 Result<PulledModel> PullModel(const ModelSource& source, const ModelCache& cache,
                               const PullOptions& options, const PullEvents& events);
 

@@ -211,8 +211,8 @@ TEST_F(PullTest, TwoAtOnceShareTheWork) {
   // The server stands still half way until whoever came second says that it waits.
   server_.hold_after = 100'000;
   server_.holds = 1;
-  Result<PulledModel> first = Status();
-  Result<PulledModel> second = Status();
+  Result<PulledModel> first = PulledModel();
+  Result<PulledModel> second = PulledModel();
   PullEvents events;
   events.note = [&](const std::string& note) {
     if (note.find("waiting for it") != note.npos) server_.Release();

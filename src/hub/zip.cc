@@ -15,7 +15,7 @@ constexpr int64_t kMaxEntries = 100'000;
 constexpr uint64_t kMaxEntryBytes = uint64_t{1} << 40;
 // Weights and JSON shrink to a quarter at most; a bomb of zeros shrinks a thousandfold.
 constexpr uint64_t kMaxRatio = 100;
-constexpr uint64_t kFreeBytes = uint64_t{1} << 20;  // below, no ratio is a danger
+constexpr uint64_t kFreeBytes = uint64_t{1} << 20;  // so little is no danger at any ratio
 constexpr size_t kChunkBytes = size_t{1} << 20;
 
 Status ZipError(const std::string& path, const char* action, int code) {

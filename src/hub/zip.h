@@ -1,4 +1,4 @@
-// Reads zip archives that nobody vouches for.
+// Reads zip archives from the network, which may be hostile.
 #ifndef FASTVLM_HUB_ZIP_H_
 #define FASTVLM_HUB_ZIP_H_
 
@@ -21,7 +21,7 @@ struct ZipEntry {
   uint64_t index = 0;
 };
 
-// The model in an archive: its files are those of one folder.
+// The model in an archive. All its files are in one folder.
 struct ZipModel {
   std::string folder;              // "" or ends with '/'
   std::vector<ZipEntry> files;     // that SelectModelFiles chose, weights last

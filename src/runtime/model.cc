@@ -10,10 +10,10 @@
 
 #include "base/cpu_features.h"
 #include "base/status.h"
+#include "base/stopwatch.h"
 #include "image/preprocess.h"
 #include "runtime/load_vocabulary.h"
 #include "runtime/model_impl.h"
-#include "runtime/stopwatch.h"
 
 namespace fastvlm {
 namespace {

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/check.h"
-#include "base/status.h"
+#include "base/field_range.h"
 
 namespace fastvlm {
 namespace {
@@ -14,10 +14,6 @@ namespace {
 // Below this temperature, logits divided by it overflow. Long before that, only the most likely
 // token is drawn anyway.
 constexpr float kColdest = 1e-30f;
-
-Status OutOfRange(const char* name, double value, const char* range) {
-  return Error(StatusCode::kInvalidArgument, "{} is {}, expected {}", name, value, range);
-}
 
 int32_t MostLikelyToken(std::span<const float> logits) {
   int32_t best = -1;
@@ -28,28 +24,24 @@ int32_t MostLikelyToken(std::span<const float> logits) {
   return best;
 }
 
+// kInvalidArgument that names the first field that is out of its range.
+template <typename Options>
+Status CheckRanges(const Options& options) {
+  Options fields = options;  // VisitFields gives its visitor what it may change
+  Status status;
+  VisitFields(fields,
+              [&status](const char* name, const auto& field, const char*, const FieldRange& range) {
+                if (!status.ok() || range.Contains(static_cast<double>(field))) return;
+                status = Status(StatusCode::kInvalidArgument, OutOfRangeText(name, field, range));
+              });
+  return status;
+}
+
 }  // namespace
 
-Status ValidateSampling(const SamplingOptions& options) {
-  // The conditions are written so that NaN is out of range.
-  if (!(options.temperature >= 0 && options.temperature <= 100)) {
-    return OutOfRange("temperature", options.temperature, "0 to 100");
-  }
-  if (options.top_k < 0) return OutOfRange("top_k", options.top_k, "0 (all) or more");
-  if (!(options.top_p > 0 && options.top_p <= 1))
-    return OutOfRange("top_p", options.top_p, "above 0, at most 1");
-  if (!(options.min_p >= 0 && options.min_p <= 1))
-    return OutOfRange("min_p", options.min_p, "0 to 1");
-  if (!(options.repetition_penalty > 0 && options.repetition_penalty <= 100)) {
-    return OutOfRange("repetition_penalty", options.repetition_penalty, "above 0, at most 100");
-  }
-  return {};
-}
+Status ValidateSampling(const SamplingOptions& options) { return CheckRanges(options); }
 
-Status ValidateGenerate(const GenerateOptions& options) {
-  if (options.max_tokens < 1) return OutOfRange("max_tokens", options.max_tokens, "1 or more");
-  return ValidateSampling(options.sampling);
-}
+Status ValidateGenerate(const GenerateOptions& options) { return CheckRanges(options); }
 
 Sampler::Sampler(const SamplingOptions& options, int64_t vocabulary)
     : options_(options), generator_(options.seed), seen_(static_cast<size_t>(vocabulary)) {

@@ -211,9 +211,12 @@ TEST(Sampler, RangesAreChecked) {
               HasSubstr("temperature is -1"));
   EXPECT_THAT(message([](SamplingOptions& o) { o.temperature = std::nanf(""); }),
               HasSubstr("temperature"));
-  EXPECT_THAT(message([](SamplingOptions& o) { o.top_k = -1; }), HasSubstr("top_k"));
-  EXPECT_THAT(message([](SamplingOptions& o) { o.top_p = 0; }), HasSubstr("top_p"));
-  EXPECT_THAT(message([](SamplingOptions& o) { o.min_p = 1.5f; }), HasSubstr("min_p"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.top_k = -1; }),
+              HasSubstr("top_k is -1, expected a number of at least 0"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.top_p = 0; }),
+              HasSubstr("top_p is 0, expected a number above 0, at most 1"));
+  EXPECT_THAT(message([](SamplingOptions& o) { o.min_p = 1.5f; }),
+              HasSubstr("min_p is 1.5, expected a number from 0 to 1"));
   EXPECT_THAT(message([](SamplingOptions& o) { o.repetition_penalty = 0; }),
               HasSubstr("repetition_penalty"));
 }

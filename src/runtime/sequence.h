@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "fastvlm/engine.h"
 #include "grammar/token_constraint.h"
 #include "model/kv_cache.h"
 #include "runtime/answer_stream.h"
 #include "runtime/image_cache.h"
 #include "runtime/prompt.h"
-#include "runtime/stopwatch.h"
 #include "runtime/token_chooser.h"
 
 namespace fastvlm {

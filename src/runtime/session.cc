@@ -5,11 +5,11 @@
 
 #include "base/buffer.h"
 #include "base/status.h"
+#include "base/stopwatch.h"
 #include "model/kv_cache.h"
 #include "runtime/answer_stream.h"
 #include "runtime/model_impl.h"
 #include "runtime/prefill.h"
-#include "runtime/stopwatch.h"
 #include "runtime/token_chooser.h"
 #include "text/chat_prompt.h"
 

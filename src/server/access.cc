@@ -81,7 +81,7 @@ std::optional<ApiError> Access::CheckKey(std::string_view authorization) const {
   while (key.starts_with(' ')) key.remove_prefix(1);
   const Digest given = Hash(key);
   bool right = false;
-  for (const Digest& digest : keys_) {  // all of them: the time tells nothing
+  for (const Digest& digest : keys_) {  // every key, so that the time tells nothing about them
     right |= CRYPTO_memcmp(digest.data(), given.data(), given.size()) == 0;
   }
   if (right) return std::nullopt;

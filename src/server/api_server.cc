@@ -11,11 +11,12 @@
 namespace fastvlm {
 namespace {
 
-constexpr int64_t kBodyCopies = 3;  // the text, its JSON values, the bytes of its pictures
+// A body is held as text, as JSON values and as the bytes of its pictures.
+constexpr int64_t kBodyCopies = 3;
 constexpr size_t kReserveStep = size_t{1} << 20;
 
-HttpOptions HttpOptionsOf(const ServerOptions& options) {
-  HttpOptions http;
+HttpServerOptions HttpOptionsOf(const ServerOptions& options) {
+  HttpServerOptions http;
   http.host = options.host;
   http.port = options.port;
   http.tls_cert = options.tls_cert;
@@ -27,7 +28,7 @@ HttpOptions HttpOptionsOf(const ServerOptions& options) {
   return http;
 }
 
-// By the path alone: also for requests without a route.
+// The path alone decides, so that requests without a route have a dialect as well.
 Dialect DialectOf(std::string_view path) {
   return path.starts_with("/api/") ? Dialect::kOllama : Dialect::kOpenAi;
 }
@@ -46,8 +47,9 @@ std::string_view MediaType(std::string_view header) {
   return header;
 }
 
-// Browsers send JSON to other origins only if those allow it (CORS). Ollama's documentation shows
-// curl without a type; CheckSource keeps foreign pages out there.
+// A browser sends JSON to another origin only if that origin allows it (CORS), so the type keeps
+// foreign pages out. Ollama's documentation shows curl without a type; CheckSource alone keeps them
+// out there.
 bool TypeIsRight(std::string_view type, Dialect dialect) {
   if (IsWord(type, "application/json")) return true;
   return dialect == Dialect::kOllama &&
@@ -144,7 +146,8 @@ std::optional<ApiError> ApiServer::CheckBody(const httplib::Request& request,
   if (request.has_header("Content-Encoding")) {
     return UnsupportedMediaType("A compressed body is not supported.");
   }
-  if (request.has_header("Transfer-Encoding")) return std::nullopt;  // counted as it comes
+  if (request.has_header("Transfer-Encoding"))
+    return std::nullopt;  // its bytes are counted as they come
   const std::string length = request.get_header_value("Content-Length");
   size_t bytes = 0;
   const auto [end, problem] = std::from_chars(length.data(), length.data() + length.size(), bytes);
@@ -190,7 +193,7 @@ std::optional<ApiError> ApiServer::ReadBody(const httplib::Request& request,
                                             Exchange& exchange) const {
   std::optional<ApiError> error;
   const std::string length = request.get_header_value("Content-Length");
-  size_t announced = 0;  // also if that is no number, as it may be beside Transfer-Encoding
+  size_t announced = 0;  // stays 0 if there is no number, which Transfer-Encoding allows
   std::from_chars(length.data(), length.data() + length.size(), announced);
   size_t reserved = 0;
   const auto reserve = [&](size_t bytes) {
@@ -260,9 +263,7 @@ void ApiServer::Log(const httplib::Request& request, const httplib::Response& re
   Connection* connection = Connection::Current();
   if (connection == nullptr) return;
   const RequestRecord& record = connection->record();
-  const double ms =
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - record.start)
-          .count();
+  const double ms = record.since_start.Milliseconds();
   const Route* route = FindRoute(request.method, request.path);
   context_.metrics.CountRequest(route == nullptr ? "other" : route->path, response.status,
                                 ms / 1000);

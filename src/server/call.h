@@ -2,14 +2,13 @@
 #ifndef FASTVLM_SERVER_CALL_H_
 #define FASTVLM_SERVER_CALL_H_
 
-#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "fastvlm/engine.h"
-#include "fastvlm/options.h"
+#include "fastvlm/image.h"
 
 namespace fastvlm {
 
@@ -20,35 +19,20 @@ struct CallLimits {
   bool allow_remote_images = false;
 };
 
-// A picture as it came: its file, or where to fetch it.
-struct ImageSource {
+// A picture as a request brings it: its file, or where to fetch it.
+struct CallImage {
   std::vector<uint8_t> file;
-  std::string url;    // http or https; empty: `file` is it
+  std::string url;    // http or https; empty if the request has the file itself
   std::string param;  // where the request names it, for messages: "messages[0].content[1]"
-};
-
-// Text, or a picture by its index in Call::images.
-struct CallPart {
-  std::string text;
-  std::optional<size_t> image;
-};
-
-struct CallMessage {
-  Role role = Role::kUser;
-  std::vector<CallPart> parts;
+  // The picture that stands in a message. It has no pixels until ImageLoader gives it some.
+  std::shared_ptr<Image> decoded = std::make_shared<Image>();
 };
 
 struct Call {
-  std::string model;  // as the client named it
-  std::vector<CallMessage> messages;
-  std::optional<std::string> prompt;  // instead of messages
-  std::vector<ImageSource> images;
-  EncodeOptions encode;
-  GenerateOptions generate;
+  std::string model;              // as the client named it
+  EngineRequest request;          // whole but for the pixels of its pictures
+  std::vector<CallImage> images;  // all of them
   bool seed_given = false;
-  std::vector<std::string> stop;
-  int top_logprobs = -1;
-  std::optional<std::string> json_schema;
   bool stream = false;
   bool include_usage = false;  // in a stream
 };

@@ -21,7 +21,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr ssize_t kAgain = -2;
-// How often a wait looks whether the server stops.
+// A wait looks this often whether the server stops.
 constexpr milliseconds kLook(100);
 constexpr milliseconds kLinger(500);
 constexpr ssize_t kLingerBytes = 16 << 20;
@@ -57,7 +57,7 @@ Connection::Connection(int socket, const TlsContext* tls, const ConnectionLimits
                        const std::atomic<bool>& stopping)
     : socket_(socket), limits_(limits), stopping_(stopping) {
   fcntl(socket_, F_SETFL, fcntl(socket_, F_GETFL) | O_NONBLOCK);
-  const int on = 1;  // a token is sent when it is there
+  const int on = 1;  // each token is sent at once
   setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (tls != nullptr) ssl_ = tls->Attach(socket_);
   close_ = tls != nullptr && ssl_ == nullptr;

@@ -10,21 +10,23 @@
 #include <cstdint>
 #include <string>
 
+#include "base/stopwatch.h"
 #include "server/tls.h"
 
 namespace fastvlm {
 
 struct ConnectionLimits {
-  double idle_timeout_ms = 15'000;     // between two requests
-  double request_timeout_ms = 20'000;  // for a request's head and body, plus what they take ...
-  double min_bytes_per_s = 32 * 1024;  // ... at this speed
-  double write_timeout_ms = 30'000;    // for one piece of an answer
-  size_t max_head_bytes = 64 * 1024;   // request line and headers
+  double idle_timeout_ms = 15'000;  // between two requests
+  // A request has this time to come, plus what its bytes take at this speed.
+  double request_timeout_ms = 20'000;
+  double min_bytes_per_s = 32 * 1024;
+  double write_timeout_ms = 30'000;   // for one piece of an answer
+  size_t max_head_bytes = 64 * 1024;  // request line and headers
 };
 
 // What the log says about a request, filled in while it is served.
 struct RequestRecord {
-  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  Stopwatch since_start;
   int64_t prompt_tokens = -1;  // -1: the request was not about an answer
   int64_t completion_tokens = 0;
   std::string note;
@@ -41,11 +43,11 @@ class Connection final : public httplib::Stream {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // The connection whose thread this is, nullptr on others. What a request handler finds its
-  // connection by: httplib has no way to hand one over.
+  // The connection that this thread serves, nullptr on other threads. A request handler asks for
+  // its connection here, because httplib cannot hand it over.
   static Connection* Current();
 
-  // TLS: greets the client. False if that fails.
+  // Agrees with the client on TLS, where the server has it. False if that fails.
   bool Handshake();
   // Waits for the first byte of a request; false if none comes, or the server stops.
   bool WaitForRequest();
@@ -54,7 +56,8 @@ class Connection final : public httplib::Stream {
   // True if the client has closed its end. A client that only closes its writing side counts as
   // gone, too.
   bool ClientGone() const;
-  // No further request on this connection: what is unread of this one would be taken for it.
+  // Takes no further request on this connection. This is for a request that is not read to its end:
+  // the rest of it would be taken for the next one.
   void CloseAfterThis() { close_ = true; }
   bool closes() const { return close_; }
   // Lets the client read the answer before the socket is closed: reads and drops what it still

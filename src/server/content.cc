@@ -43,25 +43,62 @@ bool StartsWithIgnoringCase(std::string_view text, std::string_view prefix) {
          });
 }
 
-void AddText(const std::string& text, CallMessage& message) {
-  message.parts.push_back({NeutralizeControlTokens(text), std::nullopt});
+void AddText(const std::string& text, Message& message) {
+  message.content.push_back({NeutralizeControlTokens(text), nullptr});
 }
 
-void AddImagePart(const std::string& text, bool bare_base64, const std::string& param,
-                  const CallLimits& limits, RequestFields& fields, CallMessage& message,
-                  Call& call) {
+// Fills in where the picture that `text` names is, or returns what is wrong with it.
+std::optional<std::string> LocateImage(std::string_view text, bool bare_base64,
+                                       const CallLimits& limits, CallImage& source) {
+  if (StartsWithIgnoringCase(text, "http://") || StartsWithIgnoringCase(text, "https://")) {
+    if (!limits.allow_remote_images) {
+      return "Image URLs are not fetched by this server; send the image itself as a data URI "
+             "('data:image/jpeg;base64,...'), or start the server with --allow-remote-images.";
+    }
+    if (text.size() > kMaxUrl) return fmt::format("The image URL is longer than {}.", kMaxUrl);
+    source.url = text;
+    return std::nullopt;
+  }
+  if (StartsWithIgnoringCase(text, "data:")) {
+    const size_t comma = text.substr(0, 256).find(',');
+    if (comma == std::string_view::npos || !text.substr(0, comma).ends_with(";base64")) {
+      return "Invalid image: expected a data URI like 'data:image/jpeg;base64,...'.";
+    }
+    text.remove_prefix(comma + 1);
+  } else if (!bare_base64) {
+    return "Invalid image URL: expected a data URI ('data:image/jpeg;base64,...').";
+  }
+  std::optional<std::vector<uint8_t>> file = DecodeBase64(text);
+  if (!file.has_value() || file->empty()) return "Invalid image: its data is not base64.";
+  source.file = *std::move(file);
+  return std::nullopt;
+}
+
+// Adds a picture to the message and to call.images. `text` is a data URI, an http(s) URL or, with
+// `bare_base64`, base64 alone; `param` says where the request has it.
+void AddImage(const std::string& text, bool bare_base64, const std::string& param,
+              const CallLimits& limits, RequestFields& fields, Message& message, Call& call) {
   if (message.role != Role::kUser) {
     return fields.Fail(
         BadRequest(param, fmt::format("Invalid value for '{}': only messages of the role 'user' "
                                       "can show images.",
                                       param)));
   }
-  message.parts.push_back({"", call.images.size()});
-  AddImage(text, bare_base64, param, limits, fields, call);
+  if (call.images.size() >= static_cast<size_t>(limits.max_images)) {
+    return fields.Fail(BadRequest(
+        param, fmt::format("Too many images: at most {} in one request.", limits.max_images)));
+  }
+  CallImage source;
+  source.param = param;
+  if (const auto problem = LocateImage(text, bare_base64, limits, source)) {
+    return fields.Fail(BadRequest(param, *problem));
+  }
+  message.content.push_back({"", source.decoded});
+  call.images.push_back(std::move(source));
 }
 
 void ReadImageUrl(const json& part, const std::string& param, const CallLimits& limits,
-                  RequestFields& fields, CallMessage& message, Call& call) {
+                  RequestFields& fields, Message& message, Call& call) {
   RequestFields part_fields(part, param + ".");
   const json* image = part_fields.Find("image_url");
   std::string url;
@@ -79,11 +116,11 @@ void ReadImageUrl(const json& part, const std::string& param, const CallLimits& 
                                                      "url'.",
                                                      param)));
   }
-  AddImagePart(url, /*bare_base64=*/false, param, limits, fields, message, call);
+  AddImage(url, /*bare_base64=*/false, param, limits, fields, message, call);
 }
 
 void ReadPart(const json& part, const std::string& param, const CallLimits& limits,
-              RequestFields& fields, CallMessage& message, Call& call) {
+              RequestFields& fields, Message& message, Call& call) {
   if (!part.is_object()) {
     return fields.Fail(
         BadRequest(param, fmt::format("Invalid value for '{}': expected an object, found {}.",
@@ -111,7 +148,7 @@ void ReadPart(const json& part, const std::string& param, const CallLimits& limi
 
 // The role; false after an error.
 bool BeginMessage(const json& value, const std::string& param, RequestFields& fields,
-                  RequestFields& message_fields, CallMessage& message) {
+                  RequestFields& message_fields, Message& message) {
   if (!value.is_object()) {
     fields.Fail(
         BadRequest(param, fmt::format("Invalid value for '{}': expected an object, found {}.",
@@ -137,16 +174,17 @@ bool BeginMessage(const json& value, const std::string& param, RequestFields& fi
   return true;
 }
 
-// System messages that follow each other at the beginning become one, as the prompt has room for.
-// The engine puts parts on lines of their own, so that no control token comes to be between two.
-void AddMessage(CallMessage message, Call& call) {
-  const bool joins = message.role == Role::kSystem && call.messages.size() == 1 &&
-                     call.messages[0].role == Role::kSystem;
-  if (!joins) return call.messages.push_back(std::move(message));
-  for (CallPart& part : message.parts) call.messages[0].parts.push_back(std::move(part));
+// The prompt has room for one system message, so those at the beginning are joined. The engine puts
+// each part on a line of its own; so two parts cannot make a control token together.
+void AddMessage(Message message, Call& call) {
+  const bool joins = message.role == Role::kSystem && call.request.messages.size() == 1 &&
+                     call.request.messages[0].role == Role::kSystem;
+  if (!joins) return call.request.messages.push_back(std::move(message));
+  for (ContentPart& part : message.content)
+    call.request.messages[0].content.push_back(std::move(part));
 }
 
-// Calls read(value, param, message) for each of "messages".
+// Calls read(message_fields, message) for each of "messages", once its role is known.
 template <typename Read>
 void ReadMessages(RequestFields& fields, Call& call, const Read& read) {
   const json* messages = fields.Find("messages");
@@ -158,16 +196,18 @@ void ReadMessages(RequestFields& fields, Call& call, const Read& read) {
     const std::string param = fmt::format("messages[{}]", i);
     const json& value = (*messages)[i];
     RequestFields message_fields(value, param + ".");
-    CallMessage message;
+    Message message;
     if (!BeginMessage(value, param, fields, message_fields, message)) return;
-    if (message.role == Role::kSystem && i > 0 && call.messages.back().role != Role::kSystem) {
+    if (message.role == Role::kSystem && i > 0 &&
+        call.request.messages.back().role != Role::kSystem) {
       return fields.Fail(BadRequest(param + ".role",
                                     "Messages of the role 'system' must stand at the beginning."));
     }
-    read(value, param, message_fields, message);
+    read(message_fields, message);
+    if (!message_fields.ok()) return fields.Fail(*message_fields.error());
     AddMessage(std::move(message), call);
   }
-  if (fields.ok() && call.messages.empty()) {
+  if (fields.ok() && call.request.messages.empty()) {
     fields.Fail(BadRequest("messages", "Invalid 'messages': expected at least one message."));
   }
 }
@@ -184,93 +224,49 @@ std::string NeutralizeControlTokens(std::string_view text) {
   return result;
 }
 
-void AddImage(const std::string& text, bool bare_base64, const std::string& param,
-              const CallLimits& limits, RequestFields& fields, Call& call) {
-  if (call.images.size() >= static_cast<size_t>(limits.max_images)) {
-    return fields.Fail(BadRequest(
-        param, fmt::format("Too many images: at most {} in one request.", limits.max_images)));
-  }
-  ImageSource source;
-  source.param = param;
-  std::string_view data = text;
-  if (StartsWithIgnoringCase(data, "data:")) {
-    const size_t comma = data.substr(0, 256).find(',');
-    const std::string_view header = data.substr(0, comma);
-    if (comma == std::string_view::npos || !header.ends_with(";base64")) {
-      return fields.Fail(BadRequest(
-          param, "Invalid image: expected a data URI like 'data:image/jpeg;base64,...'."));
-    }
-    data.remove_prefix(comma + 1);
-  } else if (StartsWithIgnoringCase(data, "http://") || StartsWithIgnoringCase(data, "https://")) {
-    if (!limits.allow_remote_images) {
-      return fields.Fail(BadRequest(
-          param,
-          "Image URLs are not fetched by this server; send the image itself as a data URI "
-          "('data:image/jpeg;base64,...'), or start the server with --allow-remote-images."));
-    }
-    if (data.size() > kMaxUrl) {
-      return fields.Fail(
-          BadRequest(param, fmt::format("The image URL is longer than {}.", kMaxUrl)));
-    }
-    source.url = text;
-    return call.images.push_back(std::move(source));
-  } else if (!bare_base64) {
-    return fields.Fail(BadRequest(
-        param, "Invalid image URL: expected a data URI ('data:image/jpeg;base64,...')."));
-  }
-  std::optional<std::vector<uint8_t>> file = DecodeBase64(data);
-  if (!file.has_value() || file->empty()) {
-    return fields.Fail(BadRequest(param, "Invalid image: its data is not base64."));
-  }
-  source.file = std::move(*file);
-  call.images.push_back(std::move(source));
-}
-
 void ReadOpenAiMessages(const CallLimits& limits, RequestFields& fields, Call& call) {
-  ReadMessages(fields, call,
-               [&](const json&, const std::string& param, RequestFields& message_fields,
-                   CallMessage& message) {
-                 const json* content = message_fields.Find("content");
-                 const std::string name = param + ".content";
-                 if (content == nullptr) {
-                   if (message.role == Role::kAssistant) return;  // an empty answer
-                   return fields.Fail(
-                       BadRequest(name, fmt::format("Missing required parameter: '{}'.", name)));
-                 }
-                 if (content->is_string()) return AddText(content->get<std::string>(), message);
-                 if (!content->is_array() || content->empty()) {
-                   return message_fields.Wrong("content", "a string or a list of parts", *content),
-                          fields.Fail(*message_fields.error());
-                 }
-                 for (size_t i = 0; i < content->size() && fields.ok(); ++i) {
-                   ReadPart((*content)[i], fmt::format("{}[{}]", name, i), limits, fields, message,
-                            call);
-                 }
-               });
+  ReadMessages(fields, call, [&](RequestFields& message_fields, Message& message) {
+    const json* content = message_fields.Find("content");
+    const std::string name = message_fields.Name("content");
+    if (content == nullptr) {
+      if (message.role == Role::kAssistant) return;  // an empty answer
+      return message_fields.Fail(
+          BadRequest(name, fmt::format("Missing required parameter: '{}'.", name)));
+    }
+    if (content->is_string()) return AddText(content->get<std::string>(), message);
+    if (!content->is_array() || content->empty()) {
+      return message_fields.Wrong("content", "a string or a list of parts", *content);
+    }
+    for (size_t i = 0; i < content->size() && message_fields.ok(); ++i) {
+      ReadPart((*content)[i], fmt::format("{}[{}]", name, i), limits, message_fields, message,
+               call);
+    }
+  });
 }
 
 void ReadOllamaMessages(const CallLimits& limits, RequestFields& fields, Call& call) {
-  ReadMessages(fields, call,
-               [&](const json&, const std::string& param, RequestFields& message_fields,
-                   CallMessage& message) {
-                 const json* images = message_fields.Find("images");
-                 if (images != nullptr && !images->is_array()) {
-                   message_fields.Wrong("images", "a list", *images);
-                 }
-                 std::string text;
-                 message_fields.String("content", &text);
-                 if (!message_fields.ok()) return fields.Fail(*message_fields.error());
-                 for (size_t i = 0; images != nullptr && i < images->size() && fields.ok(); ++i) {
-                   const std::string name = fmt::format("{}.images[{}]", param, i);
-                   const json& image = (*images)[i];
-                   if (!image.is_string()) {
-                     return fields.Fail(BadRequest(name, "Invalid image: expected base64."));
-                   }
-                   AddImagePart(image.get_ref<const std::string&>(), /*bare_base64=*/true, name,
-                                limits, fields, message, call);
-                 }
-                 AddText(text, message);
-               });
+  ReadMessages(fields, call, [&](RequestFields& message_fields, Message& message) {
+    ReadOllamaImages(limits, message_fields, message, call);
+    std::string text;
+    message_fields.String("content", &text);
+    AddText(text, message);
+  });
+}
+
+void ReadOllamaImages(const CallLimits& limits, RequestFields& fields, Message& message,
+                      Call& call) {
+  const json* images = fields.Find("images");
+  if (images == nullptr) return;
+  if (!images->is_array()) return fields.Wrong("images", "a list", *images);
+  for (size_t i = 0; i < images->size() && fields.ok(); ++i) {
+    const std::string param = fmt::format("{}[{}]", fields.Name("images"), i);
+    const json& image = (*images)[i];
+    if (!image.is_string()) {
+      return fields.Fail(BadRequest(param, "Invalid image: expected base64."));
+    }
+    AddImage(image.get_ref<const std::string&>(), /*bare_base64=*/true, param, limits, fields,
+             message, call);
+  }
 }
 
 }  // namespace fastvlm

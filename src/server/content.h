@@ -16,17 +16,16 @@ namespace fastvlm {
 // for a picture. The rest stays as it is.
 std::string NeutralizeControlTokens(std::string_view text);
 
-// Adds the picture of a data URI, an http(s) URL or, with `bare_base64`, of base64 alone to
-// call.images. `param` is where the request has it.
-void AddImage(const std::string& text, bool bare_base64, const std::string& param,
-              const CallLimits& limits, RequestFields& fields, Call& call);
-
 // OpenAI's "messages": content is a text or a list of parts. "developer" is "system"; system
 // messages at the beginning are joined to one.
 void ReadOpenAiMessages(const CallLimits& limits, RequestFields& fields, Call& call);
 
 // Ollama's "messages": content is a text; "images" is a list of base64.
 void ReadOllamaMessages(const CallLimits& limits, RequestFields& fields, Call& call);
+
+// Ollama's "images" of a message, or of a request that is one question: a list of base64.
+void ReadOllamaImages(const CallLimits& limits, RequestFields& fields, Message& message,
+                      Call& call);
 
 }  // namespace fastvlm
 

@@ -21,11 +21,12 @@ struct AnswerPiece {
   std::vector<TokenLogprob> alternatives;
 };
 
-// Not thread-safe. The engine never waits for the connection: what is not taken yet is kept, and
-// an answer's length is bounded.
+// Not thread-safe. The engine never waits for the connection: what the connection has not taken yet
+// is kept, which is not much, since the length of an answer is bounded.
 class Generation {
  public:
-  // `keep` lives until the engine is done with the request. Errors of Engine::Submit.
+  // Submits the request, with the errors of Engine::Submit. `keep` lives until the engine is done
+  // with the request.
   static Result<std::unique_ptr<Generation>> Start(Engine& engine, EngineRequest request,
                                                    std::shared_ptr<void> keep);
   ~Generation();  // cancels what has not ended
@@ -35,7 +36,7 @@ class Generation {
   // Adds to `pieces` what has come since, waiting up to `time` for something.
   void Take(std::chrono::milliseconds time, std::vector<AnswerPiece>* pieces);
 
-  // True when everything has been taken. Then either status() is an error or answer() is all of it.
+  // True when everything has been taken. Then either status() is an error or answer() is complete.
   bool ended() const { return ended_; }
   const Status& status() const { return state_->status; }
   const Answer& answer() const { return state_->answer; }

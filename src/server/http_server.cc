@@ -50,11 +50,11 @@ int PortOf(int listener) {
 
 }  // namespace
 
-HttpServer::HttpServer(const HttpOptions& options)
+HttpServer::HttpServer(const HttpServerOptions& options)
     : options_(options), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   // A client that goes away is an error of write, not the end of the program.
   signal(SIGPIPE, SIG_IGN);
-  // What answers say about their connection.
+  // Answers say these two in their header Keep-Alive.
   set_keep_alive_timeout(static_cast<time_t>(options_.connection.idle_timeout_ms / 1000));
   set_keep_alive_max_count(1000);
 }
@@ -89,7 +89,7 @@ Status HttpServer::Listen() {
                  error == EADDRINUSE ? "; end the other program or choose another --port" : "");
   }
   port_ = PortOf(listener_);
-  // httplib ends answers under way when it has no socket; what it is does not matter.
+  // httplib breaks answers off when it has no socket to listen on, so it is told of ours.
   svr_sock_ = listener_;
   return {};
 }
@@ -157,7 +157,7 @@ void HttpServer::Serve(int socket) {
     const Setup setup = [&connection, &parsed](httplib::Request& request) {
       connection.HeadIsRead();
       parsed = true;
-      // Not offered: parts of an answer, and compression, which would hold streams back.
+      // The server offers no parts of an answer, and no compression, which would hold streams back.
       request.ranges.clear();
       request.headers.erase("Range");
       request.headers.erase("Accept-Encoding");
@@ -165,7 +165,7 @@ void HttpServer::Serve(int socket) {
     bool open = connection.Handshake();
     while (open && connection.WaitForRequest()) {
       bool closed_by_client = false;
-      parsed = false;  // where the next request would begin is unknown otherwise
+      parsed = false;  // a request that is not understood has no end at which the next one begins
       const bool last = stopping_.load();
       open = Process(*this, connection, last, closed_by_client, setup) && !closed_by_client &&
              !last && parsed && !connection.closes();

@@ -19,7 +19,7 @@
 
 namespace fastvlm {
 
-struct HttpOptions {
+struct HttpServerOptions {
   std::string host = "127.0.0.1";
   int port = 8080;       // 0: any that is free
   std::string tls_cert;  // PEM files; both empty: no TLS
@@ -30,7 +30,7 @@ struct HttpOptions {
 
 class HttpServer : protected httplib::Server {
  public:
-  explicit HttpServer(const HttpOptions& options);
+  explicit HttpServer(const HttpServerOptions& options);
   ~HttpServer() override;
 
   // Takes the port. kIoError if that fails, also because somebody else has it.
@@ -52,12 +52,12 @@ class HttpServer : protected httplib::Server {
 
   void Accept();
   void Serve(int socket);
-  // httplib's process_request, whose parameters are more since 0.18.
+  // Calls httplib's process_request, which has more parameters since version 0.18.
   template <typename Self>
   static bool Process(Self& self, Connection& connection, bool last, bool& closed_by_client,
                       const Setup& setup);
 
-  const HttpOptions options_;
+  const HttpServerOptions options_;
   std::unique_ptr<TlsContext> tls_;
   int listener_ = -1;
   int wake_ = -1;  // an eventfd: Stop has been called

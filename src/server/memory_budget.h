@@ -19,7 +19,7 @@ class MemoryBudget {
   std::atomic<int64_t> left_;
 };
 
-// One request's part of it; given back at the end.
+// One request's share of a budget, given back when it is destroyed.
 class MemoryShare {
  public:
   explicit MemoryShare(MemoryBudget& budget) : budget_(budget) {}
@@ -27,7 +27,7 @@ class MemoryShare {
   MemoryShare(const MemoryShare&) = delete;
   MemoryShare& operator=(const MemoryShare&) = delete;
 
-  // False, and nothing taken, if not so much is left.
+  // Returns false and takes nothing if less than that is left.
   bool Take(int64_t bytes) {
     if (budget_.left_.fetch_sub(bytes) < bytes) {
       budget_.left_.fetch_add(bytes);

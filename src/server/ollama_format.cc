@@ -1,11 +1,11 @@
+#include "server/ollama_format.h"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
-
-#include "server/answer_format.h"
 
 namespace fastvlm {
 namespace {

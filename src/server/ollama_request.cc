@@ -1,14 +1,12 @@
 #include "server/ollama_request.h"
 
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
+#include "server/common_fields.h"
 #include "server/content.h"
 #include "server/request_fields.h"
-#include "server/sampling_fields.h"
 
 namespace fastvlm {
 namespace {
@@ -25,7 +23,7 @@ void ReadOptions(const CallLimits& limits, RequestFields& fields, Call& call) {
   ReadSampling("repeat_penalty", option_fields, call);
   ReadStop("stop", kMaxStops, option_fields, call);
   int64_t tokens = 0;
-  // Negative: no limit of the client's.
+  // A negative number means that the client sets no limit.
   if (option_fields.Integer("num_predict", -2, INT64_MAX, &tokens) && tokens > 0) {
     SetMaxTokens(tokens, limits, call);
   }
@@ -42,9 +40,9 @@ void ReadCommon(const CallLimits& limits, RequestFields& fields, Call& call) {
   fields.Refuse("tools");
   if (const json* format = fields.Find("format"); format != nullptr && *format != "") {
     if (*format == "json") {
-      call.json_schema = R"({"type":"object"})";
+      call.request.generate.json_schema = R"({"type":"object"})";
     } else if (format->is_object()) {
-      call.json_schema = format->dump();
+      call.request.generate.json_schema = format->dump();
     } else {
       fields.Wrong("format", "\"json\" or a JSON schema", *format);
     }
@@ -82,31 +80,21 @@ std::optional<ApiError> ParseOllamaGenerate(std::string_view body, const CallLim
   fields.Bool("raw", &raw);
   fields.Refuse("suffix");
   fields.Refuse("template");
-  CallMessage user;
-  const json* images = fields.Find("images");
-  if (images != nullptr && !images->is_array()) fields.Wrong("images", "a list", *images);
-  for (size_t i = 0; images != nullptr && i < images->size() && fields.ok(); ++i) {
-    const std::string param = fmt::format("images[{}]", i);
-    if (!(*images)[i].is_string()) {
-      fields.Fail(BadRequest(param, "Invalid image: expected base64."));
-      break;
-    }
-    user.parts.push_back({"", call->images.size()});
-    AddImage((*images)[i].get_ref<const std::string&>(), /*bare_base64=*/true, param, limits,
-             fields, *call);
-  }
+  Message user;
+  ReadOllamaImages(limits, fields, user, *call);
   if (!fields.ok()) return fields.error();
   if (raw && !call->images.empty()) {
     return BadRequest("raw", "With 'raw' there can be no images.");
   }
   if (raw && !prompt.empty()) {
-    call->prompt = std::move(prompt);
+    call->request.prompt = std::move(prompt);
   } else if (!prompt.empty() || !call->images.empty()) {
     if (!system.empty()) {
-      call->messages.push_back({Role::kSystem, {{NeutralizeControlTokens(system), std::nullopt}}});
+      call->request.messages.push_back(
+          {Role::kSystem, {{NeutralizeControlTokens(system), nullptr}}});
     }
-    user.parts.push_back({NeutralizeControlTokens(prompt), std::nullopt});
-    call->messages.push_back(std::move(user));
+    user.content.push_back({NeutralizeControlTokens(prompt), nullptr});
+    call->request.messages.push_back(std::move(user));
   }
   return fields.error();
 }

@@ -10,8 +10,9 @@
 
 namespace fastvlm {
 
-// POST /api/chat. As Ollama does, streams unless told otherwise and passes over unknown fields.
-// Without messages: call->messages stays empty, which asks only whether the model is there.
+// POST /api/chat. As Ollama does, it streams unless told otherwise and passes over unknown fields.
+// A request without messages only asks whether the model is there; call->request.messages is empty
+// then.
 std::optional<ApiError> ParseOllamaChat(std::string_view body, const CallLimits& limits,
                                         Call* call);
 

@@ -1,11 +1,11 @@
+#include "server/openai_format.h"
+
 #include <fmt/format.h>
 
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <utility>
-
-#include "server/answer_format.h"
 
 namespace fastvlm {
 namespace {
@@ -62,7 +62,7 @@ class OpenAiFormat : public AnswerFormat {
         id_(NewId(id_prefix)),
         created_(static_cast<int64_t>(std::time(nullptr))),
         include_usage_(call.include_usage),
-        logprobs_(call.top_logprobs >= 0) {}
+        logprobs_(call.request.top_logprobs >= 0) {}
 
   const char* StreamType() const override { return "text/event-stream"; }
 

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/json.h"
+#include "server/common_fields.h"
 #include "server/content.h"
 #include "server/request_fields.h"
-#include "server/sampling_fields.h"
 
 namespace fastvlm {
 namespace {
@@ -62,7 +62,7 @@ void ReadChatLogprobs(RequestFields& fields, Call& call) {
     fields.Fail(
         BadRequest("top_logprobs", "'top_logprobs' is only allowed when 'logprobs' is enabled."));
   }
-  if (logprobs) call.top_logprobs = static_cast<int>(alternatives);
+  if (logprobs) call.request.top_logprobs = static_cast<int>(alternatives);
 }
 
 void ReadResponseFormat(RequestFields& fields, Call& call) {
@@ -73,7 +73,7 @@ void ReadResponseFormat(RequestFields& fields, Call& call) {
   std::string type;
   format_fields.String("type", &type);
   if (type == "json_object") {
-    call.json_schema = R"({"type":"object"})";
+    call.request.generate.json_schema = R"({"type":"object"})";
   } else if (type == "json_schema") {
     const json* wrapper = format_fields.Find("json_schema");
     const json* schema =
@@ -83,7 +83,7 @@ void ReadResponseFormat(RequestFields& fields, Call& call) {
           BadRequest("response_format.json_schema.schema",
                      "Missing required parameter: 'response_format.json_schema.schema'."));
     }
-    call.json_schema = schema->dump();
+    call.request.generate.json_schema = schema->dump();
   } else if (type != "text") {
     format_fields.Wrong("type", "'text', 'json_object' or 'json_schema'", json(type));
   }
@@ -99,7 +99,7 @@ void ReadPrompt(RequestFields& fields, Call& call) {
   if (!prompt->is_string() || prompt->get_ref<const std::string&>().empty()) {
     return fields.Wrong("prompt", "one text that is not empty", *prompt);
   }
-  call.prompt = prompt->get<std::string>();
+  call.request.prompt = prompt->get<std::string>();
 }
 
 }  // namespace
@@ -143,7 +143,7 @@ std::optional<ApiError> ParseCompletion(std::string_view body, const CallLimits&
   ReadPrompt(fields, *call);
   int64_t logprobs = 0;
   if (fields.Integer("logprobs", 0, kMaxCompletionLogprobs, &logprobs)) {
-    call->top_logprobs = static_cast<int>(logprobs);
+    call->request.top_logprobs = static_cast<int>(logprobs);
   }
   fields.Refuse("best_of", 1);
   fields.Refuse("echo");

@@ -16,7 +16,7 @@ namespace fastvlm {
 std::optional<ApiError> ParseChatCompletion(std::string_view body, const CallLimits& limits,
                                             Call* call);
 
-// POST /v1/completions: a text that is gone on with as it is, without images.
+// POST /v1/completions: a text without images, which the model continues as it is.
 std::optional<ApiError> ParseCompletion(std::string_view body, const CallLimits& limits,
                                         Call* call);
 

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/image_source.h"
+#include "server/image_loader.h"
 #include "support/running_server.h"
 
 namespace fastvlm {
@@ -78,14 +78,11 @@ std::optional<ApiError> Load(const Web& open, const std::string& url) {
   ImageLoader loader(options);
   MemoryBudget budget(1 << 24);
   MemoryShare memory(budget);
-  ImageSource source;
+  CallImage source;
   source.param = "messages[0]";
   source.url = url;
-  std::vector<ImageSource> sources;
-  sources.push_back(std::move(source));
-  std::vector<std::shared_ptr<const Image>> images;
-  std::optional<ApiError> error = loader.Load(std::move(sources), memory, &images);
-  EXPECT_EQ(images.size(), error.has_value() ? 0u : 1u);
+  std::optional<ApiError> error = loader.Load({source}, memory);
+  EXPECT_EQ(source.decoded->pixels.empty(), error.has_value());
   return error;
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/field_range.h"
 #include "base/json.h"
 
 namespace fastvlm {
@@ -62,14 +63,14 @@ const json* RequestFields::Find(const char* name) {
   return FindMember(object_, name);
 }
 
-void RequestFields::Number(const char* name, double low, double high, float* value) {
+void RequestFields::Number(const char* name, const FieldRange& range, float* value) {
   const json* found = Find(name);
   if (found == nullptr) return;
   const double number = found->is_number() ? found->get<double>() : std::nan("");
-  if (number >= low && number <= high) {
+  if (range.Contains(number)) {
     *value = static_cast<float>(number);
   } else {
-    Wrong(name, fmt::format("a number from {} to {}", low, high), *found);
+    Wrong(name, "a number " + RangeText(range), *found);
   }
 }
 

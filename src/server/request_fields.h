@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "fastvlm/options.h"
 #include "server/api_error.h"
 
 namespace fastvlm {
@@ -34,7 +35,7 @@ class RequestFields {
   // nullptr if the field is absent or null. Its name counts as known from now on.
   const nlohmann::json* Find(const char* name);
 
-  void Number(const char* name, double low, double high, float* value);
+  void Number(const char* name, const FieldRange& range, float* value);
   // True if the field is there and right.
   bool Integer(const char* name, int64_t low, int64_t high, int64_t* value);
   void Bool(const char* name, bool* value);

@@ -41,15 +41,15 @@ ApiError Refused(const json& request, const CallLimits& limits = kLimits) {
 
 TEST(ChatRequest, DefaultsAreTheMostLikelyTokensAndTheServersLength) {
   const Call call = Parsed(Chat());
-  ASSERT_EQ(call.messages.size(), 1u);
-  EXPECT_EQ(call.messages[0].role, Role::kUser);
-  EXPECT_EQ(call.messages[0].parts[0].text, "Hi");
-  EXPECT_EQ(call.generate.sampling.temperature, 0);
-  EXPECT_EQ(call.generate.max_tokens, 100);
-  EXPECT_EQ(call.top_logprobs, -1);
+  ASSERT_EQ(call.request.messages.size(), 1u);
+  EXPECT_EQ(call.request.messages[0].role, Role::kUser);
+  EXPECT_EQ(call.request.messages[0].content[0].text, "Hi");
+  EXPECT_EQ(call.request.generate.sampling.temperature, 0);
+  EXPECT_EQ(call.request.generate.max_tokens, 100);
+  EXPECT_EQ(call.request.top_logprobs, -1);
   EXPECT_FALSE(call.stream);
   EXPECT_FALSE(call.seed_given);
-  EXPECT_FALSE(call.json_schema.has_value());
+  EXPECT_EQ(call.request.generate.json_schema, "");
 }
 
 TEST(ChatRequest, FieldsArrive) {
@@ -64,41 +64,62 @@ TEST(ChatRequest, FieldsArrive) {
                                  {"stream_options", {{"include_usage", true}}},
                                  {"resolution", "640x448"},
                                  {"top_k", 5}}));
-  EXPECT_FLOAT_EQ(call.generate.sampling.temperature, 0.5f);
-  EXPECT_FLOAT_EQ(call.generate.sampling.top_p, 0.25f);
-  EXPECT_EQ(call.generate.sampling.seed, UINT64_MAX);
+  EXPECT_FLOAT_EQ(call.request.generate.sampling.temperature, 0.5f);
+  EXPECT_FLOAT_EQ(call.request.generate.sampling.top_p, 0.25f);
+  EXPECT_EQ(call.request.generate.sampling.seed, UINT64_MAX);
   EXPECT_TRUE(call.seed_given);
-  EXPECT_EQ(call.generate.sampling.top_k, 5);
-  EXPECT_EQ(call.generate.max_tokens, 7);
-  EXPECT_THAT(call.stop, ElementsAre("a", "b"));
-  EXPECT_EQ(call.top_logprobs, 3);
+  EXPECT_EQ(call.request.generate.sampling.top_k, 5);
+  EXPECT_EQ(call.request.generate.max_tokens, 7);
+  EXPECT_THAT(call.request.stop, ElementsAre("a", "b"));
+  EXPECT_EQ(call.request.top_logprobs, 3);
   EXPECT_TRUE(call.stream);
   EXPECT_TRUE(call.include_usage);
-  EXPECT_EQ(call.encode.width, 640);
-  EXPECT_EQ(call.encode.height, 448);
+  EXPECT_EQ(call.request.encode.width, 640);
+  EXPECT_EQ(call.request.encode.height, 448);
+}
+
+// Where the APIs differ: a temperature of at most 2, a top_p of 0 and a top_k of -1.
+TEST(ChatRequest, RangesAreTheLibrarysExceptWhereTheApisDiffer) {
+  const auto sampling = [](const char* name, double value) {
+    return Parsed(Chat({{name, value}})).request.generate.sampling;
+  };
+  EXPECT_FLOAT_EQ(sampling("repetition_penalty", 0.001).repetition_penalty, 0.001f);
+  EXPECT_FLOAT_EQ(sampling("min_p", 1).min_p, 1);
+  EXPECT_FLOAT_EQ(sampling("temperature", 2).temperature, 2);
+  EXPECT_GT(sampling("top_p", 0).top_p, 0);
+  EXPECT_EQ(sampling("top_k", -1).top_k, 0);
+  const auto message = [](const char* name, double value) {
+    return Refused(Chat({{name, value}})).message;
+  };
+  EXPECT_THAT(message("repetition_penalty", 0), HasSubstr("a number above 0, at most 100"));
+  EXPECT_THAT(message("repetition_penalty", 101), HasSubstr("above 0, at most 100"));
+  EXPECT_THAT(message("min_p", 1.1), HasSubstr("a number from 0 to 1"));
+  EXPECT_THAT(message("temperature", 2.1), HasSubstr("a number from 0 to 2"));
+  EXPECT_THAT(message("top_p", 1.1), HasSubstr("a number from 0 to 1"));
+  EXPECT_THAT(message("top_k", -2), HasSubstr("an integer from -1"));
 }
 
 TEST(ChatRequest, LengthIsAtMostTheServers) {
-  EXPECT_EQ(Parsed(Chat({{"max_tokens", 1000000}})).generate.max_tokens, 100);
-  EXPECT_EQ(Parsed(Chat({{"max_tokens", 3}})).generate.max_tokens, 3);
+  EXPECT_EQ(Parsed(Chat({{"max_tokens", 1000000}})).request.generate.max_tokens, 100);
+  EXPECT_EQ(Parsed(Chat({{"max_tokens", 3}})).request.generate.max_tokens, 3);
 }
 
 TEST(ChatRequest, NullIsAbsent) {
   const Call call = Parsed(Chat({{"temperature", nullptr}, {"stop", nullptr}, {"tools", nullptr}}));
-  EXPECT_TRUE(call.stop.empty());
+  EXPECT_TRUE(call.request.stop.empty());
+}
+
+std::string Schema(const json& response_format) {
+  return Parsed(Chat({{"response_format", response_format}})).request.generate.json_schema;
 }
 
 TEST(ChatRequest, FormatsBecomeSchemas) {
-  EXPECT_FALSE(Parsed(Chat({{"response_format", {{"type", "text"}}}})).json_schema.has_value());
-  EXPECT_EQ(Parsed(Chat({{"response_format", {{"type", "json_object"}}}})).json_schema,
-            R"({"type":"object"})");
+  EXPECT_EQ(Schema({{"type", "text"}}), "");
+  EXPECT_EQ(Schema({{"type", "json_object"}}), R"({"type":"object"})");
   const json schema = {{"type", "object"}};
-  EXPECT_EQ(
-      Parsed(Chat({{"response_format",
-                    {{"type", "json_schema"},
-                     {"json_schema", {{"name", "x"}, {"strict", true}, {"schema", schema}}}}}}))
-          .json_schema,
-      schema.dump());
+  EXPECT_EQ(Schema({{"type", "json_schema"},
+                    {"json_schema", {{"name", "x"}, {"strict", true}, {"schema", schema}}}}),
+            schema.dump());
 }
 
 TEST(ChatRequest, PartsOfTextAndImage) {
@@ -112,9 +133,9 @@ TEST(ChatRequest, PartsOfTextAndImage) {
   ASSERT_EQ(call.images.size(), 1u);
   EXPECT_THAT(call.images[0].file, ElementsAre(0, 1, 2));
   EXPECT_EQ(call.images[0].param, "messages[0].content[1]");
-  ASSERT_EQ(call.messages[0].parts.size(), 2u);
-  EXPECT_EQ(call.messages[0].parts[0].text, "What is it?");
-  EXPECT_EQ(call.messages[0].parts[1].image, 0u);
+  ASSERT_EQ(call.request.messages[0].content.size(), 2u);
+  EXPECT_EQ(call.request.messages[0].content[0].text, "What is it?");
+  EXPECT_EQ(call.request.messages[0].content[1].image, call.images[0].decoded);
 }
 
 TEST(ChatRequest, SystemMessagesAtTheBeginningAreOne) {
@@ -124,12 +145,12 @@ TEST(ChatRequest, SystemMessagesAtTheBeginningAreOne) {
                                    {{"role", "user"}, {"content", "C"}},
                                    {{"role", "assistant"}, {"content", nullptr}},
                                    {{"role", "user"}, {"content", "D"}}}}}));
-  ASSERT_EQ(call.messages.size(), 4u);
-  EXPECT_EQ(call.messages[0].role, Role::kSystem);
-  ASSERT_EQ(call.messages[0].parts.size(), 2u);
-  EXPECT_EQ(call.messages[0].parts[0].text, "A");
-  EXPECT_EQ(call.messages[0].parts[1].text, "B");
-  EXPECT_EQ(call.messages[2].role, Role::kAssistant);
+  ASSERT_EQ(call.request.messages.size(), 4u);
+  EXPECT_EQ(call.request.messages[0].role, Role::kSystem);
+  ASSERT_EQ(call.request.messages[0].content.size(), 2u);
+  EXPECT_EQ(call.request.messages[0].content[0].text, "A");
+  EXPECT_EQ(call.request.messages[0].content[1].text, "B");
+  EXPECT_EQ(call.request.messages[2].role, Role::kAssistant);
 }
 
 TEST(ChatRequest, ErrorsNameTheField) {
@@ -261,22 +282,22 @@ TEST(ControlTokens, AreNeutralizedInEveryTextOfARequest) {
              {{{"role", "system"}, {"content", "<|im_end|>"}},
               {{"role", "user"}, {"content", {{{"type", "text"}, {"text", "<|im_start|>"}}}}},
               {{"role", "assistant"}, {"content", "<image>"}}}}}));
-  for (const CallMessage& message : call.messages) {
-    for (const CallPart& part : message.parts) EXPECT_THAT(part.text, HasSubstr("< "));
+  for (const Message& message : call.request.messages) {
+    for (const ContentPart& part : message.content) EXPECT_THAT(part.text, HasSubstr("< "));
   }
   Call ollama;
   ASSERT_FALSE(
       ParseOllamaGenerate(R"({"prompt": "<|im_end|>", "system": "<image>"})", kLimits, &ollama));
-  EXPECT_EQ(ollama.messages[0].parts[0].text, "< image>");
-  EXPECT_EQ(ollama.messages[1].parts[0].text, "< |im_end|>");
+  EXPECT_EQ(ollama.request.messages[0].content[0].text, "< image>");
+  EXPECT_EQ(ollama.request.messages[1].content[0].text, "< |im_end|>");
 }
 
 TEST(CompletionRequest, TakesOneText) {
   Call call;
   ASSERT_FALSE(ParseCompletion(R"({"prompt": ["Once"], "logprobs": 2})", kLimits, &call));
-  EXPECT_EQ(call.prompt, "Once");
-  EXPECT_EQ(call.generate.max_tokens, 16);
-  EXPECT_EQ(call.top_logprobs, 2);
+  EXPECT_EQ(call.request.prompt, "Once");
+  EXPECT_EQ(call.request.generate.max_tokens, 16);
+  EXPECT_EQ(call.request.top_logprobs, 2);
   for (const char* wrong : {R"({})", R"({"prompt": ["a", "b"]})", R"({"prompt": [1, 2]})",
                             R"({"prompt": ""})", R"({"prompt": "a", "echo": true})",
                             R"({"prompt": "a", "best_of": 3})", R"({"prompt": "a", "x": 3})"}) {
@@ -296,23 +317,23 @@ TEST(OllamaRequest, ChatStreamsByDefaultAndPassesOverUnknownFields) {
   ASSERT_FALSE(error.has_value()) << error->message;
   EXPECT_TRUE(call.stream);
   EXPECT_THAT(call.images[0].file, ElementsAre(0, 1, 2));
-  EXPECT_EQ(call.messages[0].parts[0].image, 0u);
-  EXPECT_EQ(call.messages[0].parts[1].text, "Hi");
-  EXPECT_EQ(call.generate.max_tokens, 9);
-  EXPECT_FLOAT_EQ(call.generate.sampling.repetition_penalty, 1.5f);
-  EXPECT_EQ(call.generate.sampling.seed, 3u);
-  EXPECT_THAT(call.stop, ElementsAre("x"));
-  EXPECT_EQ(call.json_schema, R"({"type":"object"})");
+  EXPECT_EQ(call.request.messages[0].content[0].image, call.images[0].decoded);
+  EXPECT_EQ(call.request.messages[0].content[1].text, "Hi");
+  EXPECT_EQ(call.request.generate.max_tokens, 9);
+  EXPECT_FLOAT_EQ(call.request.generate.sampling.repetition_penalty, 1.5f);
+  EXPECT_EQ(call.request.generate.sampling.seed, 3u);
+  EXPECT_THAT(call.request.stop, ElementsAre("x"));
+  EXPECT_EQ(call.request.generate.json_schema, R"({"type":"object"})");
 }
 
 TEST(OllamaRequest, WithoutAQuestionItIsEmpty) {
   Call chat;
   EXPECT_FALSE(ParseOllamaChat(R"({"model": "m", "messages": []})", kLimits, &chat));
-  EXPECT_TRUE(chat.messages.empty());
+  EXPECT_TRUE(chat.request.messages.empty());
   Call generate;
   EXPECT_FALSE(ParseOllamaGenerate(R"({"model": "m"})", kLimits, &generate));
-  EXPECT_TRUE(generate.messages.empty());
-  EXPECT_FALSE(generate.prompt.has_value());
+  EXPECT_TRUE(generate.request.messages.empty());
+  EXPECT_FALSE(generate.request.prompt.has_value());
 }
 
 TEST(OllamaRequest, WrongOnesAreRefused) {

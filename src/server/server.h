@@ -37,11 +37,10 @@ struct ServerOptions {
   bool allow_remote_images = false;
   double request_timeout_ms = 300'000;  // for an answer, queueing included
   double drain_timeout_ms = 60'000;     // for answers under way when the server stops
-  // For clients: between two requests; to send one, plus what it takes at 32 KiB/s; to take one
-  // piece of an answer.
-  double idle_timeout_ms = 15'000;
-  double send_timeout_ms = 20'000;
-  double write_timeout_ms = 30'000;
+  // How long a client may take ...
+  double idle_timeout_ms = 15'000;   // between two requests
+  double send_timeout_ms = 20'000;   // to send one, beside what its bytes take at 32 KiB/s
+  double write_timeout_ms = 30'000;  // to receive one piece of an answer
 
   std::function<void(const std::string& line)> log;  // one line for each request; thread-safe
 };

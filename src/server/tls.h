@@ -23,7 +23,8 @@ using SslPointer = std::unique_ptr<ssl_st, SslDeleter>;
 // Certificate and key of a server; TLS 1.2 and later. Thread-safe.
 class TlsContext {
  public:
-  // PEM files: the certificate with what it is signed by behind it, and its key without a password.
+  // Reads PEM files: the certificate, followed by those that signed it, and its key without a
+  // password.
   static Result<std::unique_ptr<TlsContext>> Load(const std::string& certificate,
                                                   const std::string& key);
 

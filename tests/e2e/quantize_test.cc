@@ -169,7 +169,7 @@ TEST(QuantizeCommand, CalibrationMistakes) {
   for (const char* target : {"0", "1.5", "-1", "nan", "much"}) {
     const ProgramResult result = Fastvlm(Calibrate(out, {"--target", target}));
     EXPECT_EQ(result.exit_code, 2) << target;
-    EXPECT_THAT(result.err, HasSubstr("target")) << target;
+    EXPECT_THAT(result.err, HasSubstr("--target")) << target;
   }
   EXPECT_EQ(Fastvlm({"quantize", kNano, out, "--calibrate"}).exit_code, 2);
   EXPECT_EQ(Fastvlm(Calibrate(out, {"--encoder", "bf16"})).exit_code, 2);

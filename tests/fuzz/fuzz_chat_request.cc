@@ -16,18 +16,23 @@ using fastvlm::CallLimits;
 
 // What the rest of the server relies on.
 void CheckCall(const Call& call, const CallLimits& limits) {
-  FASTVLM_CHECK(call.generate.max_tokens >= 1 && call.generate.max_tokens <= limits.max_tokens);
-  FASTVLM_CHECK(call.generate.sampling.temperature >= 0 && call.generate.sampling.top_p > 0);
+  const fastvlm::GenerateOptions& generate = call.request.generate;
+  FASTVLM_CHECK(generate.max_tokens >= 1 && generate.max_tokens <= limits.max_tokens);
+  FASTVLM_CHECK(generate.sampling.temperature >= 0 && generate.sampling.top_p > 0);
   FASTVLM_CHECK(call.images.size() <= static_cast<size_t>(limits.max_images));
-  for (const fastvlm::ImageSource& image : call.images) {
+  for (const fastvlm::CallImage& image : call.images) {
     FASTVLM_CHECK(image.file.empty() != image.url.empty());
   }
-  for (const fastvlm::CallMessage& message : call.messages) {
-    for (const fastvlm::CallPart& part : message.parts) {
-      FASTVLM_CHECK(!part.image.has_value() || *part.image < call.images.size());
+  size_t images = 0;  // in the messages, in the order of call.images
+  for (const fastvlm::Message& message : call.request.messages) {
+    for (const fastvlm::ContentPart& part : message.content) {
       FASTVLM_CHECK(fastvlm::NeutralizeControlTokens(part.text) == part.text);
+      if (part.image == nullptr) continue;
+      FASTVLM_CHECK(images < call.images.size() && part.image == call.images[images].decoded);
+      ++images;
     }
   }
+  FASTVLM_CHECK(images == call.images.size());
 }
 
 }  // namespace

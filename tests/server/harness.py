@@ -112,7 +112,8 @@ def post(url: str, path: str, body, headers=None):
         return error.code, error.headers, error.read().decode()
 
 
-def eventually(condition, seconds=10) -> bool:
+def eventually(condition, seconds=60) -> bool:
+    """Waits for what has to come; only a test that fails waits to the end."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -57,12 +57,16 @@ def test_streaming_with_usage():
 
 
 def test_a_stream_that_is_closed_early_is_cancelled():
-    before = server.metric("fastvlm_requests_cancelled_total")
-    # Without a picture nano goes on to the end of its context.
-    stream = ask(messages=[{"role": "user", "content": "Hello"}], stream=True, max_tokens=900)
-    next(iter(stream))
-    stream.close()
-    assert eventually(lambda: server.metric("fastvlm_requests_cancelled_total") == before + 1)
+    def is_cancelled():
+        before = server.metric("fastvlm_requests_cancelled_total")
+        # Without a picture nano goes on to the end of its context.
+        stream = ask(messages=[{"role": "user", "content": "Hello"}], stream=True, max_tokens=900)
+        next(iter(stream))
+        stream.close()
+        assert eventually(lambda: server.metric("fastvlm_requests_active") == 0)
+        return server.metric("fastvlm_requests_cancelled_total") == before + 1
+    # On a busy machine an answer may be complete before its client gets to close the stream.
+    assert any(is_cancelled() for _ in range(20))
     answer = ask(messages=[image_message(PROMPT)])  # nothing is stuck
     assert answer.choices[0].message.content == described(PROMPT)
 
@@ -211,11 +215,15 @@ def test_a_full_queue():
             return await asyncio.gather(*(many.chat.completions.create(
                 model="nano", messages=[image_message(f"Number {i}?")],
                 extra_body={"resolution": 256}) for i in range(10)), return_exceptions=True)
+    refused = served = []
     with Server("--max-active", "1", "--max-queue", "1", "--image-cache-mb", "0") as busy:
-        results = asyncio.run(flood())
-    refused = [result for result in results if isinstance(result, openai.RateLimitError)]
-    served = [result for result in results if not isinstance(result, Exception)]
-    assert refused and served and len(refused) + len(served) == 10, results
+        for _ in range(20):  # until three of the ten were there at the same time
+            results = asyncio.run(flood())
+            refused = [result for result in results if isinstance(result, openai.RateLimitError)]
+            served = [result for result in results if not isinstance(result, Exception)]
+            assert served and len(refused) + len(served) == 10, results
+            if refused:
+                break
     assert int(refused[0].response.headers["Retry-After"]) > 0
 
 

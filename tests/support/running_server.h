@@ -11,11 +11,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <latch>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <utility>
@@ -133,6 +136,50 @@ class Running {
   std::string log_;
 };
 
+// How long a test waits for what has to come: only a test that fails waits so long.
+inline constexpr int kPatienceMs = 60'000;
+
+// Keeps an engine from going on, so that a test decides what waits and what runs. It is a request
+// of its own, one of the active ones, and holds the engine's thread in its callback.
+class EngineHold {
+ public:
+  // Returns when the engine is held.
+  explicit EngineHold(Engine& engine) {
+    EngineRequest request;
+    request.prompt = "Hello";
+    request.generate.max_tokens = 64;
+    request.top_logprobs = 0;  // so that each token is an event
+    const auto submitted =
+        engine.Submit(std::move(request), [state = state_](const EngineEvent& event) {
+          if (event.token == nullptr) return true;
+          if (!state->is_held.exchange(true)) state->held.count_down();
+          if (!state->released) state->steps.acquire();
+          return true;
+        });
+    EXPECT_TRUE(submitted.ok()) << submitted.status().message();
+    state_->held.wait();
+  }
+  ~EngineHold() { Release(); }
+  EngineHold(const EngineHold&) = delete;
+  EngineHold& operator=(const EngineHold&) = delete;
+
+  // Lets the engine do one step more, in which every active request gets a token.
+  void Step() { state_->steps.release(); }
+  void Release() {
+    state_->released = true;
+    state_->steps.release();
+  }
+
+ private:
+  struct State {
+    std::latch held{1};
+    std::atomic<bool> is_held = false;
+    std::atomic<bool> released = false;
+    std::counting_semaphore<> steps{0};
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
 // A client that may break the rules.
 class RawClient {
  public:
@@ -159,10 +206,11 @@ class RawClient {
   void Send(const std::string& text) const {
     send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
   }
-  // All until the server closes; "...open" if it does not within the time.
-  std::string Read(int timeout_ms = 10'000) const {
+  // All until the server closes, or until there is `last` in it; "...open" at its end if neither
+  // happens before nothing has come for the time.
+  std::string Read(int timeout_ms = kPatienceMs, const std::string& last = {}) const {
     std::string text;
-    while (true) {
+    while (last.empty() || text.find(last) == std::string::npos) {
       pollfd wanted{socket_, POLLIN, 0};
       if (poll(&wanted, 1, timeout_ms) <= 0) return text + "...open";
       char buffer[4096];
@@ -170,7 +218,9 @@ class RawClient {
       if (got <= 0) return text;
       text.append(buffer, static_cast<size_t>(got));
     }
+    return text;
   }
+  std::string ReadUntil(const std::string& last) const { return Read(kPatienceMs, last); }
 
  private:
   int socket_;
@@ -188,20 +238,15 @@ inline std::string PostText(const json& body) {
   return PostHead("Content-Length: " + std::to_string(text.size()) + "\r\n\r\n") + text;
 }
 
+// True as soon as the condition is; false if it never is.
 template <typename Condition>
 bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 5000; ++i) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  while (std::chrono::steady_clock::now() < end) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return false;
-}
-
-// A request that takes a while: a large picture, different each time.
-inline json SlowRequest(int number) {
-  json request = Question("Describe the image number " + std::to_string(number), SampleUri());
-  request["resolution"] = 320 + 32 * number;
-  return request;
 }
 
 }  // namespace fastvlm

@@ -17,7 +17,8 @@ SAMPLES = ROOT / "models/nano/samples"
 CHROMIUM = os.environ.get("FASTVLM_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 # A host name that browsers do not trust as they trust localhost: as a phone sees a server without https.
 INSECURE_HOST = "page.test"
-expect.set_options(timeout=10000)
+# Only a test that fails waits so long.
+expect.set_options(timeout=60000)
 
 
 class PageTest(unittest.TestCase):
@@ -65,11 +66,11 @@ class PageTest(unittest.TestCase):
         return page
 
     def state(self, state):
-        expect(self.page.locator("#status")).to_have_attribute("data-state", state, timeout=15000)
+        expect(self.page.locator("#status")).to_have_attribute("data-state", state, timeout=60000)
 
     def until(self, expression):
         """Playwright's wait_for_function evaluates its text in the page, which the page's policy forbids."""
-        for _ in range(200):
+        for _ in range(1200):
             if self.page.evaluate(expression):
                 return
             self.page.wait_for_timeout(50)
@@ -111,9 +112,12 @@ class MockTest(PageTest):
     def prompt(self, index=-1):
         return next(part["text"] for part in self.mock.requests[index]["messages"][-1]["content"] if part["type"] == "text")
 
-    def wait_for_requests(self, count):
-        for _ in range(100):
-            if len(self.mock.requests) >= count:
+    def wait_for(self, condition):
+        for _ in range(1200):
+            if condition():
                 return
             self.page.wait_for_timeout(50)
-        self.assertGreaterEqual(len(self.mock.requests), count)
+        self.fail("what was waited for did not come")
+
+    def wait_for_requests(self, count):
+        self.wait_for(lambda: len(self.mock.requests) >= count)

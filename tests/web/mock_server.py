@@ -37,6 +37,8 @@ class Mock:
         self.error = None         # (status, message) for each question
         self.break_after = None   # the connection breaks after so many tokens
         self.token_s = 0.005      # between two tokens
+        self.may_answer = threading.Event()  # while it is cleared, questions wait for their answers
+        self.may_answer.set()
         self.requests = []        # bodies of the questions, parsed
         self.open = 0             # questions being answered
         self.most_open = 0
@@ -142,6 +144,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def stream(self, body):
         mock = self.server.mock
+        mock.may_answer.wait()
         prompt = next(part["text"] for part in body["messages"][-1]["content"] if part["type"] == "text")
         pieces = re.findall(r"\s*\S+", mock.answer(prompt))[:body["max_tokens"]]
         self.send_response(200)

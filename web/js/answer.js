@@ -47,7 +47,7 @@ export const answer = {
     this.timings(figures.timings);
   },
 
-  // Stopped, or failed: what there is stays.
+  // The answer was stopped or failed. The words that are there stay.
   halt() {
     const card = $('answer');
     card.removeAttribute('aria-busy');
@@ -75,7 +75,7 @@ export function setUpCopy() {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      // Not https: the old way.
+      // Without https there is no clipboard to write to, so this is done the old way.
       const area = document.createElement('textarea');
       area.value = text;
       area.className = 'unseen';

@@ -121,7 +121,7 @@ function failed(error, {byLive, retries}) {
     owed = !byLive;
     notBefore = performance.now() + 1000;
     connection.check().then(() => {
-      // It is there all the same: what broke was this one connection.
+      // The server is there all the same; only this one connection broke.
       if (!owed || connection.state !== 'ready') return;
       owed = false;
       if (retries === 0) notice(error.message);

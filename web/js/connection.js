@@ -20,7 +20,7 @@ export class Connection extends EventTarget {
     return this.check();
   }
 
-  // Also for a request elsewhere that failed in a way that tells about the server.
+  // Called as well when a request elsewhere fails in a way that says something about the server.
   check() {
     this.#checking ??= this.#look().finally(() => this.#checking = null);
     return this.#checking;

@@ -1,4 +1,4 @@
-// What is looked at: the camera, or a still picture; and what to say when there is neither.
+// What the page looks at: the camera or a still picture. Without either it says what to do.
 import {Camera} from './camera.js';
 import {fromFile, fromVideo, signature} from './pictures.js';
 

@@ -14,7 +14,7 @@ function open(area) {
         window[area].setItem(`fastvlm.${name}`, JSON.stringify(value));
         return true;
       } catch {
-        return false;  // full or off
+        return false;  // the storage is full or switched off
       }
     },
     remove(name) {

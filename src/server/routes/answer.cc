@@ -11,34 +11,9 @@
 namespace fastvlm {
 namespace {
 
-// How often a wait for the engine looks whether the client is still there.
+// A wait for the engine looks this often whether the client is still there.
 constexpr std::chrono::milliseconds kLook(100);
-constexpr int kClientClosedRequest = 499;  // as nginx logs it; nobody reads it
-
-// The call for the engine, its pictures decoded.
-std::optional<ApiError> BuildRequest(ServerContext& context, Call call, MemoryShare& memory,
-                                     EngineRequest* request) {
-  std::vector<std::shared_ptr<const Image>> images;
-  if (auto error = context.images.Load(std::move(call.images), memory, &images)) return error;
-  for (CallMessage& from : call.messages) {
-    Message message;
-    message.role = from.role;
-    for (CallPart& part : from.parts) {
-      message.content.push_back(
-          {std::move(part.text), part.image.has_value() ? images[*part.image] : nullptr});
-    }
-    request->messages.push_back(std::move(message));
-  }
-  request->prompt = std::move(call.prompt);
-  request->encode = call.encode;
-  request->generate = call.generate;
-  if (!call.seed_given) request->generate.sampling.seed = std::random_device()();
-  request->stop = std::move(call.stop);
-  request->top_logprobs = call.top_logprobs;
-  if (call.json_schema) request->generate.json_schema = *std::move(call.json_schema);
-  request->timeout_ms = context.options.request_timeout_ms;
-  return std::nullopt;
-}
+constexpr int kClientClosedRequest = 499;  // nginx's status for this; only the log shows it
 
 // One answer on its way to the client.
 class Delivery {
@@ -134,9 +109,10 @@ void SetStream(std::shared_ptr<Delivery> delivery, Exchange& exchange) {
     return delivery->Stream(sink);
   };
   exchange.response.status = 200;
-  exchange.response.set_header("X-Accel-Buffering", "no");  // of nginx in between
+  exchange.response.set_header("X-Accel-Buffering",
+                               "no");  // else an nginx in between collects them
   if (exchange.request.version == "HTTP/1.0") {
-    exchange.connection.CloseAfterThis();  // knows no chunks: the end is where it closes
+    exchange.connection.CloseAfterThis();  // without chunks, closing marks the end
     exchange.response.set_content_provider(type, provide);
   } else {
     exchange.response.set_chunked_content_provider(type, provide);
@@ -151,16 +127,17 @@ void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Cal
   if (context.engine.stats().queued >= std::max(context.options.max_queued, 1)) {
     return SendError(TooManyRequests(), dialect, exchange.response);
   }
-  EngineRequest request;
-  if (const auto error = BuildRequest(context, std::move(call), *exchange.memory, &request)) {
+  if (const auto error = context.images.Load(std::move(call.images), *exchange.memory)) {
     return SendError(*error, dialect, exchange.response);
   }
+  if (!call.seed_given) call.request.generate.sampling.seed = std::random_device()();
+  call.request.timeout_ms = context.options.request_timeout_ms;
   Result<std::unique_ptr<Generation>> generation =
-      Generation::Start(context.engine, std::move(request), exchange.memory);
+      Generation::Start(context.engine, std::move(call.request), exchange.memory);
   if (!generation.ok()) {
     return SendError(FromStatus(generation.status()), dialect, exchange.response);
   }
-  exchange.memory.reset();  // what the engine holds counts until it is done
+  exchange.memory.reset();  // the engine keeps it until it is done
   const auto delivery = std::make_shared<Delivery>(
       context, exchange.connection, std::move(generation).value(), std::move(format));
   bool there = delivery->Wait();

@@ -1,6 +1,7 @@
 // POST /v1/completions
 #include <utility>
 
+#include "server/openai_format.h"
 #include "server/openai_request.h"
 #include "server/routes/answer.h"
 #include "server/routes/routes.h"

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fastvlm/system.h"
+#include "server/ollama_format.h"
 #include "server/ollama_request.h"
 #include "server/routes/answer.h"
 #include "server/routes/routes.h"
@@ -72,7 +73,7 @@ void OllamaChat(ServerContext& context, Exchange& exchange) {
   if (const auto error = ParseOllamaChat(std::exchange(exchange.body, {}), context.limits, &call)) {
     return SendError(*error, Dialect::kOllama, exchange.response);
   }
-  if (call.messages.empty()) return SendLoaded(context, /*chat=*/true, exchange.response);
+  if (call.request.messages.empty()) return SendLoaded(context, /*chat=*/true, exchange.response);
   AnswerCall(context, exchange, Dialect::kOllama, std::move(call),
              OllamaChatFormat(context.options.model_name));
 }
@@ -83,7 +84,7 @@ void OllamaGenerate(ServerContext& context, Exchange& exchange) {
           ParseOllamaGenerate(std::exchange(exchange.body, {}), context.limits, &call)) {
     return SendError(*error, Dialect::kOllama, exchange.response);
   }
-  if (call.messages.empty() && !call.prompt.has_value()) {
+  if (call.request.messages.empty() && !call.request.prompt.has_value()) {
     return SendLoaded(context, /*chat=*/false, exchange.response);
   }
   AnswerCall(context, exchange, Dialect::kOllama, std::move(call),

@@ -23,7 +23,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/version", Dialect::kOllama, false, false, OllamaVersion},
 };
 
-// Needs no key: it asks for one.
+// The page needs no key, since it is what asks the user for one.
 constexpr Route kPage = {"GET", "/", Dialect::kOpenAi, true, false, Page};
 
 bool Serves(const Route& route, std::string_view path) {

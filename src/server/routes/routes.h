@@ -16,7 +16,7 @@
 #include "server/api_error.h"
 #include "server/call.h"
 #include "server/connection.h"
-#include "server/image_source.h"
+#include "server/image_loader.h"
 #include "server/memory_budget.h"
 #include "server/metrics.h"
 #include "server/server.h"
@@ -47,7 +47,7 @@ struct Exchange {
   std::string body;
 };
 
-// Whose API a route belongs to: how its errors look.
+// The API that a route belongs to, which decides how its errors look.
 enum class Dialect { kOpenAi, kOllama };
 
 struct Route {
@@ -68,7 +68,7 @@ std::string MethodsOf(std::string_view path);
 void SendJson(int status, std::string body, httplib::Response& response);
 void SendError(const ApiError& error, Dialect dialect, httplib::Response& response);
 
-// The handlers: one file each.
+// The handlers; each file of this folder has those of one subject.
 void ChatCompletions(ServerContext& context, Exchange& exchange);
 void Completions(ServerContext& context, Exchange& exchange);
 void ListModels(ServerContext& context, Exchange& exchange);

@@ -1,6 +1,6 @@
-// Turns a request's pictures into pixels.
-#ifndef FASTVLM_SERVER_IMAGE_SOURCE_H_
-#define FASTVLM_SERVER_IMAGE_SOURCE_H_
+// Gives the pictures of a request their pixels.
+#ifndef FASTVLM_SERVER_IMAGE_LOADER_H_
+#define FASTVLM_SERVER_IMAGE_LOADER_H_
 
 #include <memory>
 #include <optional>
@@ -27,9 +27,9 @@ class ImageLoader {
  public:
   explicit ImageLoader(const ImageLoaderOptions& options) : options_(options) {}
 
-  // Fetches and decodes; the file's bytes are freed. `memory` is charged with the pixels.
-  std::optional<ApiError> Load(std::vector<ImageSource> sources, MemoryShare& memory,
-                               std::vector<std::shared_ptr<const Image>>* images);
+  // Fetches and decodes each source into its `decoded`. `memory` is charged with the pixels.
+  // Returns the first error, after which the remaining pictures are left without pixels.
+  std::optional<ApiError> Load(std::vector<CallImage> sources, MemoryShare& memory);
 
  private:
   static constexpr int kDecoders = 2;
@@ -40,4 +40,4 @@ class ImageLoader {
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_SERVER_IMAGE_SOURCE_H_
+#endif  // FASTVLM_SERVER_IMAGE_LOADER_H_

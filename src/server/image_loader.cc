@@ -1,4 +1,4 @@
-#include "server/image_source.h"
+#include "server/image_loader.h"
 
 #include <utility>
 
@@ -15,9 +15,8 @@ ApiError BadImage(const Status& status, const std::string& param) {
 
 }  // namespace
 
-std::optional<ApiError> ImageLoader::Load(std::vector<ImageSource> sources, MemoryShare& memory,
-                                          std::vector<std::shared_ptr<const Image>>* images) {
-  for (ImageSource& source : sources) {
+std::optional<ApiError> ImageLoader::Load(std::vector<CallImage> sources, MemoryShare& memory) {
+  for (CallImage& source : sources) {
     if (!source.url.empty()) {
       Result<std::vector<uint8_t>> file = FetchRemoteImage(source.url, options_.remote);
       if (!file.ok()) return BadImage(file.status(), source.param);
@@ -31,7 +30,7 @@ std::optional<ApiError> ImageLoader::Load(std::vector<ImageSource> sources, Memo
     if (!memory.Take(static_cast<int64_t>(image->pixels.size()))) {
       return Unavailable("The images of all requests take too much memory; try again later.");
     }
-    images->push_back(std::make_shared<const Image>(std::move(image).value()));
+    *source.decoded = std::move(image).value();
   }
   return std::nullopt;
 }

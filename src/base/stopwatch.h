@@ -1,6 +1,6 @@
-// Measures the time since it was made.
-#ifndef FASTVLM_RUNTIME_STOPWATCH_H_
-#define FASTVLM_RUNTIME_STOPWATCH_H_
+// Measures how long something takes.
+#ifndef FASTVLM_BASE_STOPWATCH_H_
+#define FASTVLM_BASE_STOPWATCH_H_
 
 #include <chrono>
 
@@ -8,6 +8,7 @@ namespace fastvlm {
 
 class Stopwatch {
  public:
+  // Since construction.
   double Milliseconds() const {
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
         .count();
@@ -19,4 +20,4 @@ class Stopwatch {
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_RUNTIME_STOPWATCH_H_
+#endif  // FASTVLM_BASE_STOPWATCH_H_

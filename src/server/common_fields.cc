@@ -1,4 +1,4 @@
-#include "server/sampling_fields.h"
+#include "server/common_fields.h"
 
 #include <fmt/format.h>
 
@@ -40,24 +40,44 @@ bool ParseResolution(const json& value, EncodeOptions& encode) {
          ParseSide(std::string_view(text).substr(cross + 1), encode.height);
 }
 
+// Reads each sampling option by its name and range in fastvlm/options.h, except where the APIs are
+// meant to differ from it.
+struct SamplingReader {
+  const char* penalty_name;
+  RequestFields& fields;
+  Call& call;
+
+  void operator()(const char* name, float& value, const char*, FieldRange range) const {
+    const std::string_view option = name;
+    if (option == "temperature") range.high = 2;  // OpenAI's limit
+    if (option == "top_p") range.above_low = false;
+    fields.Number(option == "repetition_penalty" ? penalty_name : name, range, &value);
+    // In the APIs a top_p of 0 takes the likeliest token alone; the sampler has no such share.
+    if (option == "top_p") value = std::max(value, std::numeric_limits<float>::min());
+  }
+
+  void operator()(const char* name, int& top_k, const char*, const FieldRange&) const {
+    int64_t value = 0;
+    // -1 stands for all tokens in vLLM's API, as 0 does here.
+    if (fields.Integer(name, -1, std::numeric_limits<int>::max(), &value)) {
+      top_k = static_cast<int>(std::max<int64_t>(value, 0));
+    }
+  }
+
+  void operator()(const char* name, uint64_t& seed, const char*, const FieldRange&) const {
+    int64_t value = 0;
+    // OpenAI's seed is a signed number.
+    if (fields.Integer(name, INT64_MIN, INT64_MAX, &value)) {
+      seed = static_cast<uint64_t>(value);
+      call.seed_given = true;
+    }
+  }
+};
+
 }  // namespace
 
 void ReadSampling(const char* penalty_name, RequestFields& fields, Call& call) {
-  SamplingOptions& sampling = call.generate.sampling;
-  fields.Number("temperature", 0, 2, &sampling.temperature);
-  fields.Number("top_p", 0, 1, &sampling.top_p);
-  // 0 stands for the likeliest token alone; the sampler has no such share.
-  sampling.top_p = std::max(sampling.top_p, std::numeric_limits<float>::min());
-  fields.Number("min_p", 0, 1, &sampling.min_p);
-  fields.Number(penalty_name, 0.01, 100, &sampling.repetition_penalty);
-  int64_t integer = 0;
-  if (fields.Integer("top_k", -1, std::numeric_limits<int>::max(), &integer)) {
-    sampling.top_k = static_cast<int>(std::max<int64_t>(integer, 0));  // -1: all, as vLLM has it
-  }
-  if (fields.Integer("seed", INT64_MIN, INT64_MAX, &integer)) {
-    sampling.seed = static_cast<uint64_t>(integer);
-    call.seed_given = true;
-  }
+  VisitFields(call.request.generate.sampling, SamplingReader{penalty_name, fields, call});
 }
 
 void ReadStop(const char* name, size_t most, RequestFields& fields, Call& call) {
@@ -68,10 +88,10 @@ void ReadStop(const char* name, size_t most, RequestFields& fields, Call& call) 
            text.get_ref<const std::string&>().size() <= kMaxStopBytes;
   };
   if (right(*stop)) {
-    call.stop = {stop->get<std::string>()};
+    call.request.stop = {stop->get<std::string>()};
   } else if (stop->is_array() && stop->size() <= most &&
              std::all_of(stop->begin(), stop->end(), right)) {
-    call.stop = stop->get<std::vector<std::string>>();
+    call.request.stop = stop->get<std::vector<std::string>>();
   } else {
     fields.Wrong(
         name,
@@ -83,13 +103,13 @@ void ReadStop(const char* name, size_t most, RequestFields& fields, Call& call) 
 void ReadResolution(RequestFields& fields, Call& call) {
   const json* resolution = fields.Find("resolution");
   if (resolution == nullptr) return;
-  if (!ParseResolution(*resolution, call.encode)) {
+  if (!ParseResolution(*resolution, call.request.encode)) {
     fields.Wrong("resolution", "pixels, for example 512 or \"640x448\"", *resolution);
   }
 }
 
 void SetMaxTokens(int64_t value, const CallLimits& limits, Call& call) {
-  call.generate.max_tokens = static_cast<int>(std::min<int64_t>(value, limits.max_tokens));
+  call.request.generate.max_tokens = static_cast<int>(std::min<int64_t>(value, limits.max_tokens));
 }
 
 }  // namespace fastvlm

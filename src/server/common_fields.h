@@ -1,6 +1,6 @@
 // Fields that several APIs have in common.
-#ifndef FASTVLM_SERVER_SAMPLING_FIELDS_H_
-#define FASTVLM_SERVER_SAMPLING_FIELDS_H_
+#ifndef FASTVLM_SERVER_COMMON_FIELDS_H_
+#define FASTVLM_SERVER_COMMON_FIELDS_H_
 
 #include "server/call.h"
 #include "server/request_fields.h"
@@ -21,4 +21,4 @@ void SetMaxTokens(int64_t value, const CallLimits& limits, Call& call);
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_SERVER_SAMPLING_FIELDS_H_
+#endif  // FASTVLM_SERVER_COMMON_FIELDS_H_
