@@ -85,6 +85,7 @@ Result<std::string> ModelDirectory(const std::string& flag) {
     if (source.ok()) model = cache->Find(source->name);
   }
   if (model.ok()) return model->directory;
+  if (model.status().code() == StatusCode::kUnsupported) return model.status();
   return NoSuchModel(flag, *cache);
 }
 

@@ -5,17 +5,17 @@
 #include <utility>
 
 #include "base/status.h"
+#include "runtime/clock.h"
 #include "runtime/engine_impl.h"
 
 namespace fastvlm {
 namespace {
 
-// From now, at most a year: as good as any longer time, and it does not overflow.
-std::chrono::steady_clock::time_point After(double ms) {
+// At most a year: as good as any longer time, and no sum with it overflows.
+TimePoint::duration Milliseconds(double ms) {
   const std::chrono::duration<double, std::milli> time(
       std::clamp(ms, 0.0, 365.0 * 24 * 3600 * 1000));
-  return std::chrono::steady_clock::now() +
-         std::chrono::duration_cast<std::chrono::steady_clock::duration>(time);
+  return std::chrono::duration_cast<TimePoint::duration>(time);
 }
 
 constexpr int kMaxActive = 256;
@@ -158,7 +158,7 @@ Result<int64_t> Engine::Submit(EngineRequest request, EngineCallback callback) {
   FASTVLM_ASSIGN_OR_RETURN(std::unique_ptr<Sequence> sequence, impl.Prepare(std::move(request)));
   sequence->callback = std::move(callback);
   sequence->since_submit = since_submit;
-  if (timeout_ms > 0) sequence->deadline = After(timeout_ms);
+  if (timeout_ms > 0) sequence->deadline = Now() + Milliseconds(timeout_ms);
   int64_t id = 0;
   {
     const std::lock_guard lock(impl.mutex);
@@ -184,7 +184,7 @@ void Engine::Drain(double timeout_ms) {
   std::unique_lock lock(impl_->mutex);
   impl_->draining = true;
   const auto all_ended = [&] { return impl_->unfinished == 0; };
-  if (impl_->ended.wait_until(lock, After(timeout_ms), all_ended)) return;
+  if (timeout_ms > 0 && impl_->ended.wait_for(lock, Milliseconds(timeout_ms), all_ended)) return;
   impl_->cancel_all = true;
   impl_->news.notify_one();
   impl_->ended.wait(lock, all_ended);

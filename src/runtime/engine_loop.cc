@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "runtime/clock.h"
 #include "runtime/engine_impl.h"
 
 namespace fastvlm {
@@ -68,7 +69,7 @@ void Engine::Impl::ReadInbox() {
     ids.swap(cancelled);
     all = cancel_all;
   }
-  const auto now = std::chrono::steady_clock::now();
+  const TimePoint now = Now();
   const auto check = [&](Sequence& sequence) {
     if (sequence.state == SequenceState::kFinished) return;
     if (all || std::find(ids.begin(), ids.end(), sequence.id) != ids.end()) {

@@ -2,7 +2,6 @@
 #ifndef FASTVLM_RUNTIME_SEQUENCE_H_
 #define FASTVLM_RUNTIME_SEQUENCE_H_
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +12,7 @@
 #include "grammar/token_constraint.h"
 #include "model/kv_cache.h"
 #include "runtime/answer_stream.h"
+#include "runtime/clock.h"
 #include "runtime/image_cache.h"
 #include "runtime/prompt.h"
 #include "runtime/sampler.h"
@@ -36,7 +36,7 @@ struct Sequence {
   GenerateOptions generate;
   int top_logprobs = -1;
   EngineCallback callback;
-  std::optional<std::chrono::steady_clock::time_point> deadline;
+  std::optional<TimePoint> deadline;
   EncodeOptions encode;  // with the size filled in
   TokenSequence tokens;  // the prompt, then the answer
   int64_t prompt_tokens = 0;
