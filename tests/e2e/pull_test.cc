@@ -127,7 +127,7 @@ TEST_F(PullTest, AnUnknownModelNamesWhatThereIs) {
   EXPECT_THAT(Run({"info", "./nowhere"}).err, HasSubstr("./nowhere: no such directory"));
 }
 
-// Wherever a command takes a second model, and where it quantizes one.
+// A name may stand wherever a command takes a second model, and for the model to quantize.
 TEST_F(PullTest, NamesStandForOtherModelsToo) {
   ASSERT_EQ(Run({"pull", "--quiet", "owner/model"}).exit_code, 0);
   const std::string out = cache_ / "q8";

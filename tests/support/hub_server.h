@@ -27,8 +27,8 @@ struct SeenRequest {
   std::string authorization;
 };
 
-// Serves repository owner/model at every revision, and each file at /cdn/NAME too. Knobs are set
-// before requests are made, except where a test's thread is the one that makes them.
+// Serves repository owner/model at every revision, and each file at /cdn/NAME too. Only atomic fields
+// may be set while another thread makes requests.
 class HubServer {
  public:
   HubServer() {
