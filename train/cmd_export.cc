@@ -3,8 +3,8 @@
 
 #include "text/tokenizer.h"
 #include "train/commands.h"
-#include "train/trainer/export.h"
 #include "train/trainer/trainer.h"
+#include "train/trainer/write_model.h"
 
 namespace fastvlm::train {
 namespace {
@@ -24,7 +24,7 @@ Status Run(const Arguments& arguments) {
   const auto precision =
       arguments.precision == "f32" ? ExportPrecision::kF32 : ExportPrecision::kF16;
   FASTVLM_RETURN_IF_ERROR(
-      ExportModel(trainer->network(), tokenizer, arguments.tokenizer, precision, arguments.output));
+      WriteModel(trainer->network(), tokenizer, arguments.tokenizer, precision, arguments.output));
   fmt::print(stderr, "{}: the model after {} steps, {} pictures\n", arguments.output,
              trainer->progress().total_steps, trainer->progress().pictures);
   return {};

@@ -39,7 +39,7 @@ Status Run(const Arguments& arguments) {
   for (const Trial& trial : Trials()) {
     FASTVLM_RETURN_IF_ERROR(MakeDirectory(arguments.output + "/" + trial.name));
     int64_t written = 0;
-    // A picture without a question of the kind is passed over; some trials have one in few.
+    // A picture without a question of this kind is left out; some trials have many of those.
     for (int64_t i = 0; written < arguments.pictures && i < 50 * arguments.pictures; ++i) {
       const Scene scene = MakeTrialScene(art, trial, arguments.height, arguments.width,
                                          arguments.cell, arguments.first + i);

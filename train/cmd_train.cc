@@ -22,8 +22,8 @@ void RequestStop(int signal) {
   std::signal(SIGINT, SIG_DFL);  // a second Ctrl-C ends the program at once
 }
 
-// Every activation is freed and asked for again in each step; giving the memory back to the system
-// in between costs a third of the time in page faults.
+// Keeps freed memory in the process. Every step frees all activations and asks for them again; were
+// they given back to the system in between, page faults would take a third of the time.
 void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, INT32_MAX);
@@ -96,7 +96,8 @@ Status Run(Arguments& arguments) {
                terminal ? "\n" : "", trainer->progress().total_steps);
   }
   if (stop_requested.load()) {
-    // Ends as the signal would have ended it, so that a script does not take the run for finished.
+    // The program ends as the signal would have ended it, so that no script takes the run for
+    // finished.
     std::signal(stop_signal.load(), SIG_DFL);
     std::raise(stop_signal.load());
   }

@@ -29,7 +29,7 @@ struct Row {
   std::string name;
   std::string layout;  // or why there is none
   int64_t bytes = 0;
-  std::string state;  // "bundled", "fetched" or "incomplete"
+  std::string state;  // "bundled", "fetched", "newer" or "incomplete"
   std::string directory;
   Manifest manifest;
 };
@@ -51,8 +51,9 @@ Result<std::vector<Row>> Rows() {
   const Result<ModelCache> cache = OpenModelCache();
   if (!cache.ok()) return cache.status();
   for (const CachedModel& model : cache->List()) {
-    rows.push_back({model.name, model.complete ? Layout(model.directory) : "-", model.bytes,
-                    model.complete ? "fetched" : "incomplete", model.directory, model.manifest});
+    const char* state = !model.complete ? "incomplete" : model.newer.ok() ? "fetched" : "newer";
+    rows.push_back({model.name, model.complete ? Layout(model.directory) : "-", model.bytes, state,
+                    model.directory, model.manifest});
   }
   return rows;
 }

@@ -37,6 +37,7 @@ Result<std::string> FetchedModel(const std::string& name) {
     if (source.ok()) model = cache->Find(source->name);
   }
   if (model.ok()) return model->directory;
+  if (model.status().code() == StatusCode::kUnsupported) return model.status();
   return NoSuchModel(name, *cache);
 }
 

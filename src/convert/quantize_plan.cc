@@ -204,6 +204,7 @@ void SetSpecialTokens(const DecoderConfig& config, const Vocabulary& vocabulary,
 }
 
 void SetCalibration(const Calibration& calibration, GgufWriter* writer) {
+  writer->SetUint32("fastvlm.calibration.version", 1);
   writer->SetFloat64("fastvlm.calibration.target", calibration.target);
   writer->SetFloat64("fastvlm.calibration.cosine_quantized", calibration.cosine_quantized);
   writer->SetFloat64("fastvlm.calibration.cosine_mean", calibration.cosine_mean);

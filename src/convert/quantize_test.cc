@@ -198,21 +198,27 @@ TEST(Quantize, NothingIsReplacedUnasked) {
   EXPECT_TRUE(InspectModel(directory.path()).ok());
 }
 
-// In the middle of the work, at the same place each time.
+// Killed at the beginning of its work, in the middle, and when all is written but not yet in place:
+// what is there is never a model, and the next run is not in its way.
 TEST(QuantizeDeathTest, KilledItLeavesNoModel) {
-  const TemporaryDirectory directory;
-  const std::string out = directory.Path("out");
-  const auto kill_at = [](QuantizeStep step, double done) {
-    if (step == QuantizeStep::kWriting && done > 0.5) raise(SIGKILL);
-    return true;
-  };
-  EXPECT_EXIT((void)QuantizeModel(kModel, out, {}, kill_at), testing::KilledBySignal(SIGKILL), "");
-  EXPECT_TRUE(FileExists(out + "/model.gguf.part"));
-  EXPECT_FALSE(FileExists(out + "/model.gguf"));
-  EXPECT_FALSE(InspectModel(out).ok());
-  ASSERT_TRUE(QuantizeModel(kModel, out, {}).ok());
-  EXPECT_TRUE(InspectModel(out).ok());
-  EXPECT_FALSE(FileExists(out + "/model.gguf.part"));
+  for (const double moment : {0.0, 0.3, 0.6, 0.9, 1.0}) {
+    SCOPED_TRACE(moment);
+    const TemporaryDirectory directory;
+    const std::string out = directory.Path("out");
+    const auto kill_at = [moment](QuantizeStep step, double done) {
+      if (step == QuantizeStep::kWriting && done >= moment) raise(SIGKILL);
+      return true;
+    };
+    EXPECT_EXIT((void)QuantizeModel(kModel, out, {}, kill_at), testing::KilledBySignal(SIGKILL),
+                "");
+    EXPECT_TRUE(FileExists(out + "/model.gguf.part"));
+    EXPECT_FALSE(FileExists(out + "/model.gguf"));
+    EXPECT_FALSE(InspectModel(out).ok());
+    ASSERT_TRUE(QuantizeModel(kModel, out, {}).ok());
+    EXPECT_TRUE(InspectModel(out).ok());
+    EXPECT_FALSE(FileExists(out + "/model.gguf.part"));
+    EXPECT_FALSE(FileExists(out + "/mmproj.gguf.part"));
+  }
 }
 
 // A language model alone needs an encoder from elsewhere.

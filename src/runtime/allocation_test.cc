@@ -1,10 +1,9 @@
 // Counts what is allocated while an answer is produced, by operator new and Buffer alike.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdint>
+#include <future>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "fastvlm/engine.h"
@@ -58,6 +57,7 @@ TEST(Allocation, NonePerTokenOfAnEngine) {
   request.stop = {"never said"};
   std::vector<int64_t> counts[2];
   for (std::vector<int64_t>& list : counts) list.reserve(1000);
+  std::promise<void> second_submitted;
   const auto count_second = [&](const EngineEvent& event) {
     if (event.answer == nullptr) counts[1].push_back(AllocationCount());
     return true;
@@ -66,12 +66,13 @@ TEST(Allocation, NonePerTokenOfAnEngine) {
     // So that both are at work from the first one's second token on.
     if (counts[0].empty()) {
       EXPECT_TRUE(engine->Submit(request, count_second).ok());
+      second_submitted.set_value();
     }
     if (event.answer == nullptr) counts[0].push_back(AllocationCount());
     return true;
   };
   ASSERT_TRUE(engine->Submit(request, count_first).ok());
-  while (engine->stats().requests < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  second_submitted.get_future().wait();
   engine->Drain(600'000);
   for (const std::vector<int64_t>& list : counts) ASSERT_GE(list.size(), 100u);
   EXPECT_EQ(counts[0][90], counts[0][10]);

@@ -5,17 +5,17 @@
 #include <utility>
 
 #include "base/status.h"
+#include "runtime/clock.h"
 #include "runtime/engine_impl.h"
 
 namespace fastvlm {
 namespace {
 
-// So long from now, but at most a year: that is as good as any longer time and does not overflow.
-std::chrono::steady_clock::time_point After(double ms) {
+// So long, but at most a year: that is as good as any longer time, and no sum with it overflows.
+TimePoint::duration Milliseconds(double ms) {
   const std::chrono::duration<double, std::milli> time(
       std::clamp(ms, 0.0, 365.0 * 24 * 3600 * 1000));
-  return std::chrono::steady_clock::now() +
-         std::chrono::duration_cast<std::chrono::steady_clock::duration>(time);
+  return std::chrono::duration_cast<TimePoint::duration>(time);
 }
 
 constexpr int kMaxActive = 256;
@@ -164,7 +164,7 @@ Result<int64_t> Engine::Impl::Submit(EngineRequest request, EngineCallback callb
   Sequence& sequence = *arriving.front();
   sequence.callback = std::move(callback);
   sequence.since_submit = since_submit;
-  if (timeout_ms > 0) sequence.deadline = After(timeout_ms);
+  if (timeout_ms > 0) sequence.deadline = Now() + Milliseconds(timeout_ms);
   int64_t id = 0;
   {
     const std::lock_guard lock(mutex);
@@ -190,7 +190,7 @@ void Engine::Drain(double timeout_ms) {
   impl_->draining = true;
   if (std::this_thread::get_id() == impl_->thread.get_id()) return;
   const auto all_ended = [&] { return impl_->unfinished.empty(); };
-  if (impl_->ended.wait_until(lock, After(timeout_ms), all_ended)) return;
+  if (timeout_ms > 0 && impl_->ended.wait_for(lock, Milliseconds(timeout_ms), all_ended)) return;
   impl_->cancel_all = true;
   impl_->ended.wait(lock, all_ended);
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "runtime/clock.h"
 #include "runtime/engine_impl.h"
 #include "runtime/prefill.h"
 
@@ -74,7 +75,7 @@ void Engine::Impl::ReadInbox() {
     queue.splice(queue.end(), inbox);
     all = cancel_all;
   }
-  const auto now = std::chrono::steady_clock::now();
+  const TimePoint now = Now();
   const auto check = [&](Sequence& sequence) {
     if (sequence.state == SequenceState::kFinished) return;
     if (all || sequence.cancelled) {

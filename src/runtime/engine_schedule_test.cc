@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -13,26 +14,33 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/clock.h"
 #include "support/engine_fixture.h"
 
 namespace fastvlm {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 const char* const kQuestions[] = {"Describe the image.", "How many objects are there?",
                                   "What does the text say?", "What color is the background?"};
 
-// Different requests from several threads at random times, each with the answer it has alone.
+// Different requests, each with the answer it has alone.
 struct Crowd {
-  static constexpr int kThreads = 4;
   std::vector<EngineRequest> requests;
   std::vector<Answer> expected;
   std::vector<Collector> collectors;
 
   Crowd(int size, const std::function<Answer(const EngineRequest&)>& alone);
-  void SubmitAll(Engine& engine);
+  void SubmitFromThreads(Engine& engine);
+  void SubmitOneByOne(Engine& engine);
   void ExpectAnswersAsAlone();
+
+ private:
+  void SubmitNext(Engine& engine);
+
+  size_t next_ = 0;  // of SubmitOneByOne
 };
 
 Crowd::Crowd(int size, const std::function<Answer(const EngineRequest&)>& alone)
@@ -55,18 +63,36 @@ Crowd::Crowd(int size, const std::function<Answer(const EngineRequest&)>& alone)
   }
 }
 
-void Crowd::SubmitAll(Engine& engine) {
+void Crowd::SubmitFromThreads(Engine& engine) {
+  constexpr size_t kThreads = 4;
   std::vector<std::thread> threads;
   for (size_t t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
-      std::mt19937 random(static_cast<uint32_t>(t));
       for (size_t i = t; i < requests.size(); i += kThreads) {
-        std::this_thread::sleep_for(std::chrono::microseconds(random() % 20000));
         ASSERT_TRUE(engine.Submit(requests[i], collectors[i].Callback()).ok());
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+// Each comes when the one before it has told so many tokens, or its end: the same schedule in every
+// run, with requests at all stages side by side.
+void Crowd::SubmitOneByOne(Engine& engine) { SubmitNext(engine); }
+
+void Crowd::SubmitNext(Engine& engine) {
+  if (next_ == requests.size()) return;
+  const size_t i = next_++;
+  const auto callback = [&engine, this, collect = collectors[i].Callback(),
+                         left = 1 + static_cast<int>(i * 7 % 5)](const EngineEvent& event) mutable {
+    const bool ended = event.answer != nullptr || !event.status.ok();
+    if (left > 0 && (--left == 0 || ended)) {
+      left = 0;
+      SubmitNext(engine);
+    }
+    return collect(event);
+  };
+  ASSERT_TRUE(engine.Submit(requests[i], callback).ok());
 }
 
 void Crowd::ExpectAnswersAsAlone() {
@@ -83,10 +109,20 @@ TEST_F(EngineTest, AnswersOfManyAreThoseOfEachAlone) {
   EngineOptions options;
   options.max_active = 6;
   const auto engine = NewEngine(options);
-  crowd.SubmitAll(*engine);
+  crowd.SubmitFromThreads(*engine);
   crowd.ExpectAnswersAsAlone();
   EXPECT_EQ(engine->stats().requests, 32);
   EXPECT_GT(engine->stats().cached_prompt_tokens, 0);
+}
+
+TEST_F(EngineTest, SoTheyAreWhenTheyComeOneAfterTheOther) {
+  Crowd crowd(32, [](const EngineRequest& request) { return Alone(request); });
+  EngineOptions options;
+  options.max_active = 6;
+  const auto engine = NewEngine(options);
+  crowd.SubmitOneByOne(*engine);
+  crowd.ExpectAnswersAsAlone();
+  EXPECT_EQ(engine->stats().requests, 32);
 }
 
 TEST_F(EngineTest, SoTheyAreInFewerBits) {
@@ -94,7 +130,7 @@ TEST_F(EngineTest, SoTheyAreInFewerBits) {
     const auto model = LoadNano(precision);
     Crowd crowd(12, [&](const EngineRequest& request) { return Alone(request, model); });
     const auto engine = Engine::Create(model).value();
-    crowd.SubmitAll(*engine);
+    crowd.SubmitOneByOne(*engine);
     crowd.ExpectAnswersAsAlone();
   }
 }
@@ -166,7 +202,22 @@ TEST_F(EngineTest, TheQueueIsBoundedAndItsRequestsCanBeCancelled) {
   EXPECT_TRUE(engine->Submit(request, {}).ok());
 }
 
+// A clock that stands still but for Advance.
+class ManualClock {
+ public:
+  ManualClock() {
+    SetClockForTest([] { return TimePoint(std::chrono::milliseconds(milliseconds_)); });
+  }
+  ~ManualClock() { SetClockForTest(nullptr); }
+
+  void Advance(int milliseconds) { milliseconds_ += milliseconds; }
+
+ private:
+  static inline std::atomic<int> milliseconds_ = 0;
+};
+
 TEST_F(EngineTest, TimeRunsOutInTheQueueAndWhileDecoding) {
+  ManualClock clock;
   EngineOptions options;
   options.max_active = 1;
   const auto engine = NewEngine(options);
@@ -176,16 +227,31 @@ TEST_F(EngineTest, TimeRunsOutInTheQueueAndWhileDecoding) {
   request.timeout_ms = 20;
   ASSERT_TRUE(engine->Submit(request, gate.Around(running.Callback())).ok());
   ASSERT_TRUE(engine->Submit(request, queued.Callback()).ok());
-  // Either the first token or the timeout stands at the gate by then.
-  gate.WaitUntilReached();
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  gate.WaitUntilReached();  // by the first token: no time has passed
+  clock.Advance(20);
   gate.Open();
-  for (Collector* collector : {&running, &queued}) {
-    const Status status = collector->WaitForStatus();
-    EXPECT_EQ(status.code(), StatusCode::kTimedOut);
-    EXPECT_THAT(status.message(), HasSubstr("timed out"));
-  }
+  EXPECT_EQ(running.WaitForStatus().code(), StatusCode::kTimedOut);
+  EXPECT_THAT(running.WaitForStatus().message(),
+              AllOf(HasSubstr("timed out"), HasSubstr("with 1 tokens of its answer")));
+  EXPECT_EQ(queued.WaitForStatus().code(), StatusCode::kTimedOut);
+  EXPECT_THAT(queued.WaitForStatus().message(),
+              AllOf(HasSubstr("timed out"), HasSubstr("with 0 tokens of its answer")));
   EXPECT_EQ(engine->stats().timed_out, 2);
+}
+
+TEST_F(EngineTest, BeforeItsTimeNothingRunsOut) {
+  ManualClock clock;
+  const auto engine = NewEngine();
+  Gate gate;
+  Collector collector;
+  EngineRequest request = Ask("", "What is this?", 8);
+  request.timeout_ms = 20;
+  ASSERT_TRUE(engine->Submit(request, gate.Around(collector.Callback())).ok());
+  gate.WaitUntilReached();
+  clock.Advance(19);
+  gate.Open();
+  EXPECT_TRUE(collector.WaitForStatus().ok());
+  EXPECT_EQ(engine->stats().timed_out, 0);
 }
 
 // One request decodes while the picture of another is encoded, and has it cancelled between two
@@ -229,22 +295,38 @@ TEST_F(EngineTest, DrainFinishesWhatRuns) {
   EXPECT_EQ(engine->stats().queued, 0);
 }
 
+// Keeps the engine in a callback until it takes no more requests, which is when Drain without a
+// time, or the engine's end, has asked for everything to be cancelled.
+EngineCallback AroundUntilDrained(Engine* engine, EngineCallback inner) {
+  return [engine, inner = std::move(inner)](const EngineEvent& event) {
+    if (event.answer != nullptr || !event.status.ok()) return inner(event);
+    const bool wanted = inner(event);
+    EngineRequest probe;
+    probe.generate.max_tokens = 0;  // so that it is refused in any case
+    while (engine->Submit(probe, {}).status().code() != StatusCode::kCancelled) {
+      std::this_thread::yield();
+    }
+    return wanted;
+  };
+}
+
 TEST_F(EngineTest, DrainCancelsAfterTheTimeAndSoDoesTheEnd) {
-  EngineRequest request = Ask("fox", "Describe the image.", 900);
-  request.generate.sampling.temperature = 3;
-  request.generate.sampling.top_k = 0;
+  const EngineRequest request = Ask("fox", "Describe the image.");
   Collector drained, left;
   {
     const auto engine = NewEngine();
-    ASSERT_TRUE(engine->Submit(request, drained.Callback()).ok());
+    ASSERT_TRUE(engine->Submit(request, AroundUntilDrained(engine.get(), drained.Callback())).ok());
     drained.WaitForEvents(1);
     engine->Drain(0);
     EXPECT_EQ(engine->stats().cancelled, 1);
     const auto other = NewEngine();
-    ASSERT_TRUE(other->Submit(request, left.Callback()).ok());
+    ASSERT_TRUE(other->Submit(request, AroundUntilDrained(other.get(), left.Callback())).ok());
+    left.WaitForEvents(1);
   }
-  EXPECT_EQ(drained.Wait().finish_reason, FinishReason::kCancelled);
-  EXPECT_EQ(left.Wait().finish_reason, FinishReason::kCancelled);
+  for (Collector* collector : {&drained, &left}) {
+    EXPECT_EQ(collector->Wait().finish_reason, FinishReason::kCancelled);
+    EXPECT_EQ(collector->Wait().token_ids.size(), 1u);
+  }
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #define FASTVLM_RUNTIME_SEQUENCE_H_
 
 #include <atomic>
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,6 +14,7 @@
 #include "grammar/token_constraint.h"
 #include "model/kv_cache.h"
 #include "runtime/answer_stream.h"
+#include "runtime/clock.h"
 #include "runtime/image_cache.h"
 #include "runtime/prompt.h"
 #include "runtime/token_chooser.h"
@@ -37,7 +37,7 @@ struct Sequence {
   GenerateOptions generate;
   int top_logprobs = -1;
   EngineCallback callback;
-  std::optional<std::chrono::steady_clock::time_point> deadline;
+  std::optional<TimePoint> deadline;
   EncodeOptions encode;  // with the size filled in
   TokenSequence tokens;  // the prompt, then the answer
   int64_t prompt_tokens = 0;

@@ -66,7 +66,8 @@ struct CacheContents {
   std::vector<std::vector<uint8_t>> sprites;       // [concept * styles + style], empty for none
 };
 
-// Atomically: `path` is either old or complete. The sprites are released as they are copied.
+// Written atomically: `path` is either the old file or the whole new one. The sprites are released
+// as they are copied.
 Status WriteCache(const std::string& path, CacheContents contents);
 
 }  // namespace fastvlm::train

@@ -7,7 +7,8 @@
 namespace fastvlm::train {
 namespace {
 
-// Share-alike art is not trained on; it tests how well another hand's drawings are known.
+// Share-alike art is held out: nothing is trained on it, and it tests how well drawings by
+// somebody else are known.
 const std::vector<Style> kStyles = {{"noto", false, false},
                                     {"noto-v1", false, false},
                                     {"fluent-emoji-flat", false, false},

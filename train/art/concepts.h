@@ -12,8 +12,8 @@
 namespace fastvlm::train {
 
 struct ConceptRow {
-  // What a package's own icon for this concept is called; an empty icon: the package's drawing
-  // does not fit.
+  // What a package calls its icon for this concept. An empty name says that no drawing of the
+  // package fits.
   struct Override {
     std::string package;
     std::string icon;
@@ -37,8 +37,8 @@ std::string_view ConceptTable();
 // The styles of the cache. One has its package's name, or is a LinedStyle.
 const std::vector<Style>& Styles();
 
-// A style of its own made of two packages: the drawings of one with the lines that the other, of
-// the same hand in black alone, draws over them.
+// A style made of two packages by the same artists: the coloured drawings of one, under the lines
+// of the black ones of the other.
 struct LinedStyle {
   std::string name, drawing, lines;
 };

@@ -16,8 +16,8 @@ namespace fastvlm::train {
 // parsed or that draws nothing. Several threads may render at once.
 Result<std::vector<uint8_t>> RenderSvg(std::string_view svg, int side, const std::string& place);
 
-// Draws black lines over a sprite, both [side, side, 4]: those of `lines` where they are thin, and
-// of what it fills with black only the border, as a pen would have drawn it.
+// Draws the black lines of `lines` over a sprite, both [side, side, 4]. Of an area that `lines`
+// fills with black only the border is drawn, as a pen would have done.
 void DrawLines(const std::vector<uint8_t>& lines, int side, std::vector<uint8_t>* sprite);
 
 }  // namespace fastvlm::train

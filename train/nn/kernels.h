@@ -20,8 +20,9 @@ struct DepthwiseShape {
 };
 
 // x: [batch, height, width, in_channels], y: [batch, out_height, out_width, out_channels], weight:
-// [kernel, kernel, out_channels]. All are contiguous and do not overlap. With a multiplier above 1
-// the callers repeat the channels of x first (ExpandChannels): these three want in == out.
+// [kernel, kernel, out_channels]. All are contiguous and do not overlap. These three require in ==
+// out: where the multiplier is above 1, the callers repeat the channels of x first
+// (ExpandChannels).
 void DepthwiseForward(const DepthwiseShape& shape, const float* x, const float* weight, float* y);
 // dx, dweight: overwritten.
 void DepthwiseBackwardInput(const DepthwiseShape& shape, const float* dy, const float* weight,
@@ -29,7 +30,7 @@ void DepthwiseBackwardInput(const DepthwiseShape& shape, const float* dy, const 
 void DepthwiseBackwardWeight(const DepthwiseShape& shape, const float* x, const float* dy,
                              float* dweight);
 
-// y[p, c * multiplier + j] = x[p, c]; the reverse adds the copies up.
+// y[p, c * multiplier + j] = x[p, c], and its gradient, which adds the copies up.
 void ExpandChannels(const float* x, int64_t pixels, int64_t channels, int64_t multiplier, float* y);
 void SumExpandedChannels(const float* dy, int64_t pixels, int64_t channels, int64_t multiplier,
                          float* dx);
@@ -48,8 +49,8 @@ void ColumnMoments(const float* x, int64_t rows, int64_t columns, float* mean, f
 // y = x * scale + shift per column, then GELU if asked for.
 void ScaleShift(const float* x, int64_t rows, int64_t columns, const float* scale,
                 const float* shift, bool gelu, float* y);
-// Of z = x * scale + shift (and GELU): g = gradient with respect to z, written to dz; its column
-// sums sum_g and those of g * x, sum_gx.
+// The gradient of the affine part: g, the gradient with respect to z = x * scale + shift (behind
+// it may come GELU), written to dz; sum_g, the sums of its columns; sum_gx, those of g * x.
 void ScaleShiftBackward(const float* x, const float* dy, int64_t rows, int64_t columns,
                         const float* scale, const float* shift, bool gelu, float* dz, float* sum_g,
                         float* sum_gx);

@@ -129,7 +129,7 @@ Tensor RepConv::Forward(const Tensor& x, ForwardContext& context) {
   y = norm->Forward(y, single && shape.gelu, context);
   if (single) return y;
   if (small_norm) {
-    // A 1x1 kernel of any stride reads the centres that a larger one reads.
+    // At any stride, a 1x1 kernel reads the pixels that are the centres of a larger one.
     const Tensor kernel = small_weight.size(0) == 1
                               ? torch::constant_pad_nd(small_weight, {0, 0, 1, 1, 1, 1})
                               : small_weight;

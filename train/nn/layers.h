@@ -1,5 +1,6 @@
 // The layers of FastViTHD in the form they are trained in. Feature maps are [batch, height, width,
-// channels]. Each can say the one convolution it becomes for inference (reparameterisation).
+// channels]. Fuse() gives the one convolution that computes the same in inference
+// (reparameterisation).
 #ifndef FASTVLM_TRAIN_NN_LAYERS_H_
 #define FASTVLM_TRAIN_NN_LAYERS_H_
 
@@ -19,15 +20,16 @@ struct BatchNormLayer;
 // leaves them here, so that passes over the shards of a batch can run side by side.
 struct ForwardContext {
   bool training = false;
-  bool measure = false;  // not in training: the moments are left here as well
+  bool measure = false;  // leaves the moments here outside of training too
   std::vector<std::pair<BatchNormLayer*, Moments>> moments;
 };
 
 // Takes the moments of a pass into the running averages of their layers.
 void UpdateRunningMoments(const ForwardContext& context);
 
-// Gives every layer the mean of the moments that passes with `measure` left, and a gain and a bias
-// with which it still computes what it did. Training then begins where inference was.
+// Sets the running moments of every layer to the mean of what passes with `measure` left, and
+// changes its gain and bias so that it still computes what it did. Training, which normalises by
+// the moments of a batch, then begins with nearly the results of inference.
 void Recentre(const std::vector<ForwardContext>& contexts);
 
 struct BatchNormLayer : torch::nn::Module {

@@ -19,10 +19,11 @@ std::shared_ptr<RepConv> MakeConv(ConvKind kind, int64_t in, int64_t out, int64_
 
 double Deviation(int64_t fan_in) { return 1 / std::sqrt(static_cast<double>(fan_in)); }
 
-// Adds to some of the kernels [7, 7, channels] that give a stage of attention its positions a
-// half that counts and a half that counts against: what comes in is positive on the whole, so that
-// the borders' zeros make the sum grow from top to bottom, or from left to right. Random kernels
-// did not come to tell places apart.
+// Lets some of the kernels [7, 7, channels] before a stage of attention tell where they are. Such a
+// kernel adds one half of its window and subtracts the other. The halves cancel inside of the
+// picture; at a border one of them reads the zeros of the padding. As the values are positive on
+// the whole, the sum therefore grows from top to bottom, or from left to right. Networks that began
+// with random kernels alone never learned to tell places apart.
 void AddPositionRamps(Tensor kernel) {
   constexpr float kTap = 0.15f;
   constexpr int64_t kEvery = 12;  // of the channels, one down and one across

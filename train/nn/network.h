@@ -2,10 +2,8 @@
 #ifndef FASTVLM_TRAIN_NN_NETWORK_H_
 #define FASTVLM_TRAIN_NN_NETWORK_H_
 
-#include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "train/nn/config.h"
@@ -23,7 +21,7 @@ struct RepMixerBlock : torch::nn::Module {
   Tensor Forward(const Tensor& x, ForwardContext& context);
   FusedConv FuseMixer() const;
 
-  std::shared_ptr<ResidualDepthwise> mixer;  // one of the two
+  std::shared_ptr<ResidualDepthwise> mixer;  // null if there are branches, else the next one is
   std::shared_ptr<BranchedRepMixer> branched_mixer;
   std::shared_ptr<ConvFfn> ffn;
   Tensor layer_scale;
@@ -39,8 +37,8 @@ struct AttentionBlock : torch::nn::Module {
 };
 
 struct Stage : torch::nn::Module {
-  std::shared_ptr<Downsample> downsample;       // but in the first
-  std::shared_ptr<ResidualDepthwise> position;  // RepCPE, before attention
+  std::shared_ptr<Downsample> downsample;       // null in the first stage
+  std::shared_ptr<ResidualDepthwise> position;  // RepCPE; null without attention
   std::vector<std::shared_ptr<RepMixerBlock>> rep_mixer_blocks;
   std::vector<std::shared_ptr<AttentionBlock>> attention_blocks;
 };
@@ -73,8 +71,9 @@ struct AttentionLook {
 // Qwen2 with tied embeddings.
 struct Decoder : torch::nn::Module {
   explicit Decoder(const NetworkConfig& config);
-  // x: [batch, tokens, hidden]; positions: int64 and segments: int32, [batch, tokens] (Attention
-  // says who sees whom). -> the last layer's output, not normalised.
+  // x: [batch, tokens, hidden]; positions: int64 [batch, tokens]; segments: int32 [batch, tokens],
+  // which say which tokens see each other (see Attention). Returns the last layer's output, before
+  // the final norm.
   Tensor Forward(Tensor x, const Tensor& positions, const Tensor& segments,
                  AttentionLook* look = nullptr) const;
   Tensor Embed(const Tensor& ids) const;      // int64 [...] -> [..., hidden]
@@ -95,14 +94,6 @@ struct Network : torch::nn::Module {
   Tensor project_1_weight, project_1_bias, project_2_weight, project_2_bias;
   Tensor class_weight, class_bias;  // features -> concepts and characters; training only
 };
-
-// The tensors of the exported model under transformers' fast_vlm names, all branches fused.
-std::vector<std::pair<std::string, Tensor>> ExportTensors(const Network& network);
-
-// The way back, into a network without branches: it exports what it was given. Normalisations that
-// were fused into a convolution begin with mean 0 and variance 1 (see Recentre). The class head
-// stays as it is. kDataError says which tensor is missing, surplus, not finite or of another shape.
-Status ImportTensors(const std::map<std::string, Tensor>& tensors, Network* network);
 
 }  // namespace fastvlm::train
 

@@ -60,7 +60,7 @@ class Composer {
   Canvas& canvas_;
   Random& random_;
   const float width_, height_;
-  const float least_text_;  // of capitals, pixels: bars around the picture do not shrink it
+  const float least_text_;  // least height of capitals, pixels, for the picture with its bars
   std::vector<Planned> planned_;
   Composition out_;
 };
@@ -116,7 +116,7 @@ void Composer::PlanSingle() {
   const Box whole{0, 0, width_, height_};
   const float share = random_.Between(0.45f, 0.95f);
   const float size = share * side;
-  // Positions have names only where nobody would object.
+  // A place is only named where nobody would object.
   if (share > 0.62f || random_.Chance(0.3)) {
     if (random_.Chance(0.6)) return PlaceIn(choice, whole, share, 0.1f, 0.1f, Place::kMiddle);
     return PlaceIn(choice, whole, share, 1, 1, Place::kNone);
@@ -207,7 +207,7 @@ void Composer::PlanAlike() {
   for (const Box& room : rooms) side = std::min({side, room.width, room.height});
   const float share = random_.Between(0.62f, 0.95f);
   for (const Box& room : rooms) {
-    // Rooms differ in size; the things hardly do.
+    // The rooms differ in size; the things in them should hardly do so.
     const float fit = side / std::min(room.width, room.height);
     PlaceIn(choice, room, share * fit * random_.Between(0.88f, 1.0f), 0.9f, 0.9f, Place::kNone);
   }

@@ -15,7 +15,7 @@ namespace fastvlm::train {
 // One drawn object.
 struct Item {
   int concept_index = -1;
-  Place place = Place::kNone;  // kNone: anywhere, not to be asked for
+  Place place = Place::kNone;  // kNone: no question asks where it is
   Coverage coverage;
   float x = 0, y = 0;  // centre, on the canvas
 };

@@ -10,7 +10,7 @@
 namespace fastvlm::train {
 namespace {
 
-// Every character equally often, which words would not give.
+// Draws every character equally often, which words would not do.
 std::string DrawCropText(Random& random) {
   constexpr char kCharacters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
   std::string text;

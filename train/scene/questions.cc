@@ -63,7 +63,7 @@ class Interviewer {
   std::vector<Topic> topics_;
 };
 
-// Also true of what could be called the same: the honest answer is not "no" then.
+// Also true if something shown could be called the same, as the honest answer is not "no" then.
 bool Interviewer::IsShown(const Concept& thing) const {
   return std::any_of(scene_.items.begin(), scene_.items.end(),
                      [&](const Item& item) { return MayBeMistaken(ThingOf(item), thing); });

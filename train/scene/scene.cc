@@ -9,7 +9,7 @@
 namespace fastvlm::train {
 namespace {
 
-// Of what is drawn, by layout in the order of the enum without kAny. Text: 38 %.
+// How often each layout is drawn, in the order of the enum after kAny; 38 % have text.
 constexpr float kLayoutWeights[] = {0.19f, 0.17f, 0.15f, 0.11f, 0.19f, 0.19f};
 
 // The part of the picture that is not bars.
@@ -27,7 +27,8 @@ Frame ChooseFrame(const SceneOptions& options, Random& random) {
   return frame;
 }
 
-// Puts `thing` into the cells it covers enough of; into its fullest cell if that is none.
+// Puts `thing` into the cells that it covers enough of, or, if there are none, into the one that it
+// covers most of.
 void Mark(int thing, const Coverage& coverage, float least, Scene& scene) {
   bool marked = false;
   size_t fullest = 0;

@@ -27,15 +27,15 @@ struct Turn {
   Task task = Task::kName;
   std::string question;  // "What is on the left?"
   std::string answer;    // "A red apple."
-  // Of a question that names a thing: its concept, and where its name ends in the question.
+  // If the question names a thing: its concept, and where its name ends in the question.
   int subject = -1;
   size_t subject_end = 0;
 };
 
 enum class ThingKind { kObject, kCharacter, kBackground };
 
-// Something that is seen. `words` says it as answers do, so that image tokens can be taught words:
-// "red apple", "7", "light blue".
+// Something that is seen. Image tokens are taught its `words`, which are those of answers: "red
+// apple", "7", "light blue".
 struct Thing {
   ThingKind kind = ThingKind::kObject;
   int concept_index = -1;  // of an object
@@ -47,9 +47,9 @@ struct Scene {
   std::vector<uint8_t> rgb;  // [height, width, 3]
   std::vector<Turn> turns;
   std::vector<Thing> things;
-  // [height / cell, width / cell] row-major: indices into things of what covers at least an eighth
-  // of that cell's area (a character: the cell that holds its centre too); never empty, the
-  // background stands in where there is nothing else.
+  // [height / cell, width / cell], row-major: for each cell the indices of the things that cover at
+  // least an eighth of it. The cell that holds the centre of a character has it in any case. A cell
+  // with nothing else has the background.
   std::vector<std::vector<int>> cells;
 };
 
@@ -70,8 +70,7 @@ struct SceneOptions {
   Layout layout = Layout::kAny;
   int turns = 4;                // how many of the possible questions are asked, at most
   bool held_out_style = false;  // only sprites of held-out styles, else never one
-  // Weights of the layouts that kAny draws, in the order of the enum, kAny left out; all 0: those
-  // of training.
+  // How often kAny draws each layout, in the order of the enum after kAny; all 0: as in training.
   std::array<float, 6> layout_weights{};
   bool held_out_fonts = false;
   bool augment = true;  // colours, outlines, noise, styles for training: off for evaluation

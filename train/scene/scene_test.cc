@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -17,182 +16,6 @@
 
 namespace fastvlm::train {
 namespace {
-
-constexpr std::array<Layout, 6> kLayouts = {Layout::kSingle, Layout::kPair, Layout::kGroup,
-                                            Layout::kAlike,  Layout::kText, Layout::kTextAndThing};
-
-std::string TextOf(const Scene& scene) {
-  std::string text;
-  for (const Thing& thing : scene.things) {
-    if (thing.kind == ThingKind::kCharacter) text += thing.words;
-  }
-  return text;
-}
-
-const Thing* FindThing(const Scene& scene, const Concept& thing) {
-  for (const Thing& candidate : scene.things) {
-    if (candidate.concept_index < 0) continue;
-    if (candidate.words == thing.name) return &candidate;
-  }
-  return nullptr;
-}
-
-// The mean place of the cells where a thing is seen, 0..1 from left to right and top to bottom.
-struct Centroid {
-  float x = 0, y = 0;
-};
-Centroid CentroidOf(const Scene& scene, const SceneOptions& options, const Thing& thing) {
-  const int index = static_cast<int>(&thing - scene.things.data());
-  const int columns = options.width / options.cell, rows = options.height / options.cell;
-  float x = 0, y = 0, count = 0;
-  for (int i = 0; i < rows * columns; ++i) {
-    const std::vector<int>& cell = scene.cells[static_cast<size_t>(i)];
-    if (std::find(cell.begin(), cell.end(), index) == cell.end()) continue;
-    x += (static_cast<float>(i % columns) + 0.5f) / static_cast<float>(columns);
-    y += (static_cast<float>(i / columns) + 0.5f) / static_cast<float>(rows);
-    count += 1;
-  }
-  EXPECT_GT(count, 0) << thing.words << " is in no cell";
-  return {x / count, y / count};
-}
-
-// Whether the phrase's directions hold for a place; empty phrases hold everywhere.
-void ExpectAt(const std::string& phrase, const Centroid& at) {
-  SCOPED_TRACE(phrase);
-  if (phrase.find("left") != phrase.npos) {
-    EXPECT_LT(at.x, 0.5f);
-  }
-  if (phrase.find("right") != phrase.npos) {
-    EXPECT_GT(at.x, 0.5f);
-  }
-  if (phrase.find("top") != phrase.npos) {
-    EXPECT_LT(at.y, 0.5f);
-  }
-  if (phrase.find("bottom") != phrase.npos) {
-    EXPECT_GT(at.y, 0.5f);
-  }
-  if (phrase.find("middle") != phrase.npos) {
-    EXPECT_NEAR(at.x, 0.5f, 0.15f);
-    EXPECT_NEAR(at.y, 0.5f, 0.15f);
-  }
-}
-
-// The concept that a question made of one of these phrases is about; null if none.
-const Concept* AskedFor(Phrases phrases, const std::string& question) {
-  for (const Concept& thing : TestArt().concepts()) {
-    for (std::string_view phrase : phrases) {
-      if (FillIn(phrase, {&thing, {}, {}}) == question) return &thing;
-    }
-  }
-  return nullptr;
-}
-
-bool IsOneOf(Phrases phrases, const std::string& question) {
-  return std::find(phrases.begin(), phrases.end(), question) != phrases.end();
-}
-
-std::string BetweenQuotes(const std::string& text) {
-  const size_t begin = text.find('"') + 1;
-  return text.substr(begin, text.rfind('"') - begin);
-}
-
-void CheckPresent(const Scene& scene, const Turn& turn) {
-  bool truth = false;
-  if (IsOneOf(TextPresentPhrases(), turn.question)) {
-    truth = !TextOf(scene).empty();
-  } else if (turn.question.find('"') != turn.question.npos) {
-    truth = BetweenQuotes(turn.question) == TextOf(scene);
-  } else {
-    const Concept* thing = AskedFor(PresentPhrases(), turn.question);
-    ASSERT_NE(thing, nullptr) << turn.question;
-    truth = FindThing(scene, *thing) != nullptr;
-  }
-  EXPECT_EQ(turn.answer, truth ? "Yes." : "No.") << turn.question;
-}
-
-void CheckWhere(const Scene& scene, const SceneOptions& options, const Turn& turn) {
-  if (IsOneOf(WhereTextPhrases(), turn.question)) return;
-  const Concept* concept_asked = AskedFor(WherePhrases(), turn.question);
-  ASSERT_NE(concept_asked, nullptr) << turn.question;
-  const Thing* thing = FindThing(scene, *concept_asked);
-  ASSERT_NE(thing, nullptr) << turn.question;
-  ExpectAt(turn.answer, CentroidOf(scene, options, *thing));
-}
-
-// The thing whose indefinite form the answer is; null if none.
-const Thing* Answered(const Scene& scene, const std::string& answer) {
-  for (const Thing& thing : scene.things) {
-    if (thing.kind != ThingKind::kObject) continue;
-    const Concept& about = TestArt().concepts()[static_cast<size_t>(thing.concept_index)];
-    if (Capitalized(Indefinite(about)) + "." == answer) return &thing;
-  }
-  return nullptr;
-}
-
-// "What is to the left of the dog?"
-void CheckRelation(const Scene& scene, const SceneOptions& options, const Turn& turn) {
-  const Thing* answer = Answered(scene, turn.answer);
-  ASSERT_NE(answer, nullptr);
-  const Centroid at = CentroidOf(scene, options, *answer);
-  for (const Thing& other : scene.things) {
-    if (&other == answer || other.kind == ThingKind::kBackground) continue;
-    const Centroid from = CentroidOf(scene, options, other);
-    const auto asks = [&](const char* word) {
-      return turn.question.find(word) != turn.question.npos;
-    };
-    if (asks(" to the left of ")) {
-      EXPECT_LT(at.x, from.x);
-    }
-    if (asks(" to the right of ")) {
-      EXPECT_GT(at.x, from.x);
-    }
-    if (asks(" above ")) {
-      EXPECT_LT(at.y, from.y);
-    }
-    if (asks(" below ")) {
-      EXPECT_GT(at.y, from.y);
-    }
-  }
-}
-
-// "A red apple." names the only thing at the place that the question is about.
-void CheckWhatAt(const Scene& scene, const SceneOptions& options, const Turn& turn) {
-  for (const char* relation : {" below ", " above ", " next to ", " to the "}) {
-    if (turn.question.find(relation) != turn.question.npos)
-      return CheckRelation(scene, options, turn);
-  }
-  if (const Thing* thing = Answered(scene, turn.answer)) {
-    return ExpectAt(turn.question, CentroidOf(scene, options, *thing));
-  }
-  EXPECT_TRUE(turn.answer == "Nothing." || turn.answer == "The text \"" + TextOf(scene) + "\".")
-      << turn.answer;
-}
-
-void CheckTurn(const Scene& scene, const SceneOptions& options, const Turn& turn) {
-  SCOPED_TRACE(turn.question + " -> " + turn.answer);
-  switch (turn.task) {
-    case Task::kPresent:
-      return CheckPresent(scene, turn);
-    case Task::kWhere:
-      return CheckWhere(scene, options, turn);
-    case Task::kWhatAt:
-      return CheckWhatAt(scene, options, turn);
-    case Task::kRead:
-      EXPECT_EQ(turn.answer, "\"" + TextOf(scene) + "\"");
-      return;
-    case Task::kBackground:
-      EXPECT_EQ(turn.answer, Capitalized(scene.things[0].words) + ".");
-      return;
-    case Task::kDescribe:
-      EXPECT_NE(turn.answer.find(scene.things[0].words + " background."), std::string::npos);
-      if (!TextOf(scene).empty()) {
-        EXPECT_EQ(BetweenQuotes(turn.answer), TextOf(scene));
-      }
-      return;
-    default:
-      return;
-  }
-}
 
 TEST(SceneTest, TheSameSeedGivesTheSameScene) {
   std::set<std::vector<uint8_t>> different;
@@ -210,45 +33,6 @@ TEST(SceneTest, TheSameSeedGivesTheSameScene) {
     different.insert(a.rgb);
   }
   EXPECT_EQ(different.size(), 40u);
-}
-
-TEST(SceneTest, AnswersFollowFromWhatTheCellsShow) {
-  SceneOptions options;
-  options.cell = 16;
-  options.turns = 12;
-  for (Layout layout : kLayouts) {
-    options.layout = layout;
-    for (uint64_t seed = 1000; seed < 1250; ++seed) {
-      SCOPED_TRACE("layout " + std::to_string(static_cast<int>(layout)) + " seed " +
-                   std::to_string(seed));
-      const Scene scene = MakeScene(TestArt(), options, seed);
-      std::set<std::string> questions;
-      for (const Turn& turn : scene.turns) {
-        CheckTurn(scene, options, turn);
-        EXPECT_TRUE(questions.insert(turn.question).second) << turn.question;
-      }
-      if (HasFailure()) return;
-    }
-  }
-}
-
-TEST(SceneTest, YesAndNoAreEvenInEveryLayout) {
-  SceneOptions options;
-  options.height = options.width = 64;
-  for (Layout layout : kLayouts) {
-    options.layout = layout;
-    int yes = 0, all = 0;
-    for (uint64_t seed = 0; seed < 1500; ++seed) {
-      for (const Turn& turn : MakeScene(TestArt(), options, seed).turns) {
-        if (turn.task != Task::kPresent) continue;
-        ++all;
-        if (turn.answer == "Yes.") ++yes;
-      }
-    }
-    ASSERT_GT(all, 600);
-    // Four standard deviations of a fair coin.
-    EXPECT_NEAR(yes, all / 2.0, 4 * std::sqrt(all) / 2) << "layout " << static_cast<int>(layout);
-  }
 }
 
 TEST(SceneTest, CountsAreWhatWasDrawn) {
@@ -276,66 +60,6 @@ TEST(SceneTest, CountsAreWhatWasDrawn) {
   }
   for (size_t count = 2; count <= 6; ++count) EXPECT_GT(seen[count], 30) << count;
   EXPECT_EQ(seen.size(), 5u);
-}
-
-// Blobs of the sprites' cyan, joined over edges and corners.
-int CountBlobs(const Scene& scene) {
-  const int width = scene.width, height = scene.height;
-  std::vector<char> cyan(static_cast<size_t>(width) * height);
-  for (size_t i = 0; i < cyan.size(); ++i) {
-    const uint8_t* p = scene.rgb.data() + 3 * i;
-    cyan[i] = p[0] < 70 && p[1] > 190 && p[2] > 190;
-  }
-  int blobs = 0;
-  std::vector<int> stack;
-  for (size_t start = 0; start < cyan.size(); ++start) {
-    if (!cyan[start]) continue;
-    int size = 0;
-    stack.push_back(static_cast<int>(start));
-    cyan[start] = 0;
-    while (!stack.empty()) {
-      const int at = stack.back();
-      stack.pop_back();
-      ++size;
-      for (int dy = -1; dy <= 1; ++dy) {
-        for (int dx = -1; dx <= 1; ++dx) {
-          const int x = at % width + dx, y = at / width + dy;
-          if (x < 0 || y < 0 || x >= width || y >= height) continue;
-          const int next = y * width + x;
-          if (!cyan[static_cast<size_t>(next)]) continue;
-          cyan[static_cast<size_t>(next)] = 0;
-          stack.push_back(next);
-        }
-      }
-    }
-    if (size > 20) ++blobs;
-  }
-  return blobs;
-}
-
-TEST(SceneTest, CountingAnswersAgreeWithThePixels) {
-  constexpr std::array<const char*, 7> kNumbers = {"",      "One.",  "Two.", "Three.",
-                                                   "Four.", "Five.", "Six."};
-  SceneOptions options;
-  options.augment = false;
-  options.turns = 12;
-  for (Layout layout : {Layout::kAlike, Layout::kPair, Layout::kGroup}) {
-    options.layout = layout;
-    int checked = 0;
-    for (uint64_t seed = 0; seed < 150; ++seed) {
-      const Scene scene = MakeScene(TestArt(), options, seed);
-      const int blobs = CountBlobs(scene);
-      for (const Turn& turn : scene.turns) {
-        if (turn.task != Task::kCount || turn.answer == "One.") continue;
-        ++checked;
-        ASSERT_GE(blobs, 1);
-        ASSERT_LE(blobs, 6);
-        EXPECT_EQ(turn.answer, kNumbers[static_cast<size_t>(blobs)])
-            << "seed " << seed << ": " << turn.question;
-      }
-    }
-    EXPECT_GT(checked, 50);
-  }
 }
 
 TEST(SceneTest, CellsAreCompleteAtEverySize) {
@@ -379,7 +103,7 @@ TEST(SceneTest, StylesKeptForTestsAreNeverMixed) {
   for (uint64_t seed = 0; seed < 120; ++seed) {
     for (bool held_out : {false, true}) {
       SceneOptions options;
-      options.layout = kLayouts[seed % 4];
+      options.layout = static_cast<Layout>(1 + seed % 4);
       options.held_out_style = held_out;
       options.augment = false;
       const Scene scene = MakeScene(TestArt(), options, seed);

@@ -12,6 +12,7 @@
 #include "train/art/art.h"
 #include "train/art/cache.h"
 #include "train/art/concepts.h"
+#include "train/scene/scene.h"
 
 namespace fastvlm::train {
 
@@ -71,6 +72,15 @@ inline const Art& TestArt() {
     return new Art(std::move(opened).value());  // the mapping outlives the file
   }();
   return *art;
+}
+
+// What a scene has written in it; empty if nothing.
+inline std::string TextOf(const Scene& scene) {
+  std::string text;
+  for (const Thing& thing : scene.things) {
+    if (thing.kind == ThingKind::kCharacter) text += thing.words;
+  }
+  return text;
 }
 
 }  // namespace fastvlm::train

@@ -133,8 +133,8 @@ class Trainer {
     Enqueue(changed);
   }
 
-  // As the tokenizer will: lowest rank first, then leftmost. Usually that is the newest merge
-  // alone; where it makes a token that was there before, older merges can follow.
+  // Merges as the tokenizer will: the lowest rank first, then the leftmost pair. Usually only the
+  // newest merge applies; where it makes a token that was there before, older ones can follow it.
   void MergeWord(std::vector<int32_t>* symbols) const {
     while (true) {
       const Merge* best = nullptr;

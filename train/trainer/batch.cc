@@ -13,7 +13,7 @@ namespace {
 constexpr float kBackgroundWeight = 0.25f;
 constexpr int32_t kPaddingSegment = -1;
 constexpr float kHintWeight = 0.3f;
-// Of the token that looks: what it finds is to be read from there.
+// The weight of the token that looks: what it finds is to be read from there.
 constexpr float kNameHintWeight = 3;
 constexpr float kPlaceWeight = 0.3f;
 
@@ -48,9 +48,10 @@ SparseRow Uniform(const std::vector<int64_t>& ids, float total) {
   return row;
 }
 
-// What the cell shows, as words and as classes. Where nothing stands, the colour, with less weight.
-// A thing's words are followed by those for its place in the picture: whoever finds the thing can
-// then say where it is, as the position of a token alone cannot be read from what it holds.
+// What the cell shows, as words and as classes. Where nothing stands this is the colour, with less
+// weight. The words for a thing's place in the picture follow those for the thing: a decoder that
+// finds the thing by its words then has its place too, which it could not tell from the position of
+// the token.
 void CellTargets(const Vocabulary& vocabulary, const Scene& scene, const std::vector<int>& cell,
                  const std::array<int64_t, 2>& place, SparseRow* words, SparseRow* classes) {
   std::vector<int64_t> word_ids, class_ids, colour_ids;
@@ -313,8 +314,8 @@ SceneBatch MakeSceneBatch(const Vocabulary& vocabulary, std::span<const Scene> s
       hint_weight.push_back(hint);
     }
   }
-  // Between a mean over tokens, where a yes or no would drown in descriptions, and one over
-  // answers.
+  // A compromise between the mean over tokens, in which a yes or no would drown among descriptions,
+  // and the mean over answers.
   for (const Scene& scene : scenes) {
     for (const Turn& turn : scene.turns) {
       const std::vector<int32_t> answer = vocabulary.AnswerIds(turn.answer);

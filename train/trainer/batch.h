@@ -67,8 +67,8 @@ struct CropBatch {
 };
 CropBatch MakeCropBatch(const Vocabulary& vocabulary, std::span<const Crop> crops, int side);
 
-// Token positions are those of one sequence: the prefix, the picture's tokens, then the turns, each
-// of which sees the prefix, the picture and itself, and counts its positions from the picture on.
+// One sequence for each picture: the prefix, the picture's tokens, then the turns. Each turn sees
+// the prefix, the picture and itself, and its positions begin after the picture's.
 struct SceneBatch {
   torch::Tensor images;     // f32 [batch, height, width, 3], 0 to 1
   torch::Tensor turn_ids;   // int64 [batch, length]; of padding: 0
@@ -76,13 +76,15 @@ struct SceneBatch {
   torch::Tensor segments;   // int32, the same shape
   torch::Tensor source;     // int64 [answers + hints]: flat index of the token that foretells ...
   torch::Tensor target;     // int64 [answers + hints]: ... this one
-  // f32 [answers + hints]: of this token's loss, for an answer's 1 / sqrt(its length).
-  // Hints come last. They teach the tokens of a question to find what it asks for: where things are
-  // looked up by name, each of them is to foretell the answer's content as well. Learning that only
-  // from the answer takes two steps at once, to find and to carry, and did not begin to succeed.
+  // f32 [answers + hints]: the weight of this token's loss; of an answer's, 1 / sqrt(its length).
+  // Hints come last. They teach the tokens of a question to find what it asks for: where a thing is
+  // looked up by name, each token of the question is to foretell the content of the answer as well.
+  // To learn this from the answer alone, the network would have to learn two things at once, to
+  // find the thing and to carry it to the answer, and it never began to.
   torch::Tensor weight;
-  // Of each question that names a thing: the flat index of the name's last token, and which tokens
-  // before the turns it is to look at: those that show the thing, or the first one if none does.
+  // For each question that names a thing: the flat index of the name's last token, and which tokens
+  // it is to look at: those of the picture that show the thing, or the first one of all if none
+  // does.
   torch::Tensor look_rows;          // int64 [names]
   SparseTargets look;               // a row for each of them
   std::vector<int> turn_of_target;  // [answers]: which of all turns of the batch

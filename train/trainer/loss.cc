@@ -57,7 +57,7 @@ Losses SceneLosses(const Network& network, const Vocabulary& vocabulary, const S
   const torch::Tensor prefix_ids = torch::tensor(prefix, torch::kInt64).expand({count, -1});
   const torch::Tensor x =
       torch::cat({decoder.Embed(prefix_ids), visual, decoder.Embed(batch.turn_ids)}, 1);
-  // The second layer: in the first, a name of two words is not yet one.
+  // In the second layer, as the first has yet to join the words of a name.
   AttentionLook look{.layer = std::min<int64_t>(1, network.config.layers - 1),
                      .rows = batch.look_rows,
                      .scores = {}};

@@ -19,8 +19,8 @@ struct Losses {
 
 Losses CropLosses(const Network& network, const CropBatch& batch, ForwardContext& context);
 
-// correct: if given, whether each turn's answer is right to its last token. A greedy decoder gives
-// exactly that answer if and only if every token is the likeliest one after the right ones.
+// correct, if given: whether each turn's answer is right to its last token. This is so exactly if a
+// greedy decoder would give it, as every token is the likeliest one after those before it.
 Losses SceneLosses(const Network& network, const Vocabulary& vocabulary, const SceneBatch& batch,
                    bool with_encoder_gradient, ForwardContext& context,
                    std::vector<bool>* correct = nullptr);

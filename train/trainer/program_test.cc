@@ -35,7 +35,8 @@ std::vector<std::string> TrainCommand(const ToyRun& run, const std::string& dire
           "1"};
 }
 
-// Starts the command and kills it once its log has the fourth step.
+// Starts the command, which must not come to an end by itself, and kills it once its log has the
+// fourth step.
 void RunAndKill(const std::vector<std::string>& command, const std::string& log) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);
@@ -47,26 +48,35 @@ void RunAndKill(const std::vector<std::string>& command, const std::string& log)
     execv(argv[0], argv.data());
     _exit(127);
   }
-  for (int i = 0; i < 6000; ++i) {
+  int status = 0;
+  while (waitpid(child, &status, WNOHANG) == 0) {
     const auto text = ReadTextFile(log, 1 << 20);
-    if (text.ok() && text->find("\n4,") != std::string::npos) break;
+    if (text.ok() && text->find("\n4,") != std::string::npos) {
+      kill(child, SIGKILL);
+      waitpid(child, &status, 0);
+      break;
+    }
     usleep(10'000);
   }
-  kill(child, SIGKILL);
-  int status = 0;
-  waitpid(child, &status, 0);
-  ASSERT_TRUE(WIFSIGNALED(status)) << "the run ended before it could be killed";
+  ASSERT_TRUE(WIFSIGNALED(status)) << "the run ended by itself";
 }
 
 TEST(TrainProgram, KilledRunGoesOnToTheSameEnd) {
-  const ToyRun run(false, 5, 60);
+  const ToyRun run(false, 5, 20'000);  // minutes, of which a second is run
   std::vector<std::string> killed = TrainCommand(run, "killed");
   killed.insert(killed.end(), {"--log-every", "2"});
   RunAndKill(killed, run.Path("killed/log.csv"));
+  killed.insert(killed.end(), {"--max-steps", "5"});
   ProgramResult result = RunProgram(killed);
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("Going on after"));
-  result = RunProgram(TrainCommand(run, "whole"));
+  const std::string going_on = "Going on after ";
+  const size_t at = result.err.find(going_on);
+  ASSERT_NE(at, std::string::npos) << result.err;
+  const int saved = std::stoi(result.err.substr(at + going_on.size()));
+  EXPECT_GE(saved, 1);
+  std::vector<std::string> whole = TrainCommand(run, "whole");
+  whole.insert(whole.end(), {"--max-steps", std::to_string(saved + 5)});
+  result = RunProgram(whole);
   ASSERT_EQ(result.exit_code, 0) << result.err;
 
   for (const std::string name : {"killed", "whole"}) {

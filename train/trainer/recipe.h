@@ -1,5 +1,5 @@
-// What to train and how: the network, then phases one after the other. A JSON file; the fields have
-// the names below, those without a default must be there.
+// What to train and how: the network, and phases that follow each other. A recipe is a JSON file
+// whose fields have the names below; those without a default must be there.
 #ifndef FASTVLM_TRAIN_TRAINER_RECIPE_H_
 #define FASTVLM_TRAIN_TRAINER_RECIPE_H_
 
@@ -32,8 +32,8 @@ struct Phase {
   int64_t micro_batch = 8;  // pictures in one forward pass; batch normalisation sees these
   std::vector<SizeChoice> sizes;
   int64_t turns = 4;  // questions per picture
-  // "layouts", of the scenes: weights of one thing, two, a group, several of a kind, text, text and
-  // a thing. Without it: 19, 17, 15, 11, 19, 19.
+  // "layouts": how often scenes show one thing, two, a group, several of a kind, text, and text
+  // with a thing. Without it: 19, 17, 15, 11, 19, 19.
   std::array<float, 6> layouts{};
   double text_share = 0.4;      // of the crops
   bool pad = false;             // black bars now and then

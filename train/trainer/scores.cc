@@ -13,8 +13,8 @@ constexpr int kAllTurns = 40;
 constexpr int64_t kBatch = 16;
 constexpr size_t kMostTurns = 2;  // of one picture, so that no picture weighs much
 
-// Digits, or one to three letters, between quotation marks. The yes or no of "Does it say ...?" is
-// neither short nor long.
+// Whether an answer is digits or one to three letters between quotation marks. The yes or no to
+// "Does it say ...?" counts as neither short nor long.
 bool IsShortText(const std::string& answer) {
   return answer.size() >= 3 && answer.front() == '"' &&
          (answer.size() <= 5 || answer.find_first_not_of("0123456789\"") == std::string::npos);

@@ -77,15 +77,23 @@ Status LoadState(const std::string& path, const std::string& fingerprint, Progre
   for (const StoredTensor& entry : stored) by_name[entry.tensor.name] = &entry.tensor;
 
   const auto head = by_name.find("progress");
-  if (head == by_name.end() || head->second->dtype != Dtype::kI64 ||
-      head->second->elements() != static_cast<int64_t>(kProgressFields)) {
-    return Mismatch(path, "not the state of a training run of this version");
+  if (head == by_name.end() || head->second->dtype != Dtype::kI64 || head->second->elements() < 1) {
+    return Mismatch(path, "not the state of a training run");
+  }
+  // The version comes first and says what follows it.
+  int64_t version = 0;
+  std::memcpy(&version, head->second->data, sizeof(version));
+  if (version > kVersion) {
+    return Mismatch(path, fmt::format("a newer fastvlm-train wrote this state: it has version {}, "
+                                      "this program reads {}",
+                                      version, kVersion));
+  }
+  if (version != kVersion || head->second->elements() != static_cast<int64_t>(kProgressFields)) {
+    return Mismatch(path, fmt::format("a damaged state: it says version {} with {} fields", version,
+                                      head->second->elements()));
   }
   int64_t fields[kProgressFields];
   std::memcpy(fields, head->second->data, sizeof(fields));
-  if (fields[0] != kVersion) {
-    return Mismatch(path, fmt::format("a state of version {}, expected {}", fields[0], kVersion));
-  }
   if (fields[1] != static_cast<int64_t>(Hash(fingerprint))) {
     return Mismatch(path, "the state of a network of another shape than the recipe's");
   }

@@ -17,12 +17,12 @@ struct Progress {
   int64_t milliseconds = 0;  // spent so far
 };
 
-// Written atomically: a killed run or a full disk leaves the file before.
+// Written atomically: a killed run or a full disk leaves the previous file.
 Status SaveState(const std::string& path, const std::string& fingerprint, const Progress& progress,
                  const Network& network, const std::vector<Parameter>& parameters);
 
-// Fills network, parameters and progress. kDataError if the file is corrupt, of another version, or
-// of a network of another shape than `fingerprint` tells.
+// Fills network, parameters and progress. kDataError if the file is corrupt, if a newer program
+// wrote it, or if its network has another shape than `fingerprint` tells.
 Status LoadState(const std::string& path, const std::string& fingerprint, Progress* progress,
                  Network* network, std::vector<Parameter>* parameters);
 

@@ -12,8 +12,8 @@
 #include "base/file.h"
 #include "train/scene/random.h"
 #include "train/scene/usable.h"
-#include "train/trainer/import.h"
 #include "train/trainer/loss.h"
+#include "train/trainer/read_model.h"
 
 namespace fastvlm::train {
 namespace {
@@ -99,7 +99,7 @@ Trainer::Trainer(const Recipe& recipe, const Art& art, Vocabulary vocabulary,
 Result<std::unique_ptr<Trainer>> Trainer::Create(const Recipe& recipe, const Art& art,
                                                  const Tokenizer& tokenizer,
                                                  const RunOptions& options) {
-  // Shards are the parallel work; libraries must not start threads of their own below them.
+  // The shards are what runs in parallel; libraries must not start threads of their own in them.
   at::set_num_threads(1);
   openblas_set_num_threads(1);
   FASTVLM_RETURN_IF_ERROR(CheckUsable(art, false, false));
@@ -112,7 +112,7 @@ Result<std::unique_ptr<Trainer>> Trainer::Create(const Recipe& recipe, const Art
   if (FileExists(trainer->StatePath())) {
     FASTVLM_RETURN_IF_ERROR(trainer->Load());
   } else if (!options.from.empty()) {
-    FASTVLM_RETURN_IF_ERROR(LoadModel(options.from, tokenizer, trainer->network_.get()));
+    FASTVLM_RETURN_IF_ERROR(ReadModel(options.from, tokenizer, trainer->network_.get()));
     trainer->RecentreNetwork();
   }
   FASTVLM_RETURN_IF_ERROR(trainer->TrimLogs());
@@ -142,7 +142,7 @@ Status Trainer::Load() {
                progress_.step, progress_.phase);
 }
 
-// Moments as the pictures of the first phase have them, for normalisations that came without.
+// Measures, on pictures of the first phase, the moments of normalisations that have none yet.
 void Trainer::RecentreNetwork() {
   constexpr int64_t kBatches = 8;
   FlushDenormals();

@@ -69,8 +69,8 @@ class Trainer {
   Status TrimLogs();
   Status Save();
   void RecentreNetwork();
-  // Of the pictures first, first + 1, ... of a step, a micro batch of them. The encoder has a
-  // gradient if context.training, at least of scenes.
+  // The losses of one micro batch: of the pictures first, first + 1, ... of a step. With
+  // context.training the encoder of scenes has a gradient.
   Losses PictureLosses(const Phase& phase, const SizeChoice& size, uint64_t step_seed,
                        int64_t first, ForwardContext& context) const;
   struct ShardResult;

@@ -157,7 +157,8 @@ TEST_F(BadState, OtherVersion) {
   ++state[8 + header];  // "progress" comes first, and first in it the version
   SetState(state);
   EXPECT_EQ(Open().code(), StatusCode::kDataError);
-  EXPECT_THAT(Open().message(), HasSubstr("version 2, expected 1"));
+  EXPECT_THAT(Open().message(), HasSubstr("a newer fastvlm-train wrote this state: it has version "
+                                          "2, this program reads 1"));
 }
 
 TEST_F(BadState, OtherNetwork) {

@@ -1,7 +1,8 @@
-#include <set>
-#include <string>
+#include "train/nn/load_fused_tensors.h"
 
-#include "train/nn/network.h"
+#include <set>
+
+#include "train/nn/fused_tensors.h"
 
 namespace fastvlm::train {
 namespace {
@@ -14,7 +15,7 @@ std::string Shape(const Tensor& tensor) {
   return text + "]";
 }
 
-// The tensors of a model, which are known to be all there.
+// The tensors of a model below a prefix of their names. They have been checked: all are there.
 class Source {
  public:
   Source(const std::map<std::string, Tensor>& tensors, std::string prefix)
@@ -126,10 +127,10 @@ void ReadDecoder(const Source& source, Decoder* decoder) {
   }
 }
 
-// Whether the tensors are those that the network would export, no more and no fewer.
+// Whether the tensors are those that the network would give itself, no more and no fewer.
 Status CheckTensors(const std::map<std::string, Tensor>& tensors, const Network& network) {
   std::set<std::string> known;
-  for (const auto& [name, expected] : ExportTensors(network)) {
+  for (const auto& [name, expected] : FusedTensors(network)) {
     known.insert(name);
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
@@ -159,7 +160,7 @@ Status CheckTensors(const std::map<std::string, Tensor>& tensors, const Network&
 
 }  // namespace
 
-Status ImportTensors(const std::map<std::string, Tensor>& tensors, Network* network) {
+Status LoadFusedTensors(const std::map<std::string, Tensor>& tensors, Network* network) {
   if (network->config.multi_branch) {
     return Error(StatusCode::kUnsupported,
                  "an exported model has no branches left; set \"multi_branch\" to false");

@@ -1,5 +1,5 @@
 // An exported model as the beginning of another run.
-#include "train/trainer/import.h"
+#include "train/trainer/read_model.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,17 +8,18 @@
 #include <fstream>
 #include <string>
 
-#include "train/trainer/export.h"
+#include "train/nn/fused_tensors.h"
 #include "train/trainer/loss.h"
 #include "train/trainer/test_run.h"
 #include "train/trainer/trainer.h"
+#include "train/trainer/write_model.h"
 
 namespace fastvlm::train {
 namespace {
 
 using ::testing::HasSubstr;
 
-class ImportTest : public ::testing::TestWithParam<bool> {
+class ReadModelTest : public ::testing::TestWithParam<bool> {
  protected:
   // A toy, trained with or without branches, and exported.
   void SetUp() override {
@@ -33,8 +34,8 @@ class ImportTest : public ::testing::TestWithParam<bool> {
                     ->Run(
                         stop, [](const StepReport&) {}, [](const auto&) {})
                     .ok());
-    ASSERT_TRUE(ExportModel(trained_->network(), tokenizer_, run_.tokenizer_path(),
-                            ExportPrecision::kF32, model_)
+    ASSERT_TRUE(WriteModel(trained_->network(), tokenizer_, run_.tokenizer_path(),
+                           ExportPrecision::kF32, model_)
                     .ok());
     run_.directory().Write("plain.json", ToyRecipe(false, 4, 4));
   }
@@ -82,7 +83,7 @@ std::pair<Tensor, Tensor> Compute(const Network& network) {
   return {features, network.decoder->Logits(network.decoder->Forward(x, positions, segments))};
 }
 
-TEST_P(ImportTest, BeginsWhereTheModelIs) {
+TEST_P(ReadModelTest, BeginsWhereTheModelIs) {
   const auto started = Start("again");
   ASSERT_TRUE(started.ok()) << started.status().message();
   const auto [features, logits] = Compute(trained_->network());
@@ -92,11 +93,11 @@ TEST_P(ImportTest, BeginsWhereTheModelIs) {
   EXPECT_EQ((*started)->progress().total_steps, 0);
 }
 
-TEST_P(ImportTest, ExportedWithoutAStepItIsTheSameModel) {
+TEST_P(ReadModelTest, ExportedWithoutAStepItIsTheSameModel) {
   const auto started = Start("again");
   ASSERT_TRUE(started.ok()) << started.status().message();
-  const auto before = ExportTensors(trained_->network());
-  const auto after = ExportTensors((*started)->network());
+  const auto before = FusedTensors(trained_->network());
+  const auto after = FusedTensors((*started)->network());
   ASSERT_EQ(before.size(), after.size());
   for (size_t i = 0; i < before.size(); ++i) {
     EXPECT_EQ(before[i].first, after[i].first);
@@ -108,7 +109,7 @@ TEST_P(ImportTest, ExportedWithoutAStepItIsTheSameModel) {
 
 // Training normalises by the moments of a batch: with the right running ones it begins near what
 // inference computes, and goes on from there.
-TEST_P(ImportTest, TrainsOnFromThere) {
+TEST_P(ReadModelTest, TrainsOnFromThere) {
   const auto started = Start("again");
   ASSERT_TRUE(started.ok()) << started.status().message();
   const Network& network = (*started)->network();
@@ -127,7 +128,7 @@ TEST_P(ImportTest, TrainsOnFromThere) {
   EXPECT_NEAR(trained, used, 0.1 * used);
 }
 
-TEST_P(ImportTest, ARunThatWasStoppedGoesOnInsteadOfBeginningAgain) {
+TEST_P(ReadModelTest, ARunThatWasStoppedGoesOnInsteadOfBeginningAgain) {
   {
     const auto started = Start("again");
     ASSERT_TRUE(started.ok());
@@ -142,7 +143,7 @@ TEST_P(ImportTest, ARunThatWasStoppedGoesOnInsteadOfBeginningAgain) {
   EXPECT_TRUE((*resumed)->done());
 }
 
-TEST_P(ImportTest, AnotherShapeIsAnError) {
+TEST_P(ReadModelTest, AnotherShapeIsAnError) {
   std::string recipe = ToyRecipe(false, 4, 4);
   const size_t at = recipe.find("\"intermediate\": 64");
   recipe.replace(at, 18, "\"intermediate\": 48");
@@ -158,7 +159,7 @@ TEST_P(ImportTest, AnotherShapeIsAnError) {
   ExpectError("num_attention_heads is 2, the recipe's network has 4");
 }
 
-TEST_P(ImportTest, BranchesCannotBeMadeAgain) {
+TEST_P(ReadModelTest, BranchesCannotBeMadeAgain) {
   run_.directory().Write("branched.json", ToyRecipe(true, 4, 4));
   const auto trainer = Start("failed", "branched.json");
   ASSERT_FALSE(trainer.ok());
@@ -166,7 +167,7 @@ TEST_P(ImportTest, BranchesCannotBeMadeAgain) {
   EXPECT_THAT(trainer.status().message(), HasSubstr("multi_branch"));
 }
 
-TEST_P(ImportTest, AnotherVocabularyIsAnError) {
+TEST_P(ReadModelTest, AnotherVocabularyIsAnError) {
   WordCounts words;
   words.AddLine("You are a helpful assistant. system user assistant other words here");
   ASSERT_TRUE(WriteTokenizer(TrainBpe(words, {}), run_.Path("other")).ok());
@@ -177,13 +178,13 @@ TEST_P(ImportTest, AnotherVocabularyIsAnError) {
   ExpectError("as --tokenizer");
 }
 
-TEST_P(ImportTest, ADamagedFileIsAnError) {
+TEST_P(ReadModelTest, ADamagedFileIsAnError) {
   const std::string path = model_ + "/model.safetensors";
   std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
   ExpectError("model.safetensors");
 }
 
-TEST_P(ImportTest, ValuesThatAreNotNumbersAreAnError) {
+TEST_P(ReadModelTest, ValuesThatAreNotNumbersAreAnError) {
   const std::string path = model_ + "/model.safetensors";
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
   uint64_t header = 0;
@@ -195,14 +196,14 @@ TEST_P(ImportTest, ValuesThatAreNotNumbersAreAnError) {
   ExpectError("not finite");
 }
 
-TEST_P(ImportTest, ADirectoryWithoutAModelIsAnError) {
+TEST_P(ReadModelTest, ADirectoryWithoutAModelIsAnError) {
   std::filesystem::remove(model_ + "/model.safetensors");
   const auto trainer = Start("failed");
   ASSERT_FALSE(trainer.ok());
   EXPECT_EQ(trainer.status().code(), StatusCode::kNotFound) << trainer.status().message();
 }
 
-INSTANTIATE_TEST_SUITE_P(FromPlainAndMultiBranch, ImportTest, ::testing::Bool());
+INSTANTIATE_TEST_SUITE_P(FromPlainAndMultiBranch, ReadModelTest, ::testing::Bool());
 
 }  // namespace
 }  // namespace fastvlm::train

@@ -1,6 +1,6 @@
 // Reads an exported model back, to train it further.
-#ifndef FASTVLM_TRAIN_TRAINER_IMPORT_H_
-#define FASTVLM_TRAIN_TRAINER_IMPORT_H_
+#ifndef FASTVLM_TRAIN_TRAINER_READ_MODEL_H_
+#define FASTVLM_TRAIN_TRAINER_READ_MODEL_H_
 
 #include <string>
 
@@ -9,11 +9,11 @@
 
 namespace fastvlm::train {
 
-// Fills a network without branches from a model directory that ExportModel wrote; the class head,
+// Fills a network without branches from a model directory that WriteModel wrote; the class head,
 // which is not exported, stays as it is. kDataError, naming the file and what differs, if the model
 // has another shape or vocabulary, or is damaged.
-Status LoadModel(const std::string& directory, const Tokenizer& tokenizer, Network* network);
+Status ReadModel(const std::string& directory, const Tokenizer& tokenizer, Network* network);
 
 }  // namespace fastvlm::train
 
-#endif  // FASTVLM_TRAIN_TRAINER_IMPORT_H_
+#endif  // FASTVLM_TRAIN_TRAINER_READ_MODEL_H_

@@ -1,4 +1,4 @@
-#include "train/trainer/export.h"
+#include "train/trainer/write_model.h"
 
 #include <sys/stat.h>
 
@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/float16.h"
 #include "checkpoint/safetensors_writer.h"
+#include "train/nn/fused_tensors.h"
 
 namespace fastvlm::train {
 namespace {
@@ -144,7 +145,7 @@ Result<std::vector<uint8_t>> ToHalf(const std::string& name, const Tensor& tenso
 }
 
 Status WriteWeights(const Network& network, ExportPrecision precision, const std::string& path) {
-  const auto tensors = ExportTensors(network);
+  const auto tensors = FusedTensors(network);
   std::vector<OutputTensor> outputs;
   std::vector<std::vector<uint8_t>> halves;
   halves.reserve(tensors.size());  // outputs point into it
@@ -175,9 +176,9 @@ Status WriteWeights(const Network& network, ExportPrecision precision, const std
 
 }  // namespace
 
-Status ExportModel(const Network& network, const Tokenizer& tokenizer,
-                   const std::string& tokenizer_directory, ExportPrecision precision,
-                   const std::string& directory) {
+Status WriteModel(const Network& network, const Tokenizer& tokenizer,
+                  const std::string& tokenizer_directory, ExportPrecision precision,
+                  const std::string& directory) {
   if (mkdir(directory.c_str(), 0777) != 0 && !DirectoryExists(directory)) {
     return Error(StatusCode::kIoError, "{}: cannot make this directory", directory);
   }

@@ -1,6 +1,4 @@
-#include <string>
-
-#include "train/nn/network.h"
+#include "train/nn/fused_tensors.h"
 
 namespace fastvlm::train {
 namespace {
@@ -82,7 +80,7 @@ void AddDecoderLayer(Tensors* tensors, const std::string& name, const DecoderLay
 
 }  // namespace
 
-Tensors ExportTensors(const Network& network) {
+Tensors FusedTensors(const Network& network) {
   torch::NoGradGuard no_grad;
   Tensors tensors;
   const std::string vision = "model.vision_tower.timm_model.";

@@ -1,4 +1,4 @@
-#include "train/trainer/import.h"
+#include "train/trainer/read_model.h"
 
 #include <cmath>
 #include <map>
@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "checkpoint/config.h"
 #include "checkpoint/tensor_files.h"
+#include "train/nn/load_fused_tensors.h"
 
 namespace fastvlm::train {
 namespace {
@@ -52,7 +53,7 @@ Status CheckConfig(const std::string& directory, const NetworkConfig& network) {
 
 }  // namespace
 
-Status LoadModel(const std::string& directory, const Tokenizer& tokenizer, Network* network) {
+Status ReadModel(const std::string& directory, const Tokenizer& tokenizer, Network* network) {
   FASTVLM_RETURN_IF_ERROR(CheckTokenizer(directory, tokenizer));
   FASTVLM_RETURN_IF_ERROR(CheckConfig(directory, network->config));
   FASTVLM_ASSIGN_OR_RETURN(const TensorFiles files, OpenTensorFiles(directory));
@@ -63,7 +64,7 @@ Status LoadModel(const std::string& directory, const Tokenizer& tokenizer, Netwo
     stored.tensor.CopyToF32(values.data_ptr<float>());
     tensors.emplace(name, std::move(values));
   }
-  const Status status = ImportTensors(tensors, network);
+  const Status status = LoadFusedTensors(tensors, network);
   if (status.ok()) return {};
   return Error(status.code(), "{}: {}", files.path, status.message());
 }

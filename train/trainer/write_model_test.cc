@@ -1,5 +1,5 @@
 // The exported model in the engine, as a user runs it, against the network that was trained.
-#include "train/trainer/export.h"
+#include "train/trainer/write_model.h"
 
 #include <gtest/gtest.h>
 
@@ -33,7 +33,7 @@ double LargestError(const Tensor& expected, const std::vector<float>& found) {
   return (flat - other).abs().max().item<double>() / flat.abs().max().item<double>();
 }
 
-class ExportTest : public ::testing::TestWithParam<bool> {
+class WriteModelTest : public ::testing::TestWithParam<bool> {
  protected:
   // A trained toy, its running moments far from those of a fresh network.
   void SetUp() override {
@@ -108,9 +108,9 @@ class ExportTest : public ::testing::TestWithParam<bool> {
   }
 };
 
-TEST_P(ExportTest, EncodesAsTheNetworkDoes) {
-  ASSERT_TRUE(ExportModel(trainer_->network(), tokenizer_, run_.tokenizer_path(),
-                          ExportPrecision::kF32, run_.Path("model"))
+TEST_P(WriteModelTest, EncodesAsTheNetworkDoes) {
+  ASSERT_TRUE(WriteModel(trainer_->network(), tokenizer_, run_.tokenizer_path(),
+                         ExportPrecision::kF32, run_.Path("model"))
                   .ok());
   const torch::NoGradGuard no_grad;
   const Network& network = trainer_->network();
@@ -124,9 +124,9 @@ TEST_P(ExportTest, EncodesAsTheNetworkDoes) {
   EXPECT_LE(LargestError(network.Project(features), Encode({})), 1e-4);
 }
 
-TEST_P(ExportTest, AnswersAsTheNetworkDoes) {
-  ASSERT_TRUE(ExportModel(trainer_->network(), tokenizer_, run_.tokenizer_path(),
-                          ExportPrecision::kF32, run_.Path("model"))
+TEST_P(WriteModelTest, AnswersAsTheNetworkDoes) {
+  ASSERT_TRUE(WriteModel(trainer_->network(), tokenizer_, run_.tokenizer_path(),
+                         ExportPrecision::kF32, run_.Path("model"))
                   .ok());
   for (const char* question : {"Describe the image.", "What is on the left?"}) {
     const ProgramResult result =
@@ -138,11 +138,11 @@ TEST_P(ExportTest, AnswersAsTheNetworkDoes) {
   }
 }
 
-TEST_P(ExportTest, HalvesAreCloseAndHalfTheSize) {
+TEST_P(WriteModelTest, HalvesAreCloseAndHalfTheSize) {
   for (const auto& [precision, name] :
        {std::pair(ExportPrecision::kF32, "wide"), std::pair(ExportPrecision::kF16, "model")}) {
-    ASSERT_TRUE(ExportModel(trainer_->network(), tokenizer_, run_.tokenizer_path(), precision,
-                            run_.Path(name))
+    ASSERT_TRUE(WriteModel(trainer_->network(), tokenizer_, run_.tokenizer_path(), precision,
+                           run_.Path(name))
                     .ok());
   }
   const auto size = [&](const char* name) {
@@ -162,7 +162,7 @@ TEST_P(ExportTest, HalvesAreCloseAndHalfTheSize) {
   EXPECT_LE(error, 0.01 * scale);
 }
 
-INSTANTIATE_TEST_SUITE_P(PlainAndMultiBranch, ExportTest, ::testing::Bool());
+INSTANTIATE_TEST_SUITE_P(PlainAndMultiBranch, WriteModelTest, ::testing::Bool());
 
 }  // namespace
 }  // namespace fastvlm::train
