@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm::grammar {
 namespace {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {
