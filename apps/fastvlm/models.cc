@@ -16,11 +16,6 @@ namespace {
 constexpr const char* kBundledModel = "share/fastvlm/models/nano";
 constexpr const char* kBundledName = "nano";
 
-std::string Environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
 Status NoSuchModel(const std::string& name, const ModelCache& cache) {
   std::string cached;
   for (const CachedModel& model : cache.List()) {
@@ -37,6 +32,11 @@ Status NoSuchModel(const std::string& name, const ModelCache& cache) {
 }
 
 }  // namespace
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
 
 Result<ModelCache> OpenModelCache() {
   // The XDG specification says that a relative path is to be ignored.

@@ -11,6 +11,9 @@
 
 namespace fastvlm {
 
+// The value of an environment variable; empty if it is not set.
+std::string Environment(const char* name);
+
 // Directory of the model that comes with the program: ../share/fastvlm/models/nano from the
 // directory the executable is in. The build tree has a link there to the sources' models/.
 // kNotFound says where it was looked for.

@@ -3,6 +3,7 @@
 #define FASTVLM_APPS_TERMINAL_H_
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,9 @@ namespace fastvlm {
 // "error: ..." and "warning: ...", coloured on a terminal unless NO_COLOR is set.
 void PrintError(std::string_view message);
 void PrintWarning(std::string_view message);
+
+// "12.3 MB"
+std::string Megabytes(int64_t bytes);
 
 // A line that is redrawn in place while something long runs. Shows nothing unless standard error is
 // a terminal, and nothing for work that ends within a fifth of a second.
