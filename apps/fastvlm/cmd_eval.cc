@@ -38,14 +38,14 @@ double MeanMilliseconds(const EvalScore& score) {
   return score.total_ms / static_cast<double>(score.questions);
 }
 
-struct Row {
+struct ScoreRow {
   std::string task, group;
   const EvalScore* score;
 };
 
 // Tasks, each followed by its groups where it has any, then the whole.
-std::vector<Row> Rows(const EvalReport& report) {
-  std::vector<Row> rows;
+std::vector<ScoreRow> Rows(const EvalReport& report) {
+  std::vector<ScoreRow> rows;
   for (const EvalTask& task : report.tasks) {
     const std::string name = task.name.empty() ? "-" : task.name;
     rows.push_back({name, "", &task.score});
@@ -59,17 +59,17 @@ std::vector<Row> Rows(const EvalReport& report) {
 }
 
 std::string Table(const EvalReport& report) {
-  const std::vector<Row> rows = Rows(report);
+  const std::vector<ScoreRow> rows = Rows(report);
   size_t task_width = 4;
   size_t group_width = 5;
-  for (const Row& row : rows) {
+  for (const ScoreRow& row : rows) {
     task_width = std::max(task_width, row.task.size());
     group_width = std::max(group_width, row.group.size());
   }
   std::string table =
       fmt::format("{:<{}}  {:<{}}  questions  exact %  95 % interval  ms/question\n", "task",
                   task_width, "group", group_width);
-  for (const Row& row : rows) {
+  for (const ScoreRow& row : rows) {
     const Interval interval = WilsonInterval(row.score->correct, row.score->questions);
     table +=
         fmt::format("{:<{}}  {:<{}}  {:>9}  {:>7.1f}  {:>13}  {:>11.1f}\n", row.task, task_width,

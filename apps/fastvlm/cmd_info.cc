@@ -25,9 +25,6 @@ using Json = nlohmann::ordered_json;
 std::string Millions(int64_t count) {
   return fmt::format("{:.1f} M", static_cast<double>(count) / 1e6);
 }
-std::string Megabytes(int64_t bytes) {
-  return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
-}
 
 void PrintRow(std::string_view name, std::string_view value) {
   fmt::print("  {:<16}{}\n", name, value);

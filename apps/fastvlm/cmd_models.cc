@@ -25,7 +25,7 @@ struct ModelsFlags {
 };
 
 // One line of the list.
-struct Row {
+struct ModelRow {
   std::string name;
   std::string layout;  // or why there is none
   int64_t bytes = 0;
@@ -40,8 +40,8 @@ std::string Layout(const std::string& directory) {
   return info->layout + ", " + info->dtype;
 }
 
-Result<std::vector<Row>> Rows() {
-  std::vector<Row> rows;
+Result<std::vector<ModelRow>> Rows() {
+  std::vector<ModelRow> rows;
   const Result<std::string> bundled = FindBundledModel();
   if (bundled.ok()) {
     const Result<ModelInfo> info = InspectModel(*bundled);
@@ -58,24 +58,24 @@ Result<std::vector<Row>> Rows() {
   return rows;
 }
 
-void PrintTable(const std::vector<Row>& rows) {
+void PrintTable(const std::vector<ModelRow>& rows) {
   size_t name = 4;
   size_t layout = 6;
-  for (const Row& row : rows) {
+  for (const ModelRow& row : rows) {
     name = std::max(name, row.name.size());
     layout = std::max(layout, row.layout.size());
   }
   fmt::print("{:<{}}  {:>10}  {:<{}}  {:<10}  {}\n", "NAME", name, "SIZE", "LAYOUT", layout,
              "STATE", "PATH");
-  for (const Row& row : rows) {
+  for (const ModelRow& row : rows) {
     fmt::print("{:<{}}  {:>10}  {:<{}}  {:<10}  {}\n", row.name, name, ByteText(row.bytes),
                row.layout, layout, row.state, row.directory);
   }
 }
 
-void PrintJson(const std::vector<Row>& rows) {
+void PrintJson(const std::vector<ModelRow>& rows) {
   Json list = Json::array();
-  for (const Row& row : rows) {
+  for (const ModelRow& row : rows) {
     Json entry = {{"name", row.name},
                   {"bytes", row.bytes},
                   {"layout", row.layout},
@@ -104,7 +104,7 @@ Status Remove(const std::vector<std::string>& names) {
 }
 
 Status List(const ModelsFlags& flags) {
-  const Result<std::vector<Row>> rows = Rows();
+  const Result<std::vector<ModelRow>> rows = Rows();
   if (!rows.ok()) return rows.status();
   if (flags.json) {
     PrintJson(*rows);

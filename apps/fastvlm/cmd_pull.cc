@@ -34,11 +34,6 @@ void StopOnce(int signal_number) {
   signal(signal_number, SIG_DFL);
 }
 
-std::string Environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
 bool IsTerminal() { return isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0; }
 
 // Shows a licence once; asks where someone can answer.

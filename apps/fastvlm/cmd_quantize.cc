@@ -24,13 +24,9 @@ struct QuantizeFlags {
 };
 
 // Set by Ctrl-C; the work ends with what was there before.
-std::atomic<bool> interrupted = false;
+std::atomic<bool> stop_requested = false;
 
-void Interrupt(int) { interrupted.store(true); }
-
-std::string Megabytes(int64_t bytes) {
-  return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
-}
+void RequestStop(int) { stop_requested.store(true); }
 
 const char* Label(QuantizeStep step) {
   switch (step) {
@@ -62,7 +58,7 @@ class StepLines {
   std::optional<ProgressLine> line_;
 };
 
-void PrintCalibration(const Calibration& calibration) {
+void PrintCalibrationReport(const Calibration& calibration) {
   fmt::print("visual-token cosine  mean {:.6f}, worst {:.6f} on {} pictures; all in q8 {:.6f}\n",
              calibration.cosine_mean, calibration.cosine_worst, calibration.pictures,
              calibration.cosine_quantized);
@@ -85,11 +81,11 @@ Result<QuantizeReport> Quantize(const QuantizeFlags& flags) {
   QuantizeOptions options = flags.options;
   options.vision_directory = *vision;
   StepLines lines;
-  signal(SIGINT, Interrupt);
-  signal(SIGTERM, Interrupt);
+  signal(SIGINT, RequestStop);
+  signal(SIGTERM, RequestStop);
   return QuantizeModel(*source, flags.directory, options, [&lines](QuantizeStep step, double done) {
     lines.Update(step, done);
-    return !interrupted.load();
+    return !stop_requested.load();
   });
 }
 
@@ -105,7 +101,7 @@ int Run(const QuantizeFlags& flags) {
     fmt::print("{}  {}\n", file.path, Megabytes(file.bytes));
     bytes += file.bytes;
   }
-  if (report->calibration) PrintCalibration(*report->calibration);
+  if (report->calibration) PrintCalibrationReport(*report->calibration);
   fmt::print(stderr, "{} from {}, {:.0f} % of it, in {:.1f} s\n", Megabytes(bytes),
              Megabytes(report->source_bytes),
              100.0 * static_cast<double>(bytes) / static_cast<double>(report->source_bytes),

@@ -37,11 +37,11 @@ struct ServeFlags {
 
 // What the signal handler stops.
 std::atomic<Server*> running = nullptr;
-std::atomic<bool> interrupted = false;
+std::atomic<bool> shutting_down = false;
 
 // The first signal lets what runs be finished, the second ends the program at once.
 void OnSignal(int signal_number) {
-  if (interrupted.exchange(true)) _exit(128 + signal_number);
+  if (shutting_down.exchange(true)) _exit(128 + signal_number);
   if (Server* server = running.load(); server != nullptr) server->Stop();
 }
 

@@ -4,14 +4,11 @@
 #include <string>
 
 namespace fastvlm {
-namespace {
 
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
-
-}  // namespace
 
 Result<ModelCache> OpenModelCache() {
   // The XDG specification says that a relative path is to be ignored.

@@ -33,6 +33,10 @@ void PrintError(std::string_view message) { PrintLabelled("error:", "31", messag
 void PrintError(const Status& status) { PrintError(WithFlagNames(status.message())); }
 void PrintWarning(std::string_view message) { PrintLabelled("warning:", "33", message); }
 
+std::string Megabytes(int64_t bytes) {
+  return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
 ProgressLine::ProgressLine(std::string label)
     : label_(std::move(label)), enabled_(isatty(STDERR_FILENO) != 0) {}
 

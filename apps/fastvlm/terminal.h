@@ -2,6 +2,7 @@
 #ifndef FASTVLM_APPS_TERMINAL_H_
 #define FASTVLM_APPS_TERMINAL_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,9 @@ namespace fastvlm {
 void PrintError(std::string_view message);
 void PrintError(const Status& status);  // of the library, with the program's flags by their names
 void PrintWarning(std::string_view message);
+
+// "12.3 MB"
+std::string Megabytes(int64_t bytes);
 
 // A line that is redrawn in place while something long runs. Shows nothing unless standard error is
 // a terminal, and nothing for work that ends within a fifth of a second.

@@ -2,15 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {
 
 using nlohmann::json;
-
-constexpr size_t kMaxShown = 200;  // bytes of file contents in a message
 
 // Counts values and nesting before anything is built: some of the JSON library's functions recurse.
 Status CheckShape(std::string_view text, const std::string& path) {
@@ -69,21 +69,6 @@ const json* FindMember(const json& object, const char* name) {
   const auto found = object.find(name);
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
-
-std::string Printable(std::string_view text) {
-  std::string shown(text.substr(0, kMaxShown));
-  // Do not cut inside a UTF-8 character.
-  if (text.size() > kMaxShown) {
-    while (!shown.empty() && (text[shown.size()] & 0xc0) == 0x80) shown.pop_back();
-    shown += "...";
-  }
-  for (char& c : shown) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return shown;
-}
-
-std::string Quoted(std::string_view text) { return fmt::format("\"{}\"", Printable(text)); }
 
 std::string JsonText(const json& value) {
   return Printable(value.dump(-1, ' ', false, json::error_handler_t::replace));

@@ -1,15 +1,16 @@
-// JSON files, bounded in size, depth and number of values, and read without exceptions.
+// JSON files, bounded in size, depth and number of values, and read without exceptions. Who touches
+// a value includes <nlohmann/json.hpp>, which takes seconds to compile; most callers need not.
 #ifndef FASTVLM_BASE_JSON_H_
 #define FASTVLM_BASE_JSON_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "base/file.h"
 #include "base/status.h"
 
 namespace fastvlm {
@@ -31,10 +32,6 @@ const nlohmann::json* FindMember(const nlohmann::json& object, const char* name)
 
 // A value as a message shows it, cut if it is long.
 std::string JsonText(const nlohmann::json& value);
-
-// Untrusted text as a message shows it: control characters replaced, cut if it is long.
-std::string Printable(std::string_view text);
-std::string Quoted(std::string_view text);  // the same between quotation marks
 
 // The fields of one JSON object by name. null counts as absent, as in transformers' own configs.
 // Errors name the file and the field, what was expected and what was found.

@@ -8,7 +8,7 @@
 #include <set>
 #include <utility>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "checkpoint/ggml_type.h"
 
 namespace fastvlm {

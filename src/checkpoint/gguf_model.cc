@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "checkpoint/layout.h"
 
 namespace fastvlm {

@@ -1,7 +1,7 @@
 #include <charconv>
 #include <map>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "checkpoint/layout.h"
 
 namespace fastvlm {

@@ -1,7 +1,7 @@
 #include <cstring>
 #include <string>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "checkpoint/layout.h"
 
 namespace fastvlm {

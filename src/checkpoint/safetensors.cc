@@ -7,7 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

@@ -1,9 +1,11 @@
 #include "checkpoint/tensor_files.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

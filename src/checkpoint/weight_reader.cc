@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "checkpoint/mlx_affine.h"
 
 namespace fastvlm {

@@ -4,7 +4,7 @@
 #include <set>
 #include <utility>
 
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

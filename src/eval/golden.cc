@@ -1,12 +1,15 @@
 #include "eval/golden.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

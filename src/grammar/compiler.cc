@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/printable.h"
 #include "grammar/formats.h"
 #include "grammar/json_text.h"
 #include "grammar/regex.h"

@@ -1,10 +1,13 @@
 #include "grammar/schema.h"
 
 #include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm::grammar {
 namespace {

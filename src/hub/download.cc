@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/file.h"

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "base/check.h"
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

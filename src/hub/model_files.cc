@@ -4,7 +4,7 @@
 #include <array>
 #include <cctype>
 
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

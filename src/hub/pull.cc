@@ -9,7 +9,7 @@
 #include <map>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/printable.h"
 #include "hub/download.h"
 #include "hub/file_ops.h"
 #include "hub/hub_api.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "hub/model_files.h"
 
 namespace fastvlm {

@@ -5,7 +5,7 @@
 #include <array>
 #include <map>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "hub/model_files.h"
 
 namespace fastvlm {

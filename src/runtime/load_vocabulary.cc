@@ -1,6 +1,6 @@
 #include "runtime/load_vocabulary.h"
 
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

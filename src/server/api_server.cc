@@ -6,7 +6,7 @@
 #include <charconv>
 #include <utility>
 
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

@@ -2,7 +2,6 @@
 #ifndef FASTVLM_SERVER_CONTENT_H_
 #define FASTVLM_SERVER_CONTENT_H_
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 

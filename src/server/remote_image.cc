@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "base/field_range.h"
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm {
 namespace {

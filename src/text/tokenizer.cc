@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "text/byte_alphabet.h"
 #include "text/stream_decoder.h"
 #include "text/unicode.h"

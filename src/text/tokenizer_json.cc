@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/printable.h"
 #include "text/vocabulary.h"
 #include "text/word_splitter.h"
 

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "text/unicode.h"
 
 namespace fastvlm {

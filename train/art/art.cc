@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "base/check.h"
-#include "base/json.h"
 #include "train/art/cache.h"
 
 namespace fastvlm::train {

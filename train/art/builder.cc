@@ -4,7 +4,7 @@
 #include <map>
 #include <mutex>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "base/thread_pool.h"
 #include "train/art/cache.h"
 #include "train/art/icons.h"

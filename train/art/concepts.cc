@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm::train {
 namespace {

@@ -1,8 +1,10 @@
 #include "train/art/icons.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm::train {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <memory>
 
-#include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm::train {
 namespace {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/printable.h"
 #include "text/added_tokens.h"
 #include "text/unicode.h"
 #include "text/word_splitter.h"

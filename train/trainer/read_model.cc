@@ -3,7 +3,7 @@
 #include <cmath>
 #include <map>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "checkpoint/config.h"
 #include "checkpoint/tensor_files.h"
 #include "train/nn/load_fused_tensors.h"

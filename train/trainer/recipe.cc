@@ -1,6 +1,7 @@
 #include "train/trainer/recipe.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "base/json.h"

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "base/json.h"
+#include "base/printable.h"
 #include "server/routes/routes.h"
 
 namespace fastvlm {
