@@ -4,7 +4,7 @@
 # it prints and exits with its exit code. Debian 12 (amd64); needs no root, except
 # for --install. Downloads the kernel package once.
 #
-#   scripts/test_avx512_emulated.sh build/release/bin/kernel_softmax_test --gtest_filter='*avx512*'
+#   scripts/test_avx512_emulated.sh build/release/bin/kernel_rms_norm_test --gtest_filter='*avx512*'
 #
 # Debian 12's Bochs has no AVX512_BF16. Debian 13's has: scripts/fetch_bochs.sh unpacks it
 # beside the system, --bochs uses it. Neither has AVX512_FP16.

@@ -1,9 +1,9 @@
 #include "ops/ffn.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include "base/check.h"
+#include "ops/linear_weights.h"
 
 namespace fastvlm {
 namespace {
@@ -11,8 +11,6 @@ namespace {
 // Rows per piece: enough to pay for reading the weights, few enough to keep the hidden rows of the
 // wide early stages (384 and 768 columns) in the L2 cache.
 constexpr int64_t kPieceRows = 96;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The hidden map of some rows, and what the products need.
 struct PieceScratch {
@@ -30,12 +28,6 @@ struct PieceScratch {
   PieceScratch(const PackedLinear& fc1, int64_t rows, void* scratch)
       : map(static_cast<float*>(scratch)), linear(map + rows * fc1.n()) {}
 };
-
-std::string_view ProfileName(const PackedLinear& weights) {
-  if (weights.has_f16_products()) return "encoder FFN f16";
-  if (!weights.is_quantized()) return weights.is_bf16() ? "encoder FFN bf16" : "encoder FFN f32";
-  return IsQ8(weights.format()) ? "encoder FFN q8" : "encoder FFN q4";
-}
 
 }  // namespace
 
@@ -70,7 +62,7 @@ void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64
   work.f16_operations += more.f16_operations;
   // The hidden map stays in the caches.
   work.bytes += more.bytes - 8.0 * static_cast<double>(m * hidden);
-  const ProfileScope scope(pool.profile(), ProfileName(fc1), work);
+  const ProfileScope scope(pool.profile(), fc1.weights().traits().ffn_name, work);
   const int64_t tile = fc1.tile_m();
   const int64_t pieces = CeilDiv(CeilDiv(m, kPieceRows), threads) * threads;
   const int64_t rows = std::min(kPieceRows, CeilDiv(CeilDiv(m, pieces), tile) * tile);

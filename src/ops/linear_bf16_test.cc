@@ -55,7 +55,7 @@ TEST_P(LinearBf16Test, MatchesTheSumsOfRoundedValues) {
       const std::vector<float> bias = RandomValues(random, n), x = RandomValues(random, m * k);
       const PackedLinear packed = PackedLinear::Pack(weights.data(), WeightType::kF32, n, k,
                                                      bias.data(), LinearFormat::kBf16, pool);
-      ASSERT_TRUE(packed.has_bf16_products());
+      ASSERT_EQ(packed.products(), LinearProducts::kBf16);
       GuardedBuffer<float> scratch((LinearScratchBytes(packed, m) + 3) / 4);
       std::vector<float> y(Size(m, n));
       Linear(packed, x.data(), m, k, y.data(), n, {}, scratch.data(), pool);

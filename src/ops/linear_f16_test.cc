@@ -9,6 +9,7 @@
 
 #include "base/float16.h"
 #include "ops/ffn.h"
+#include "ops/kernel_choices.h"
 #include "ops/linear.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
@@ -30,7 +31,8 @@ class LinearF16Test : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!CpuSupports(Isa::kAvx512Fp16)) GTEST_SKIP() << "this CPU has no AVX512_FP16";
-    if (GemmF16ForLinear() == nullptr) GTEST_SKIP() << "this CPU or the environment prefers others";
+    if (ChooseBf16Products() != LinearProducts::kF16)
+      GTEST_SKIP() << "this CPU or the environment prefers others";
   }
 };
 
@@ -44,7 +46,7 @@ TEST_F(LinearF16Test, MatchesTheSumsOfRoundedWeights) {
       const std::vector<float> bias = RandomValues(random, n), x = RandomValues(random, m * k);
       const PackedLinear packed = PackedLinear::Pack(weights.data(), WeightType::kF32, n, k,
                                                      bias.data(), LinearFormat::kBf16, pool);
-      ASSERT_TRUE(packed.has_f16_products());
+      ASSERT_EQ(packed.products(), LinearProducts::kF16);
       ASSERT_FALSE(packed.is_bf16());
       GuardedBuffer<float> scratch((LinearScratchBytes(packed, m) + 3) / 4);
       std::vector<float> y(Size(m, n));

@@ -1,7 +1,7 @@
 // f32 rows times packed bf16 weights by f16 multiply-adds, with f32 sums of short f16 ones, and
-// what follows a linear layer: args.h and gemm_output.h have the formula. Source: VFMADD231PH and
-// VADDPH (Intel SDM volume 2): IEEE binary16, each result rounded once to the nearest value,
-// subnormal ones included; MXCSR's flush bits have no influence on f16.
+// what follows a linear layer: args.h and gemm_shared/output.h have the formula. Source:
+// VFMADD231PH and VADDPH (Intel SDM volume 2): IEEE binary16, each result rounded once to the
+// nearest value, subnormal ones included; MXCSR's flush bits have no influence on f16.
 //
 // A row of x is scaled by a power of two and rounded to f16, 11 bits; a column of the weights is
 // scaled likewise (pack.h), which loses none of bf16's 8 bits. Then, in ascending order,
@@ -46,11 +46,6 @@ struct GemmF16Variant {
 
 std::span<const GemmF16Variant> GemmF16Variants();  // best first
 const GemmF16Variant& BestGemmF16();
-
-// The variant for linear layers in bf16, or null where kernels/gemm_bf16 or kernels/gemm_f32 is the
-// better choice: the former on CPUs with fast products of bf16 (or if FASTVLM_BF16_PRODUCTS asks
-// for it), the latter on CPUs without AVX512_FP16.
-const GemmF16Variant* GemmF16ForLinear();
 
 }  // namespace fastvlm
 

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "kernels/gemm_q4/pack.h"
-#include "kernels/test_gemm_quantized.h"
+#include "kernels/gemm_shared/test_quantized.h"
 
 namespace fastvlm {
 namespace {

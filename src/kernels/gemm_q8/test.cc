@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels/gemm_q8/pack.h"
-#include "kernels/test_gemm_quantized.h"
+#include "kernels/gemm_shared/test_quantized.h"
 
 namespace fastvlm {
 namespace {

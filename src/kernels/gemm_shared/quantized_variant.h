@@ -1,12 +1,12 @@
 // The row of a table of kernels over quantized weights.
-#ifndef FASTVLM_KERNELS_GEMM_QUANTIZED_VARIANT_H_
-#define FASTVLM_KERNELS_GEMM_QUANTIZED_VARIANT_H_
+#ifndef FASTVLM_KERNELS_GEMM_SHARED_QUANTIZED_VARIANT_H_
+#define FASTVLM_KERNELS_GEMM_SHARED_QUANTIZED_VARIANT_H_
 
 #include <cstdint>
 #include <string_view>
 
 #include "base/cpu_features.h"
-#include "kernels/gemm_quantized.h"
+#include "kernels/gemm_shared/quantized.h"
 
 namespace fastvlm {
 
@@ -33,4 +33,4 @@ struct GemmQuantizedVariant {
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_KERNELS_GEMM_QUANTIZED_VARIANT_H_
+#endif  // FASTVLM_KERNELS_GEMM_SHARED_QUANTIZED_VARIANT_H_

@@ -5,8 +5,8 @@
 //   kTileN, kBlockBytes:        columns of a panel, bytes of a block of it
 //   kBlocks:                    blocks of the depth that it adds at a time
 //   Add<rows, panels>(...):     adds them to the sums of rows x panels
-#include "kernels/gemm_output_generic.h"
-#include "kernels/gemm_quantized.h"
+#include "kernels/gemm_shared/output_generic.h"
+#include "kernels/gemm_shared/quantized.h"
 
 namespace fastvlm::FASTVLM_SIMD {
 

@@ -1,6 +1,6 @@
 // From a tile of sums to y, for every vector instruction set: included after the vector header and
 // simd/math.h.
-#include "kernels/gemm_output.h"
+#include "kernels/gemm_shared/output.h"
 
 namespace fastvlm::FASTVLM_SIMD {
 

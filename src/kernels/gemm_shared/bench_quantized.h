@@ -1,8 +1,8 @@
 // The benchmark that the kernels over quantized weights share: one panel of weights times a block
 // of rows, all of it in the caches, as ops/linear.cc cuts large layers; and a single row, as in
 // decoding. gemm_bench measures whole layers.
-#ifndef FASTVLM_KERNELS_BENCH_GEMM_QUANTIZED_H_
-#define FASTVLM_KERNELS_BENCH_GEMM_QUANTIZED_H_
+#ifndef FASTVLM_KERNELS_GEMM_SHARED_BENCH_QUANTIZED_H_
+#define FASTVLM_KERNELS_GEMM_SHARED_BENCH_QUANTIZED_H_
 
 #include <benchmark/benchmark.h>
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/gemm_quantized_variant.h"
+#include "kernels/gemm_shared/quantized_variant.h"
 #include "kernels/quantize_rows/args.h"
 
 namespace fastvlm {
@@ -68,4 +68,4 @@ inline bool RegisterGemmQuantized(const std::string& kernel,
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_KERNELS_BENCH_GEMM_QUANTIZED_H_
+#endif  // FASTVLM_KERNELS_GEMM_SHARED_BENCH_QUANTIZED_H_

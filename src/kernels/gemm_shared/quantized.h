@@ -1,12 +1,12 @@
 // What the kernels over quantized weights (gemm_q8, gemm_q4) are called with. Only plain types:
 // this header is compiled under every instruction set's flags.
-#ifndef FASTVLM_KERNELS_GEMM_QUANTIZED_H_
-#define FASTVLM_KERNELS_GEMM_QUANTIZED_H_
+#ifndef FASTVLM_KERNELS_GEMM_SHARED_QUANTIZED_H_
+#define FASTVLM_KERNELS_GEMM_SHARED_QUANTIZED_H_
 
 #include <cstdint>
 
 #include "base/quant_block.h"
-#include "kernels/gemm_output.h"
+#include "kernels/gemm_shared/output.h"
 
 namespace fastvlm {
 
@@ -31,4 +31,4 @@ struct GemmQuantizedArgs : GemmOutput {
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_KERNELS_GEMM_QUANTIZED_H_
+#endif  // FASTVLM_KERNELS_GEMM_SHARED_QUANTIZED_H_

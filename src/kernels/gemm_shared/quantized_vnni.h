@@ -5,7 +5,7 @@
 // the sums in memory, at less than half of the speed.
 #include <immintrin.h>
 
-#include "kernels/gemm_quantized_generic.h"
+#include "kernels/gemm_shared/quantized_generic.h"
 
 namespace fastvlm::avx512 {
 
