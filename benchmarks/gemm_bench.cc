@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "base/float16.h"
 #include "measure/machine_peak.h"
 #include "ops/ffn.h"

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/buffer.h"
-#include "base/check.h"
+#include "base/quant_block.h"
 #include "kernels/gemm_q4/pack.h"
 #include "kernels/gemm_q8/pack.h"
 #include "ops/linear_weights.h"

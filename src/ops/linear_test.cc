@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "base/float16.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
