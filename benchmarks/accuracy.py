@@ -4,9 +4,10 @@
   benchmarks/accuracy.py --fastvlm build/release/bin/fastvlm --model models/nano \\
       --image models/nano/samples/*.png --questions DATASET
 
-For each model: the cosine between its visual tokens at a precision and in f32, of the worst token
-and on the average, over all images; with --questions, the exact answers of `fastvlm eval` as well.
-A dataset of new pictures is made by `fastvlm-train questions`. Needs numpy.
+For each model and precision it prints the cosine between the visual tokens at that precision and in f32,
+the mean over the tokens of all images and that of the worst token. With --questions it also prints the
+share of exact answers by `fastvlm eval`. `fastvlm-train questions` makes a dataset of new pictures. Needs
+numpy.
 """
 import argparse
 import json

@@ -3,10 +3,10 @@
 
   benchmarks/constrained.py [--model models/nano] [--precision q8] [--rounds 5]
 
-Asks about the bundled sample pictures at temperature 1, freely and with each of a few schemas, and
-compares the time for each token after the first: masking, sampling and following the token are all in
-it. Prints the least of the rounds, as other work on the machine only adds. Answers with a schema must
-parse.
+It asks about the bundled sample pictures at temperature 1, freely and with each of a few schemas, and
+compares the time for each token after the first, which includes masking, sampling and following the
+token. It prints the least time of all rounds, because other work on the machine can only add to it.
+Answers with a schema must parse.
 Exit status: 1 if a schema costs more than --at-most percent of decoding, or an answer does not parse.
 """
 import argparse
@@ -16,7 +16,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-# About as long as free answers of the bundled model, since later tokens attend to more.
+# The answers are about as long as free ones of the bundled model, because later tokens attend to
+# more tokens and take longer.
 SCHEMAS = {
     "a text": {"type": "string", "minLength": 40, "maxLength": 70},
     "any JSON": {},

@@ -3,9 +3,9 @@
 
   scripts/average_models.py A B --share 0.5 --output DIR
 
-A and B are directories that `fastvlm-train export` wrote, one trained further from the other: then the
-mean often keeps what the first knew and has what the second learned. --share is B's. The other
-files are copied from A. Needs numpy and safetensors.
+A and B are directories that `fastvlm-train export` wrote, and one of them was trained further from the
+other: then the mean often keeps what the first knew and has what the second learned. --share is the
+weight of B, and A gets the rest. The other files are copied from A. Needs numpy and safetensors.
 """
 import argparse
 import shutil

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Unpacks Debian 13's Bochs 3.0, which emulates AVX512_BF16, and the libraries it needs into DIR,
-# for scripts/test_avx512_emulated.sh --bochs DIR. Nothing is installed; needs no root. About 50 MB
-# to download.
+# for scripts/test_avx512_emulated.sh --bochs DIR. It installs nothing and needs no root. It
+# downloads about 50 MB.
 # Usage: scripts/fetch_bochs.sh DIR
 set -euo pipefail
 dir=${1:?usage: scripts/fetch_bochs.sh DIR}

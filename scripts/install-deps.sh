@@ -74,8 +74,14 @@ for package in "${packages[@]}"; do
     missing+=("$package")
   fi
 done
+# Without a network the tests of the tokenizer on Qwen2's vocabulary are skipped.
+fetch_tokenizer() {
+  if $tests; then "$(dirname "$0")/fetch-qwen-tokenizer.sh" || true; fi
+}
+
 if [ ${#missing[@]} -eq 0 ]; then
   echo "All packages are installed." >&2
+  if ! $print_only; then fetch_tokenizer; fi
   exit 0
 fi
 if $print_only; then
@@ -103,5 +109,7 @@ leave_out() {
 }
 leave_out libtorch-dev "fastvlm-train will not be built"
 leave_out chromium "the page's tests will be skipped, unless FASTVLM_CHROMIUM names a browser"
-if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+if [ ${#missing[@]} -gt 0 ]; then
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+fetch_tokenizer

@@ -27,7 +27,7 @@ ALLOWED = {
     "src/eval": ["src/base", API],
     "src/hub": ["src/base", API],
     "src/server": ["src/base", API],
-    "apps/fastvlm": ["src/eval", "src/hub", "src/server", API],
+    "apps/fastvlm": ["src/eval", "src/hub", "src/server", "src/base", API],
     "train": ["src/checkpoint", "src/text", "src/image", "src/base", API],
 }
 # Tests may also use the support code, and GoogleTest.

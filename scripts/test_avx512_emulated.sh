@@ -6,12 +6,12 @@
 #
 #   scripts/test_avx512_emulated.sh build/release/bin/kernel_rms_norm_test --gtest_filter='*avx512*'
 #
-# Debian 12's Bochs has no AVX512_BF16. Debian 13's has: scripts/fetch_bochs.sh unpacks it
-# beside the system, --bochs uses it. Neither has AVX512_FP16.
+# Debian 12's Bochs does not know AVX512_BF16, but Debian 13's does: scripts/fetch_bochs.sh
+# unpacks that one without installing it, and --bochs uses it. Neither knows AVX512_FP16.
 #
-# The program sees one CPU, at a few ten million instructions per second, so choose
-# small tests. Its libraries, FASTVLM_* and GTEST_* variables and working directory
-# come with it; other files only with --file.
+# The program sees one CPU that runs a few ten million instructions per second, so choose
+# small tests. The libraries of the program, the variables FASTVLM_* and GTEST_*, and the path of
+# the working directory exist in the emulated machine; other files do only if --file names them.
 set -euo pipefail
 
 readonly kMissing=2 kNoTests=3 kTimedOut=124 kMachineFailed=125
@@ -22,14 +22,14 @@ readonly kVgaBios=usr/share/vgabios/vgabios.bin
 readonly kIsolinux=/usr/lib/ISOLINUX/isolinux.bin
 readonly kIsolinuxCore=/usr/lib/syslinux/modules/bios/ldlinux.c32
 readonly kRequiredFlags=(avx512f avx512bw avx512dq avx512vl)
-# Emulated instructions per emulated second. Near Bochs's real speed, so that
-# times measured inside are roughly those on a clock on the wall.
+# Emulated instructions per emulated second. This is near Bochs's real speed, so that the times
+# that a program measures inside are roughly those of a clock outside.
 readonly kInstructionsPerSecond=40000000
-# What Bochs 2.7 gets wrong, hidden from Linux, by its numbers of CPU features.
-# It would give up all of AVX because of
-#   321 xsavec, 323 xsaves: the size of the compacted state is reported too large;
-#   515 pku, 516 ospke:     the newer models report a PKRU state of size 0;
-# and overwrite its own code because of
+# The CPU features that Bochs 2.7 gets wrong are hidden from Linux, by Linux's numbers for them.
+# Linux would give up all of AVX because of these:
+#   321 xsavec, 323 xsaves: Bochs reports too large a size of the compacted state;
+#   515 pku, 516 ospke:     its newer models report a PKRU state of size 0.
+# And it would overwrite its own code because of this:
 #   580 fsrm:               the newer models report it without erms, and Linux's
 #                           memmove takes the one to imply the other.
 readonly kHiddenFeatures=321,323,515,516,580

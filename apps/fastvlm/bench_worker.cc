@@ -8,7 +8,7 @@
 #include <string>
 
 #include "fastvlm/benchmark.h"
-#include "fastvlm/system.h"
+#include "npy.h"
 
 namespace fastvlm {
 namespace {
@@ -57,9 +57,7 @@ Status RunRequest(BenchmarkRunner& runner, const std::string& line) {
       runner.Run(request->kind, request->size, request->depth);
   if (!pass.ok()) return pass.status();
   if (!request->output.empty()) {
-    const Matrix& output = pass->output;
-    const Status written =
-        WriteNpy(request->output, output.rows, output.columns, output.values.data());
+    const Status written = WriteNpy(request->output, pass->output);
     if (!written.ok()) return written;
   }
   fmt::print("{:.3f}\n", pass->ms);

@@ -6,6 +6,7 @@
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
 #include "models.h"
+#include "npy.h"
 #include "terminal.h"
 
 namespace fastvlm {
@@ -34,7 +35,7 @@ Status Encode(const EncodeFlags& flags) {
   encoding.Clear();
   if (!tokens.ok()) return tokens.status();
   const double milliseconds = stopwatch.Milliseconds();
-  Status status = WriteNpy(flags.output, tokens->rows, tokens->columns, tokens->values.data());
+  Status status = WriteNpy(flags.output, *tokens);
   if (!status.ok()) return status;
   fmt::print(stderr, "{}: {} tokens of {} values, encoded in {:.0f} ms\n", flags.output,
              tokens->rows, tokens->columns, milliseconds);

@@ -60,7 +60,7 @@ class MnnEncoder:
     def __init__(self, files: str, threads: str, precision="f32"):
         import MNN
         self.mnn = MNN
-        # "low" memory with 8-bit weights makes the runtime quantize activations as it goes.
+        # With 8-bit weights, "low" memory makes the runtime quantize the activations while it runs.
         config = {"backend": "CPU", "numThread": int(threads),
                   "precision": "high" if precision == "f32" else "low",
                   "memory": "low" if precision == "int8" else "normal"}

@@ -5,10 +5,10 @@
   compare.py language    ...
   compare.py first-token ...
 
-Every contender is a process that has loaded and warmed up before the rounds begin; in a round each
-does the work once, and the one that begins changes from round to round. All run on the same
---threads processors. Contenders that do not fit in memory together are run in groups, each with
-fastvlm q8. Passes that are in the CSV already are not run again. report.py makes the table.
+Every contender is a process that has loaded and warmed up before the rounds begin. In a round each of
+them does the work once, and the one that begins changes from round to round. All run on the same
+--threads processors. Contenders that do not fit in memory together are run in groups, with fastvlm q8
+in each group. Passes that are in the CSV already are not run again. report.py makes the table.
 """
 import argparse
 import csv

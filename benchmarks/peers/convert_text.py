@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""llama.cpp's own converter, told that the tokenizer splits words as Qwen2's does: it looks that up
-by a hash of the vocabulary, and a synthetic checkpoint's is not in its list. Only ids are fed.
+"""Runs llama.cpp's own converter, and tells it that the tokenizer splits words as Qwen2's does.
+
+The converter looks that up by a hash of the vocabulary, and the vocabulary of a synthetic checkpoint is
+not in its list. How words are split does not matter here, because the comparison feeds ids only.
 
   convert_text.py LLAMA_SOURCE [arguments of convert_hf_to_gguf.py]
 """

@@ -1,4 +1,4 @@
-"""The pictures and prompts of `fastvlm bench --worker` (BenchmarkNoise in fastvlm/benchmark.h)."""
+"""The pictures and prompts of `fastvlm bench --worker` (Noise in src/measure/benchmark_runner.cc)."""
 import numpy as np
 
 QUESTION = "What are these?"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the peers' files from a checkpoint: what exists already is kept.
+"""Makes the files of the other programs from a checkpoint. A file that exists already is kept.
 
   prepare.py --model fastvlm-0.5b-synthetic --files peers-files [--sides 1024 512] [--llama-source D]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""results.csv to results.md and results.png.
+"""Makes results.md and results.png from results.csv.
 
   report.py RESULTS_DIRECTORY
 """
@@ -14,8 +14,8 @@ ANCHOR = "fastvlm q8"
 
 
 def read(path: Path) -> tuple[dict, dict, dict]:
-    """(part, work) -> contender -> {place in the file: ms}; likewise -> its words; (part, contender)
-    -> failure."""
+    """Three tables: (part, work) -> contender -> {line of the file: ms}; (part, work) -> contender ->
+    what it said of its result; (part, contender) -> why it failed."""
     times = defaultdict(lambda: defaultdict(dict))
     words = defaultdict(dict)
     failures = {}
@@ -51,7 +51,8 @@ def tokens_per_s(work: str, ms: float) -> str:
 
 
 def ratio(passes: dict, anchor: dict) -> float:
-    """Median of each pass against the anchor's nearest one: a shared machine is not always as fast."""
+    """The median of each pass divided by the nearest pass of the anchor in time, because a shared
+    machine is not always equally fast."""
     nearest = {place: min(anchor, key=lambda other: abs(other - place)) for place in passes}
     return statistics.median(ms / anchor[nearest[place]] for place, ms in passes.items())
 

@@ -7,8 +7,8 @@ gets alone.
                                       of all together, and whether the server's memory keeps growing
   benchmarks/server/load.py batching --model DIR
                                       what decoding together brings: tokens/s of one client and of 8, in
-                                      turns on one server with 8-bit weights. Few questions, asked before,
-                                      so that almost all of the time goes into decoding
+                                      turns on one server with 8-bit weights. The questions are few and
+                                      were asked before, so that almost all of the time goes into decoding
 
 Needs only Python. Flags of fastvlm serve may follow after --.
 Exit status: 0 when no answer failed or differed, the memory was flat (crowd) and the clients together

@@ -72,8 +72,9 @@ Result<std::vector<BenchmarkCase>> RunBenchmark(const std::shared_ptr<const Mode
                                                 const BenchmarkProgressFn& progress = {});
 
 // One pass at a time, for a program that takes turns with others on the same machine. Nothing is
-// read from files: pictures and prompts are BenchmarkNoise, so that the others can be given the
-// same. Not thread-safe.
+// read from files: pictures and prompts are noise, the same each time, which
+// benchmarks/peers/noise.py makes as well, so that the others can be given the same. Not
+// thread-safe.
 class BenchmarkRunner {
  public:
   struct Pass {
@@ -97,15 +98,6 @@ class BenchmarkRunner {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// 0..255, looking random: byte i of the pictures ([height, width, 3]), id i of the prompts.
-inline uint8_t BenchmarkNoise(uint32_t i) {
-  i *= 0x9E3779B1u;
-  i ^= i >> 15;
-  i *= 0x85EBCA77u;
-  i ^= i >> 13;
-  return static_cast<uint8_t>(i >> 24);
-}
 
 }  // namespace fastvlm
 

@@ -57,9 +57,7 @@ struct Matrix {
 // Called with 0..1 while something long is under way.
 using ProgressFn = std::function<void(double fraction)>;
 
-struct MachinePeak;  // fastvlm/benchmark.h
-struct UserTurn;     // fastvlm/session.h
-struct PromptLogits;
+struct ModelImpl;
 
 // Immutable once loaded and shareable by any number of sessions, one running at a time.
 class Model {
@@ -80,17 +78,9 @@ class Model {
                                     const ProgressFn& progress = {}) const;
 
  private:
-  friend class Session;
-  friend class Engine;
-  friend class Benchmark;
-  friend class BenchmarkRunner;
-  friend class ComparedModel;
-  friend MachinePeak MeasureMachinePeak(const Model& model);
-  friend Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
-                                                  const ProgressFn& progress);
-  struct Impl;
-  explicit Model(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  friend const ModelImpl& ImplOf(const Model& model);  // for the library's own files
+  explicit Model(std::unique_ptr<ModelImpl> impl);
+  std::unique_ptr<ModelImpl> impl_;
 };
 
 }  // namespace fastvlm

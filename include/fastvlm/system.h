@@ -37,10 +37,6 @@ Precision DefaultPrecision();
 // The most memory this process has held at once, bytes.
 int64_t PeakMemoryBytes();
 
-// Writes a matrix as a NumPy .npy file, float32, atomically. Part of the API because what an
-// encoder produces is usually looked at from Python.
-Status WriteNpy(const std::string& path, int64_t rows, int64_t columns, const float* values);
-
 }  // namespace fastvlm
 
 #endif  // FASTVLM_SYSTEM_H_

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -67,17 +67,48 @@ TEST_F(GgufBlocks, AnyStretchOfValuesCanBeRead) {
   }
 }
 
-TEST_F(GgufBlocks, QuantizedBytesAreThoseOfTheFormula) {
-  const Tensor& values = tensors_.at("quantize");
-  for (const char* name : {"Q8_0", "Q4_0"}) {
-    const Tensor& expected = tensors_.at(std::string("quantize.") + name);
-    std::vector<uint8_t> row(static_cast<size_t>(expected.row_bytes()));
-    std::vector<float> in(static_cast<size_t>(values.row_elements()));
-    for (int64_t i = 0; i < values.shape[0]; ++i) {
-      values.CopyToF32(i * values.row_elements(), values.row_elements(), in.data());
-      EncodeRow(expected.dtype, in.data(), values.row_elements(), row.data());
-      const uint8_t* want = expected.data + i * expected.row_bytes();
-      EXPECT_THAT(row, testing::ElementsAreArray(want, row.size())) << name << " row " << i;
+// All rows of a tensor of F32 values, quantized by us.
+std::vector<uint8_t> Encode(const Tensor& values, Dtype dtype) {
+  const std::vector<float> in = values.ToF32();
+  Tensor blocks;
+  blocks.dtype = dtype;
+  blocks.shape = values.shape;
+  std::vector<uint8_t> bytes(static_cast<size_t>(values.shape[0] * blocks.row_bytes()));
+  for (int64_t i = 0; i < values.shape[0]; ++i) {
+    EncodeRow(dtype, in.data() + i * values.row_elements(), values.row_elements(),
+              bytes.data() + i * blocks.row_bytes());
+  }
+  return bytes;
+}
+
+TEST_F(GgufBlocks, QuantizedBytesAreThoseOfTheReferenceWhereF16HoldsTheScale) {
+  for (const std::string name : {"Q8_0", "Q4_0"}) {
+    const Tensor& expected = tensors_.at("exact." + name);
+    const std::vector<uint8_t> bytes =
+        Encode(tensors_.at("exact." + name + ".values"), expected.dtype);
+    EXPECT_THAT(bytes, testing::ElementsAreArray(expected.data, bytes.size())) << name;
+  }
+}
+
+// Where the scale has to be rounded to f16, the reference divides by the scale as it was before,
+// and we divide by the scale that readers will multiply with: never a worse value, often a better.
+TEST_F(GgufBlocks, ARoundedScaleIsThatOfTheReferenceAndTheValuesAreNoFartherOff) {
+  for (const std::string name : {"Q8_0", "Q4_0"}) {
+    const Tensor& reference = tensors_.at("quantized." + name);
+    const Tensor& values = tensors_.at("quantized." + name + ".values");
+    const std::vector<uint8_t> bytes = Encode(values, reference.dtype);
+    const size_t block_bytes = name == "Q8_0" ? 34 : 18;
+    ASSERT_EQ(bytes.size(), 32 * block_bytes);
+    for (size_t at = 0; at < bytes.size(); at += block_bytes) {
+      EXPECT_EQ(bytes[at], reference.data[at]) << name << " block " << at / block_bytes;
+      EXPECT_EQ(bytes[at + 1], reference.data[at + 1]) << name << " block " << at / block_bytes;
+    }
+    Tensor ours = reference;
+    ours.data = bytes.data();
+    const std::vector<float> x = values.ToF32(), a = ours.ToF32(), b = reference.ToF32();
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double here = std::abs(double{a[i]} - x[i]), there = std::abs(double{b[i]} - x[i]);
+      EXPECT_LE(here, there * (1 + 1e-6)) << name << " value " << i;
     }
   }
 }

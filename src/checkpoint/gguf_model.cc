@@ -16,7 +16,8 @@ namespace {
 // What every published FastVLM was trained with; Qwen2's own files say up to 131072.
 constexpr int64_t kTrainedContext = 8192;
 constexpr int64_t kMaxImageSize = 16384;
-constexpr int64_t kVisionVersion = 1;  // of fastvlm.version in mmproj.gguf
+constexpr int64_t kVisionVersion = 1;       // of fastvlm.version in mmproj.gguf
+constexpr int64_t kCalibrationVersion = 1;  // of fastvlm.calibration.version there
 
 bool EndsWithGguf(const std::string& name) { return name.ends_with(".gguf"); }
 
@@ -137,11 +138,21 @@ Status CheckTokenizerKind(const Gguf& gguf) {
 }
 
 // The image half is named as llama.cpp names such files, but no reader of clip knows our encoder.
+Status Newer(const Gguf& gguf, const char* key, int64_t found, int64_t known) {
+  return Error(StatusCode::kUnsupported,
+               "{}: a newer fastvlm wrote this file: {} is {}, this program reads {}; update "
+               "fastvlm, or quantize the model again",
+               gguf.path, key, found, known);
+}
+
 Status CheckVisionKind(const Gguf& gguf) {
   FASTVLM_ASSIGN_OR_RETURN(const std::string type, gguf.StringOr("clip.projector_type", ""));
   FASTVLM_ASSIGN_OR_RETURN(const int64_t version,
                            gguf.IntegerOr("fastvlm.version", 0, UINT32_MAX, 0));
   if (type == "fastvlm" && version == kVisionVersion) return {};
+  if (type == "fastvlm" && version > kVisionVersion) {
+    return Newer(gguf, "fastvlm.version", version, kVisionVersion);
+  }
   return Error(StatusCode::kUnsupported,
                "{}: not an image encoder written by fastvlm quantize: clip.projector_type is {}, "
                "fastvlm.version {}; expected fastvlm and {}",
@@ -266,6 +277,11 @@ Status PrepareGgufVision(GgufFile* file, VisionConfig* config) {
 
 Result<std::optional<Calibration>> ReadGgufCalibration(const GgufFile& file) {
   const Gguf& gguf = file.gguf;
+  // Files of before there were versions have none: they are of version 1.
+  constexpr char kVersion[] = "fastvlm.calibration.version";
+  FASTVLM_ASSIGN_OR_RETURN(const int64_t version,
+                           gguf.IntegerOr(kVersion, 1, UINT32_MAX, kCalibrationVersion));
+  if (version > kCalibrationVersion) return Newer(gguf, kVersion, version, kCalibrationVersion);
   if (gguf.Find("fastvlm.calibration.target") == nullptr) return std::optional<Calibration>();
   Calibration calibration;
   for (const auto& [key, value] :

@@ -1,11 +1,10 @@
 // Loads checkpoints with the exact names, shapes and dtypes of published models, as sparse files.
-// FASTVLM_KEY_LISTS names a directory of keys-<model>.json files, each an object
-// {"<tensor>": {"shape": [...], "dtype": "..."}}; without it these tests are skipped.
+// tests/golden/key_lists/README.md says where the lists come from and how they are written.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <nlohmann/json.hpp>
+#include <cstdio>
+#include <sstream>
 
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
@@ -45,19 +44,37 @@ TinyModel Text(int64_t hidden, int64_t layers, int64_t heads, int64_t kv_heads,
 
 class KeyListsTest : public ::testing::TestWithParam<PublishedModel> {};
 
+// The names that a name with a range "{<first>-<last>}" stands for; without a range, the name.
+std::vector<std::string> Expand(const std::string& name) {
+  const size_t open = name.find('{');
+  if (open == name.npos) return {name};
+  int first = 0, last = -1;
+  EXPECT_EQ(std::sscanf(name.c_str() + open, "{%d-%d}", &first, &last), 2) << name;
+  std::vector<std::string> names;
+  for (int i = first; i <= last; ++i) {
+    names.push_back(name.substr(0, open) + std::to_string(i) + name.substr(name.find('}') + 1));
+  }
+  return names;
+}
+
 // The tensors of a list as a file without contents, and its config.
-void WriteSparse(const TemporaryDirectory& directory, const std::string& lists,
-                 const PublishedModel& model) {
-  const auto text = ReadTextFile(lists + "/keys-" + model.keys + ".json", 10'000'000);
+void WriteSparse(const TemporaryDirectory& directory, const PublishedModel& model) {
+  const auto text = ReadTextFile(
+      FASTVLM_SOURCE_DIR "/tests/golden/key_lists/" + std::string(model.keys) + ".txt", 100'000);
   ASSERT_TRUE(text.ok()) << text.status().message();
   TestTensors tensors;
   int64_t bytes = 0;
-  const nlohmann::json keys = nlohmann::json::parse(text.value());
-  for (const auto& [name, value] : keys.items()) {
-    TestTensor& tensor = tensors[name];
-    tensor.dtype = value["dtype"];
-    tensor.shape = value["shape"].get<std::vector<int64_t>>();
-    bytes += tensor.bytes();
+  std::istringstream lines(text.value());
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string names;
+    TestTensor tensor;
+    words >> names >> tensor.dtype;
+    for (int64_t size; words >> size;) tensor.shape.push_back(size);
+    for (const std::string& name : Expand(names)) {
+      EXPECT_TRUE(tensors.emplace(name, tensor).second) << name;
+      bytes += tensor.bytes();
+    }
   }
   EXPECT_EQ(static_cast<int64_t>(tensors.size()), model.tensors);
   const std::string prefix = SafetensorsPrefix(tensors);
@@ -69,22 +86,19 @@ void WriteSparse(const TemporaryDirectory& directory, const std::string& lists,
 }
 
 TEST_P(KeyListsTest, MapsCompletely) {
-  const char* key_lists = std::getenv("FASTVLM_KEY_LISTS");
-  if (key_lists == nullptr) GTEST_SKIP() << "FASTVLM_KEY_LISTS is not set";
   const PublishedModel& model = GetParam();
   const TemporaryDirectory directory, original;
-  WriteSparse(directory, key_lists, model);
+  WriteSparse(directory, model);
   if (model.kind == Kind::kMlxExport) {
     const std::string size = std::string(model.keys).substr(10, 4);  // "mlx-apple-0.5b-fp16"
-    WriteSparse(original, key_lists,
-                {.keys = size == "7b-i"   ? "apple-7b"
-                         : size == "1.5b" ? "apple-1.5b"
-                                          : "apple-0.5b",
-                 .kind = Kind::kApple,
-                 .text = model.text,
-                 .tensors = size == "0.5b" ? 924 : 972,
-                 .projector_parameters = 0,
-                 .decoder_parameters = 0});
+    WriteSparse(original, {.keys = size == "7b-i"   ? "apple-7b"
+                                   : size == "1.5b" ? "apple-1.5b"
+                                                    : "apple-0.5b",
+                           .kind = Kind::kApple,
+                           .text = model.text,
+                           .tensors = size == "0.5b" ? 924 : 972,
+                           .projector_parameters = 0,
+                           .decoder_parameters = 0});
   }
   const auto opened = Checkpoint::Open(
       directory.path(), model.kind == Kind::kMlxExport ? original.path() : std::string());

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 constexpr const char* kManifestName = "/.fastvlm.json";
 constexpr size_t kMaxManifestBytes = size_t{4} << 20;
 constexpr int64_t kMaxFileBytes = int64_t{1} << 40;
+constexpr int64_t kVersion = 1;  // of the manifest
 
 int64_t TreeBytes(const std::string& directory) {
   int64_t bytes = 0;
@@ -95,6 +96,15 @@ Result<Manifest> ReadManifest(const std::string& directory) {
   const std::string path = directory + kManifestName;
   FASTVLM_ASSIGN_OR_RETURN(const nlohmann::json object, ReadJsonObject(path, kMaxManifestBytes));
   const JsonFields fields(object, path);
+  FASTVLM_ASSIGN_OR_RETURN(const int64_t version,
+                           fields.IntegerOr("version", 1, INT32_MAX, kVersion));
+  if (version > kVersion) {
+    return Error(StatusCode::kUnsupported,
+                 "{}: a newer fastvlm fetched this model: its record has version {}, this program "
+                 "reads {}; update fastvlm, or remove the model with 'fastvlm models remove' and "
+                 "fetch it again",
+                 path, version, kVersion);
+  }
   Manifest manifest;
   FASTVLM_ASSIGN_OR_RETURN(manifest.source, fields.StringOr("source", ""));
   FASTVLM_ASSIGN_OR_RETURN(manifest.revision, fields.StringOr("revision", ""));
@@ -117,11 +127,9 @@ Status WriteManifest(const std::string& directory, const Manifest& manifest) {
     if (file.digest.kind == DigestKind::kGitBlob) entry["git_sha1"] = file.digest.hex;
     files.push_back(std::move(entry));
   }
-  const nlohmann::ordered_json object = {{"source", manifest.source},
-                                         {"revision", manifest.revision},
-                                         {"licence", manifest.licence},
-                                         {"pulled", manifest.pulled},
-                                         {"files", std::move(files)}};
+  const nlohmann::ordered_json object = {
+      {"version", kVersion},         {"source", manifest.source}, {"revision", manifest.revision},
+      {"licence", manifest.licence}, {"pulled", manifest.pulled}, {"files", std::move(files)}};
   const std::string text =
       object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size());
@@ -138,11 +146,13 @@ std::vector<CachedModel> ModelCache::List() const {
   std::vector<CachedModel> models;
   ForEachModel(root_ + "/models", [&](const std::string& name, const std::string& directory) {
     Result<Manifest> manifest = ReadManifest(directory);
-    if (!manifest.ok()) return;
-    models.push_back({name, directory, TreeBytes(directory), true, std::move(manifest).value()});
+    const bool newer = manifest.status().code() == StatusCode::kUnsupported;
+    if (!manifest.ok() && !newer) return;
+    models.push_back({name, directory, TreeBytes(directory), true,
+                      newer ? Manifest() : std::move(manifest).value(), manifest.status()});
   });
   ForEachModel(root_ + "/partial", [&](const std::string& name, const std::string& directory) {
-    models.push_back({name, directory, TreeBytes(directory), false, {}});
+    models.push_back({name, directory, TreeBytes(directory), false, {}, {}});
   });
   std::sort(models.begin(), models.end(), [](const CachedModel& a, const CachedModel& b) {
     return std::tie(a.name, b.complete) < std::tie(b.name, a.complete);
@@ -169,7 +179,9 @@ Result<CachedModel> ModelCache::FindIn(const std::vector<CachedModel>& models,
 Result<CachedModel> ModelCache::Find(const std::string& name) const {
   std::vector<CachedModel> models = List();
   std::erase_if(models, [](const CachedModel& model) { return !model.complete; });
-  return FindIn(models, name);
+  FASTVLM_ASSIGN_OR_RETURN(CachedModel found, FindIn(models, name));
+  FASTVLM_RETURN_IF_ERROR(found.newer);
+  return found;
 }
 
 Result<int64_t> ModelCache::Remove(const std::string& name) const {

@@ -21,7 +21,8 @@ struct CachedFile {
   ExpectedDigest digest;
 };
 
-// What .fastvlm.json holds.
+// What .fastvlm.json holds, of version 1. Before there were versions it had no "version"; that is
+// version 1 too.
 struct Manifest {
   std::string source;    // "hf:owner/name@main" or the URL of an archive
   std::string revision;  // commit, or SHA-256 of the archive
@@ -36,6 +37,7 @@ struct CachedModel {
   int64_t bytes = 0;
   bool complete = false;
   Manifest manifest;  // of a complete one
+  Status newer;       // an error if a newer fastvlm fetched it, whose manifest cannot be read
 };
 
 class ModelCache {
@@ -53,7 +55,8 @@ class ModelCache {
   std::vector<CachedModel> List() const;
 
   // A complete model by its name, or by the part after the slash if that is unique; upper and lower
-  // case are the same unless that leaves two. kNotFound names what there is instead.
+  // case are the same unless that leaves two. kNotFound names what there is instead; kUnsupported
+  // if a newer fastvlm fetched it.
   Result<CachedModel> Find(const std::string& name) const;
 
   // Removes a model, complete or not, found as above. The bytes that were freed.
@@ -64,6 +67,7 @@ class ModelCache {
   std::string root_;
 };
 
+// kUnsupported if the manifest is of a newer version.
 Result<Manifest> ReadManifest(const std::string& directory);
 Status WriteManifest(const std::string& directory, const Manifest& manifest);
 

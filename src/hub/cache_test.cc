@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "hub/file_ops.h"
+#include "hub/pull.h"
+#include "hub/source.h"
 #include "support/temporary_directory.h"
 
 namespace fastvlm {
@@ -94,6 +96,22 @@ TEST_F(CacheTest, DamagedManifestsAreNoModels) {
     temporary_.Write("models/a/b/.fastvlm.json", text);
     EXPECT_TRUE(cache_.List().empty()) << text;
   }
+}
+
+// It is neither taken for no model nor fetched over, but can be removed.
+TEST_F(CacheTest, ANewerManifestIsAModelThatCannotBeRead) {
+  AddModel("a/b");
+  temporary_.Write("models/a/b/.fastvlm.json", R"({"version": 2, "files": "elsewhere"})");
+  ASSERT_EQ(cache_.List().size(), 1u);
+  EXPECT_EQ(cache_.List()[0].newer.code(), StatusCode::kUnsupported);
+  const Status found = cache_.Find("b").status();
+  EXPECT_EQ(found.code(), StatusCode::kUnsupported);
+  EXPECT_THAT(found.message(), HasSubstr("a newer fastvlm fetched this model: its record has "
+                                         "version 2, this program reads 1"));
+  const auto pulled = PullModel(ParseModelSource("a/b").value(), cache_, {}, {});
+  EXPECT_EQ(pulled.status().message(), found.message());
+  EXPECT_TRUE(cache_.Remove("a/b").ok());
+  EXPECT_TRUE(cache_.List().empty());
 }
 
 }  // namespace

@@ -31,8 +31,6 @@ class DownloadTest : public ::testing::Test {
     server_.Add("f", contents_, true);
     options_.retry_delay_ms = 1;
     options_.retries = 3;
-    options_.connect_timeout_ms = 2'000;
-    options_.stall_timeout_s = 2;
     Digest digest(DigestKind::kSha256, 0);
     digest.Update({reinterpret_cast<const uint8_t*>(contents_.data()), contents_.size()});
     download_ = {server_.endpoint() + "/cdn/f",
@@ -280,8 +278,9 @@ TEST_F(DownloadTest, NoServer) {
 }
 
 TEST_F(DownloadTest, StallsAreDropped) {
-  options_.stall_timeout_s = 1;
-  server_.stall_ms = 2'500;
+  options_.stall_timeout_s = 2;
+  server_.hold_after = 100'000;
+  server_.holds = 1;
   const Status status = Run();
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(server_.requests().size(), 2u);
@@ -289,12 +288,12 @@ TEST_F(DownloadTest, StallsAreDropped) {
 }
 
 TEST_F(DownloadTest, StopsWhenAsked) {
-  server_.chunk_delay_ms = 5;
+  server_.hold_after = 300'000;
+  server_.holds = 1;
   options_.stop = [this] { return done_ > 200'000; };
   EXPECT_EQ(Run().code(), StatusCode::kCancelled);
   EXPECT_GT(FileSize(directory_.Path("f.part")), 200'000);
   options_.stop = {};
-  server_.chunk_delay_ms = 0;
   server_.Forget();
   ASSERT_TRUE(Run().ok());
   EXPECT_NE(server_.requests()[0].range, "");

@@ -292,6 +292,9 @@ Result<PulledModel> Puller::Run() {
   };
   FASTVLM_ASSIGN_OR_RETURN(const FileLock lock,
                            FileLock::Acquire(cache_.LockPath(source_.name), waiting, http_.stop));
+  // What a newer program made is not replaced by an older one without being asked.
+  const Status cached = ReadManifest(directory_).status();
+  if (cached.code() == StatusCode::kUnsupported) return cached;
   FASTVLM_RETURN_IF_ERROR(MakeDirectories(partial_));
   PulledModel pulled{source_.name, directory_, 0, false};
   const Status status = source_.kind == ModelSource::Kind::kHub ? PullFromHub(&pulled.was_there)

@@ -208,15 +208,20 @@ TEST_F(PullTest, EndpointAndToken) {
 }
 
 TEST_F(PullTest, TwoAtOnceShareTheWork) {
-  server_.chunk_delay_ms = 5;
+  // The server stands still half way until whoever came second says that it waits.
+  server_.hold_after = 100'000;
+  server_.holds = 1;
   Result<PulledModel> first = Status();
   Result<PulledModel> second = Status();
-  PullEvents quiet;
-  std::thread one(
-      [&] { first = PullModel(ParseModelSource("owner/model").value(), cache_, options_, quiet); });
-  std::thread two([&] {
-    second = PullModel(ParseModelSource("owner/model").value(), cache_, options_, quiet);
-  });
+  PullEvents events;
+  events.note = [&](const std::string& note) {
+    if (note.find("waiting for it") != note.npos) server_.Release();
+  };
+  const auto pull = [&](Result<PulledModel>* result) {
+    *result = PullModel(ParseModelSource("owner/model").value(), cache_, options_, events);
+  };
+  std::thread one(pull, &first);
+  std::thread two(pull, &second);
   one.join();
   two.join();
   ASSERT_TRUE(first.ok()) << first.status().message();

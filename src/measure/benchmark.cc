@@ -41,14 +41,12 @@ double Median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-}  // namespace
-
 // Runs passes over the parts of a model. A pass may be repeated any number of times.
 class Benchmark {
  public:
   Benchmark(const std::shared_ptr<const Model>& model, const BenchmarkOptions& options,
             const BenchmarkProgressFn& progress)
-      : model_(model), impl_(*model->impl_), options_(options), progress_(progress) {}
+      : model_(model), impl_(ImplOf(*model)), options_(options), progress_(progress) {}
 
   Result<std::vector<BenchmarkCase>> Run();
 
@@ -62,7 +60,7 @@ class Benchmark {
   Status FirstToken();
 
   const std::shared_ptr<const Model>& model_;
-  const Model::Impl& impl_;
+  const ModelImpl& impl_;
   const BenchmarkOptions& options_;
   const BenchmarkProgressFn& progress_;
   size_t planned_ = 0;
@@ -247,10 +245,12 @@ Result<std::vector<BenchmarkCase>> Benchmark::Run() {
   return std::move(cases_);
 }
 
+}  // namespace
+
 MachinePeak MeasureMachinePeak(const Model& model) {
   // More than any cache holds.
   constexpr size_t kFloats = size_t{64} << 20;
-  const Model::Impl& impl = *model.impl_;
+  const ModelImpl& impl = ImplOf(model);
   const std::lock_guard lock(impl.compute_mutex);
   Buffer<float> memory(kFloats);
   std::fill(memory.begin(), memory.end(), 1.0f);

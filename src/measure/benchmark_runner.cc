@@ -24,9 +24,19 @@ double MillisecondsSince(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
+// 0..255, looking random: byte i of the pictures ([height, width, 3]), id i of the prompts.
+// benchmarks/peers/noise.py gives other programs the same.
+uint8_t Noise(uint32_t i) {
+  i *= 0x9E3779B1u;
+  i ^= i >> 15;
+  i *= 0x85EBCA77u;
+  i ^= i >> 13;
+  return static_cast<uint8_t>(i >> 24);
+}
+
 std::vector<int32_t> Prompt(int64_t tokens) {
   std::vector<int32_t> ids(static_cast<size_t>(tokens));
-  for (size_t i = 0; i < ids.size(); ++i) ids[i] = BenchmarkNoise(static_cast<uint32_t>(i));
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = Noise(static_cast<uint32_t>(i));
   return ids;
 }
 
@@ -34,7 +44,7 @@ Image Picture(int side) {
   Image image{side, side,
               std::vector<uint8_t>(static_cast<size_t>(side) * static_cast<size_t>(side) * 3)};
   for (size_t i = 0; i < image.pixels.size(); ++i) {
-    image.pixels[i] = BenchmarkNoise(static_cast<uint32_t>(i));
+    image.pixels[i] = Noise(static_cast<uint32_t>(i));
   }
   return image;
 }
@@ -54,7 +64,7 @@ struct BenchmarkRunner::Impl {
 
   explicit Impl(std::shared_ptr<const Model> model_in)
       : model(std::move(model_in)),
-        shared(*model->impl_),
+        shared(ImplOf(*model)),
         decoder(shared.model.decoder()),
         x(static_cast<size_t>(decoder.config().hidden)),
         logits(static_cast<size_t>(decoder.vocabulary())) {}
@@ -68,7 +78,7 @@ struct BenchmarkRunner::Impl {
   void ReadPrompt(int64_t tokens);
 
   std::shared_ptr<const Model> model;
-  const Model::Impl& shared;
+  const ModelImpl& shared;
   const Decoder& decoder;
   std::optional<Context> context;
   std::optional<Session> session;
@@ -159,7 +169,7 @@ BenchmarkRunner::Pass BenchmarkRunner::Impl::Decode(int tokens, int depth) {
   context->cache.Truncate(depth);
   context->prompt_tokens = depth;
   Matrix ids{1, tokens, {}};
-  int32_t token = BenchmarkNoise(static_cast<uint32_t>(depth));
+  int32_t token = Noise(static_cast<uint32_t>(depth));
   const Clock::time_point start = Clock::now();
   for (int i = 0; i < tokens; ++i) {
     decoder.Embed(&token, 1, x.data());

@@ -67,13 +67,11 @@ std::optional<Choice> Choose(std::span<const float> logits, std::optional<int32_
   return Choice{top, chosen - *best - std::log(sum)};
 }
 
-}  // namespace
-
 // One of the two models.
 class ComparedModel {
  public:
   ComparedModel(const Model& model, const CompareOptions& options)
-      : model_(model), impl_(*model.impl_), options_(options) {}
+      : model_(model), impl_(ImplOf(model)), options_(options) {}
 
   const ModelInfo& info() const { return model_.info(); }
   const Tokenizer& tokenizer() const { return impl_.tokenizer; }
@@ -119,7 +117,7 @@ class ComparedModel {
   }
 
   const Model& model_;
-  const Model::Impl& impl_;
+  const ModelImpl& impl_;
   const CompareOptions& options_;
 };
 
@@ -198,8 +196,6 @@ Result<std::vector<Choice>> ComparedModel::Walk(const std::vector<float>& visual
   }
   return choices;
 }
-
-namespace {
 
 Status CheckSame(const ComparedModel& reference, const ComparedModel& candidate) {
   const ModelInfo& a = reference.info();

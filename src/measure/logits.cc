@@ -17,7 +17,7 @@ constexpr int64_t kChunk = 256;  // tokens the decoder takes at once
 
 Result<PromptLogits> ComputePromptLogits(const Model& model, const UserTurn& turn,
                                          const ProgressFn& progress) {
-  const Model::Impl& impl = *model.impl_;
+  const ModelImpl& impl = ImplOf(model);
   const Decoder& decoder = impl.model.decoder();
   const int64_t hidden = decoder.config().hidden;
   const ChatTurn chat_turn{ChatRole::kUser, turn.text, static_cast<int>(turn.images.size())};

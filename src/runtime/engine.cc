@@ -61,7 +61,7 @@ Engine::~Engine() {
 
 Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<const Model> model,
                                                const EngineOptions& options) {
-  const int64_t max_positions = model->impl_->checkpoint.config().decoder.max_positions;
+  const int64_t max_positions = ImplOf(*model).checkpoint.config().decoder.max_positions;
   const int64_t context =
       options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
   FASTVLM_RETURN_IF_ERROR(CheckRange("context_tokens", context, 1, max_positions));

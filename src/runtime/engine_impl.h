@@ -49,7 +49,7 @@ struct Engine::Impl {
   }
 
   const std::shared_ptr<const Model> model;
-  const Model::Impl& shared;
+  const ModelImpl& shared;
   const Decoder& decoder;
   const EngineOptions options;
   const int64_t context;

@@ -19,7 +19,7 @@ bool IsFinished(const std::unique_ptr<Sequence>& sequence) {
 Engine::Impl::Impl(std::shared_ptr<const Model> model_in, const EngineOptions& options_in,
                    int64_t context_in)
     : model(std::move(model_in)),
-      shared(*model->impl_),
+      shared(ImplOf(*model)),
       decoder(shared.model.decoder()),
       options(options_in),
       context(context_in),

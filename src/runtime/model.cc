@@ -171,8 +171,9 @@ Result<ModelInfo> InspectModel(const std::string& directory, const std::string& 
   return info;
 }
 
-Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Model::Model(std::unique_ptr<ModelImpl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
+const ModelImpl& ImplOf(const Model& model) { return *model.impl_; }
 const ModelInfo& Model::info() const { return impl_->info; }
 int Model::threads() const { return impl_->pool.threads(); }
 
@@ -190,8 +191,8 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   info.precision = PrecisionInMemory(precision, opened.checkpoint.config().dtype);
   WarnOfRounding(opened.checkpoint, info.precision, &info);
   const int threads = options.threads == 0 ? PhysicalCoreCount() : options.threads;
-  auto impl = std::make_unique<Impl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
-                                     precision, threads, progress);
+  auto impl = std::make_unique<ModelImpl>(std::move(opened.checkpoint), std::move(opened.tokenizer),
+                                          precision, threads, progress);
   // Packing has copied nearly all of the file, and parsing has left holes in the heap.
   impl->checkpoint.ReleasePages();
 #ifdef __GLIBC__
@@ -205,9 +206,9 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
   return std::shared_ptr<const Model>(new Model(std::move(impl)));
 }
 
-Result<Buffer<float>> Model::Impl::Features(const Image& image, EncoderSize size, Fit fit,
-                                            const EncodeProgressFn& progress,
-                                            Timings* timings) const {
+Result<Buffer<float>> ModelImpl::Features(const Image& image, EncoderSize size, Fit fit,
+                                          const EncodeProgressFn& progress,
+                                          Timings* timings) const {
   Stopwatch watch;
   FASTVLM_ASSIGN_OR_RETURN(const PixelTensor pixels,
                            Preprocess(image, size.height, size.width, fit, &pool));
@@ -223,9 +224,9 @@ Result<Buffer<float>> Model::Impl::Features(const Image& image, EncoderSize size
   return features;
 }
 
-Result<Buffer<float>> Model::Impl::VisualTokens(const Image& image, EncoderSize size, Fit fit,
-                                                const EncodeProgressFn& progress,
-                                                Timings* timings) const {
+Result<Buffer<float>> ModelImpl::VisualTokens(const Image& image, EncoderSize size, Fit fit,
+                                              const EncodeProgressFn& progress,
+                                              Timings* timings) const {
   FASTVLM_ASSIGN_OR_RETURN(const Buffer<float> features,
                            Features(image, size, fit, progress, timings));
   const Stopwatch watch;

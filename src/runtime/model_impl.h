@@ -1,4 +1,4 @@
-// What a Model holds; shared by the files that implement the public classes.
+// What a Model holds. The files that implement the public classes reach it through ImplOf(model).
 #ifndef FASTVLM_RUNTIME_MODEL_IMPL_H_
 #define FASTVLM_RUNTIME_MODEL_IMPL_H_
 
@@ -25,9 +25,9 @@ struct EncoderSize {
 };
 Result<EncoderSize> ResolveSize(const ModelInfo& info, const EncodeOptions& options);
 
-struct Model::Impl {
-  Impl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, Precision precision, int threads,
-       const ProgressFn& progress)
+struct ModelImpl {
+  ModelImpl(Checkpoint checkpoint_in, Tokenizer tokenizer_in, Precision precision, int threads,
+            const ProgressFn& progress)
       : checkpoint(std::move(checkpoint_in)),
         tokenizer(std::move(tokenizer_in)),
         pool(threads),
@@ -57,6 +57,8 @@ struct Model::Impl {
   mutable VisionWorkspace vision_workspace;
   FastVlm model;
 };
+
+const ModelImpl& ImplOf(const Model& model);
 
 }  // namespace fastvlm
 

@@ -26,14 +26,14 @@ constexpr int64_t kPrefillChunk = 256;
 struct Session::Impl {
   Impl(std::shared_ptr<const Model> model_in, int64_t context_tokens, CacheType cache_type)
       : model(std::move(model_in)),
-        decoder(model->impl_->model.decoder()),
+        decoder(ImplOf(*model).model.decoder()),
         cache(decoder.config(), context_tokens, CacheTypeOf(cache_type, model->info().precision)),
         workspace(decoder, std::min(kPrefillChunk, context_tokens), context_tokens,
                   model->threads()),
         logits(static_cast<size_t>(decoder.vocabulary())),
         next_embedding(static_cast<size_t>(decoder.config().hidden)) {}
 
-  const Model::Impl& shared() const { return *model->impl_; }
+  const ModelImpl& shared() const { return ImplOf(*model); }
   int64_t used() const { return cache.length() + static_cast<int64_t>(pending.size()); }
 
   Result<Answer> Ask(const UserTurn& turn, const GenerateOptions& options, const StreamFn& stream,
@@ -65,7 +65,7 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Result<Session> Session::Create(std::shared_ptr<const Model> model, const SessionOptions& options) {
-  const int64_t max_positions = model->impl_->checkpoint.config().decoder.max_positions;
+  const int64_t max_positions = ImplOf(*model).checkpoint.config().decoder.max_positions;
   const int64_t context =
       options.context_tokens == 0 ? model->info().context_tokens : options.context_tokens;
   if (context < 1 || context > max_positions) {
@@ -229,7 +229,7 @@ Result<int32_t> Session::Impl::NextToken(Sampler& sampler, TokenConstraint* cons
 Status Session::Impl::Generate(const GenerateOptions& options, TokenConstraint* constraint,
                                const StreamFn& stream, const Stopwatch& since_call,
                                Answer& answer) {
-  const Model::Impl& impl = shared();
+  const ModelImpl& impl = shared();
   Sampler sampler(options.sampling, decoder.vocabulary());
   AnswerStream output(impl.tokenizer, /*trim=*/true);
   // Room for all of it at once, so that tokens allocate nothing.

@@ -61,7 +61,7 @@ TEST_F(StreamDecoderTest, SkippedTokensDoNotInterruptACharacter) {
 }
 
 TEST_F(StreamDecoderTest, EveryCharacterInBytesEqualsTheWhole) {
-  for (char32_t c = 0; c < 0x110000; c += c < 0x3000 ? 1 : 37) {
+  for (char32_t c = 0; c < 0x110000; ++c) {
     if (c >= 0xD800 && c < 0xE000) continue;
     std::string character;
     AppendUtf8(c, &character);

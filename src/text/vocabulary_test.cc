@@ -46,6 +46,19 @@ class VocabularyTest : public ::testing::Test {
     change(root);
     Write("tokenizer.json", root.dump());
   }
+  // A tokenizer.json of a few kilobytes, so that a test can damage it at every byte: all 256 bytes
+  // and the first four merges, whose tokens have the ids that follow.
+  void WriteSmallJson() {
+    ChangeJson([](json& root) {
+      json vocabulary, merges;
+      for (const auto& [token, id] : root["model"]["vocab"].items()) {
+        if (id < 260) vocabulary[token] = id;
+      }
+      for (size_t i = 0; i < 4; ++i) merges.push_back(root["model"]["merges"][i]);
+      root["model"]["vocab"] = vocabulary;
+      root["model"]["merges"] = merges;
+    });
+  }
   Tokenizer Load() {
     Result<Tokenizer> tokenizer = Tokenizer::Load(directory_);
     EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
@@ -129,14 +142,17 @@ TEST_F(VocabularyTest, OldMergesAsStrings) {
   EXPECT_EQ(Load().Encode("The photo shows a red bicycle"), expected);
 }
 
-TEST_F(VocabularyTest, EveryTruncationIsAnError) {
-  CopyGolden("json");
+TEST_F(VocabularyTest, EveryTruncationOfTokenizerJsonIsAnError) {
+  WriteSmallJson();
+  Load();
   const std::string whole = Read("tokenizer.json");
-  for (size_t size = 0; size + 2 < whole.size(); size += 1 + size / 3) {
+  for (size_t size = 0; size < whole.size() && !HasFailure(); ++size) {
     Write("tokenizer.json", whole.substr(0, size));
     ExpectError(StatusCode::kDataError, "not valid JSON at byte");
   }
-  std::filesystem::remove(directory_ + "/tokenizer.json");
+}
+
+TEST_F(VocabularyTest, TruncatedVocabularyOrMergesAreAnError) {
   CopyGolden("files");
   const std::string vocab = Read("vocab.json");
   Write("vocab.json", vocab.substr(0, vocab.size() / 2));
@@ -306,7 +322,6 @@ TEST_F(VocabularyTest, OptionsThatChangeNothingAreAccepted) {
   EXPECT_GT(Load().Encode("one two three four five six").size(), 4u);
 }
 
-// Any single byte changed: an error or a working tokenizer, never a crash.
 TEST_F(VocabularyTest, TemplateThatAddsNothingIsAccepted) {
   ChangeJson([](json& root) {
     root["post_processor"] =
@@ -315,10 +330,12 @@ TEST_F(VocabularyTest, TemplateThatAddsNothingIsAccepted) {
   EXPECT_GT(Load().Encode("one two three four five six").size(), 4u);
 }
 
+// Any single byte changed: an error that names the directory or a working tokenizer, never a crash.
 TEST_F(VocabularyTest, FlippedBytes) {
-  CopyGolden("json");
+  WriteSmallJson();
   const std::string whole = Read("tokenizer.json");
-  for (size_t at = 0; at < whole.size(); at += 997) {
+  int errors = 0;
+  for (size_t at = 0; at < whole.size(); ++at) {
     std::string broken = whole;
     broken[at] = static_cast<char>(broken[at] ^ 0x15);
     Write("tokenizer.json", broken);
@@ -327,8 +344,10 @@ TEST_F(VocabularyTest, FlippedBytes) {
       tokenizer->Encode("The photo, é <|im_end|>");
     } else {
       EXPECT_THAT(tokenizer.status().message(), HasSubstr(directory_));
+      ++errors;
     }
   }
+  EXPECT_GT(errors, static_cast<int>(whole.size()) / 4);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
+#include <climits>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -36,15 +37,18 @@ class PullTest : public ::testing::Test {
   ProgramResult Run(const std::vector<std::string>& arguments) {
     return Fastvlm(arguments, "", environment_);
   }
-  // The program in a shell that is asked to end it, once something was fetched, by this signal.
+  // The program in a shell that ends it by this signal once something was fetched. The server keeps
+  // the rest back, so that the program cannot come to its end before.
   ProgramResult PullAndSignal(const std::string& signal) {
-    server_.chunk_delay_ms = 20;
+    server_.hold_after = 100'000;
+    server_.holds = INT_MAX;
     const std::string part = Partial() + "/model.safetensors.part";
     const std::string script =
         std::string(FASTVLM_PROGRAM) + " pull owner/model & pid=$!; while [ ! -s " + part +
-        " ]; do sleep 0.01; done; kill -" + signal + " $pid; wait $pid; exit $?";
+        " ] && kill -0 $pid; do sleep 0.01; done; kill -" + signal + " $pid; wait $pid; exit $?";
     const ProgramResult result = RunProgram({"/bin/sh", "-c", script}, "", environment_);
-    server_.chunk_delay_ms = 0;
+    server_.Release();
+    server_.holds = 0;
     return result;
   }
   std::string Partial() const { return cache_ / "fastvlm/partial/owner/model"; }
@@ -123,7 +127,7 @@ TEST_F(PullTest, AnUnknownModelNamesWhatThereIs) {
   EXPECT_THAT(Run({"info", "./nowhere"}).err, HasSubstr("./nowhere: no such directory"));
 }
 
-// Wherever a command takes a second model, and where it quantizes one.
+// A name may stand wherever a command takes a second model, and for the model to quantize.
 TEST_F(PullTest, NamesStandForOtherModelsToo) {
   ASSERT_EQ(Run({"pull", "--quiet", "owner/model"}).exit_code, 0);
   const std::string out = cache_ / "q8";

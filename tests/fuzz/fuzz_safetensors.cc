@@ -14,7 +14,7 @@
 namespace fastvlm {
 namespace {
 
-// Of the committed corpus, whose matrices have 32 columns.
+// The decoder of the committed corpus, whose matrices have 32 columns.
 DecoderConfig TinyDecoder() {
   DecoderConfig config;
   config.hidden = config.intermediate = 32;

@@ -4,8 +4,9 @@ them are the expected values.
 
   blocks.gguf     for each block type a tensor "<TYPE>" of random bytes (all patterns of scales and
                   integers, scales finite) and "<TYPE>.values", the package's dequantization, F32;
-                  "quantize" [16, 64] F32, and for Q8_0 and Q4_0 "quantize.<TYPE>", the blocks that the
-                  formula of base/quant_block.h gives, computed here with NumPy
+                  for Q8_0 and Q4_0 the package's quantization, "quantized.<TYPE>", of the F32 tensor
+                  "quantized.<TYPE>.values" [16, 64], and "exact.<TYPE>" of "exact.<TYPE>.values" [16, 64],
+                  whose blocks have scales that f16 holds exactly
   metadata.gguf   one key of every metadata type, and tensors of every float type
 
 Needs: pip install gguf numpy. Usage: make_gguf_golden.py OUT_DIR
@@ -35,23 +36,24 @@ def random_blocks(rng: np.random.Generator, name: str) -> np.ndarray:
     return blocks.reshape(ROWS, -1)
 
 
-def quantize_q8(blocks: np.ndarray) -> np.ndarray:
-    scale = (np.abs(blocks).max(axis=1) / np.float32(127)).astype(np.float16)
-    wide = scale.astype(np.float32)[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        q = np.where(wide == 0, 0, np.clip(np.rint(blocks / wide), -127, 127)).astype(np.int8)
-    return np.concatenate([scale.view(np.uint8).reshape(-1, 2), q.view(np.uint8)], axis=1)
+def plain_values(rng: np.random.Generator) -> np.ndarray:
+    values = rng.standard_normal((16, 64)).astype(np.float32)
+    values[1, :32] = 0
+    values[2] *= 1e-4
+    values[3, 5] = 1000
+    return values
 
 
-def quantize_q4(blocks: np.ndarray) -> np.ndarray:
-    extreme = blocks[np.arange(len(blocks)), np.abs(blocks).argmax(axis=1)]
-    scale = (extreme / np.float32(-8)).astype(np.float16)
-    wide = scale.astype(np.float32)[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        q = np.where(wide == 0, 0, np.clip(np.rint(blocks / wide), -8, 7)).astype(np.int8)
-    nibbles = (q + 8).astype(np.uint8)
-    packed = nibbles[:, :16] | nibbles[:, 16:] << 4
-    return np.concatenate([scale.view(np.uint8).reshape(-1, 2), packed], axis=1)
+def exact_values(rng: np.random.Generator, name: str) -> np.ndarray:
+    """Blocks whose greatest value is the type's extreme integer times an f16 number."""
+    extreme = {"Q8_0": 127, "Q4_0": -8}[name]
+    scales = (rng.standard_normal(32) * 0.02).astype(np.float16).astype(np.float32)
+    # Nothing near the middle between two integers, where rounding is a matter of taste.
+    integers = rng.integers(1 - abs(extreme), abs(extreme) - 1, (32, 32))
+    multiples = integers + rng.uniform(-0.45, 0.45, (32, 32))
+    multiples[np.arange(32), rng.integers(0, 32, 32)] = extreme
+    values = (multiples * scales[:, None]).astype(np.float32)
+    return values.reshape(16, 64)
 
 
 def write_blocks(path: pathlib.Path) -> None:
@@ -63,18 +65,11 @@ def write_blocks(path: pathlib.Path) -> None:
         writer.add_tensor(name, blocks, raw_dtype=kind)
         values = gguf.quants.dequantize(blocks, kind).astype(np.float32)
         writer.add_tensor(name + ".values", values)
-    values = rng.standard_normal((16, 64)).astype(np.float32)
-    values[1, :32] = 0
-    values[2] *= 1e-4
-    values[3, 5] = 1000
-    writer.add_tensor("quantize", values)
-    for name, quantize in [("Q8_0", quantize_q8), ("Q4_0", quantize_q4)]:
-        blocks = quantize(values.reshape(-1, 32)).reshape(16, -1)
-        writer.add_tensor("quantize." + name, blocks, raw_dtype=gguf.GGMLQuantizationType[name])
-        ours = np.abs(gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType[name]) - values).mean()
-        theirs_blocks = gguf.quants.quantize(values, gguf.GGMLQuantizationType[name])
-        theirs = np.abs(gguf.quants.dequantize(theirs_blocks, gguf.GGMLQuantizationType[name]) - values).mean()
-        print(f"{name}: mean |error| ours {ours:.6g}, gguf's quantizer {theirs:.6g}")
+    for name in ["Q8_0", "Q4_0"]:
+        kind = gguf.GGMLQuantizationType[name]
+        for what, values in [("quantized", plain_values(rng)), ("exact", exact_values(rng, name))]:
+            writer.add_tensor(f"{what}.{name}.values", values)
+            writer.add_tensor(f"{what}.{name}", gguf.quants.quantize(values, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

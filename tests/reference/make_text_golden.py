@@ -6,9 +6,9 @@
   make_text_golden.py classes FILE            code point ranges of \\p{L}, \\p{N} and \\s
 
 The committed files are `train tests/golden/text`, `cases tests/golden/text/json
-tests/golden/text/cases.bin` and `classes tests/golden/text/classes.txt`. To check the real
-vocabulary, put the tokenizer.json of a Qwen model into a directory DIR, run `cases DIR
-DIR/text_golden.bin -n 20000`, and start the tests with FASTVLM_QWEN_TOKENIZER_DIR=DIR.
+tests/golden/text/cases.bin`, `classes tests/golden/text/classes.txt`, and for Qwen2's vocabulary
+`cases build/cache/qwen2 tests/golden/text/qwen2_cases.bin -n 10000`, where
+scripts/fetch-qwen-tokenizer.sh puts it.
 
 Needs tokenizers 0.23 (pip install tokenizers==0.23.3). Every run makes the same files.
 

@@ -118,8 +118,8 @@ inline std::shared_ptr<const JsonGrammar> Compiled(const std::string& schema,
   return grammar.value();
 }
 
-// Draws from random logits at temperature 1, with a leaning to what closes strings, lists and
-// objects that grows with the length, as no random model would ever end.
+// Draws from random logits at temperature 1. What closes strings, lists and objects becomes likelier
+// as the text grows, as a random model would never come to an end otherwise.
 inline std::string Write(const std::shared_ptr<const JsonGrammar>& grammar,
                          const Tokenizer& tokenizer, TestRandom& random, float leaning) {
   const int32_t end = EndToken(tokenizer);
@@ -150,7 +150,7 @@ inline std::string Write(const std::shared_ptr<const JsonGrammar>& grammar,
   return text;
 }
 
-// Texts that must be possible, byte by byte, and such that must not be.
+// Texts that the grammar must allow byte by byte, and texts that it must refuse.
 inline bool Allows(const std::string& schema, const std::string& text) {
   Result<grammar::Network> network = grammar::CompileSchema(schema);
   EXPECT_TRUE(network.ok()) << network.status().message();

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -27,8 +27,8 @@ struct SeenRequest {
   std::string authorization;
 };
 
-// Serves repository owner/model at every revision, and each file at /cdn/NAME too. Knobs are set
-// before requests are made, except where a test's thread is the one that makes them.
+// Serves repository owner/model at every revision, and each file at /cdn/NAME too. Only atomic fields
+// may be set while another thread makes requests.
 class HubServer {
  public:
   HubServer() {
@@ -47,11 +47,18 @@ class HubServer {
     while (!server_.is_running()) std::this_thread::yield();
   }
   ~HubServer() {
+    Release();
     server_.stop();
     thread_.join();
   }
   HubServer(const HubServer&) = delete;
   HubServer& operator=(const HubServer&) = delete;
+
+  void Release() {
+    const std::lock_guard lock(mutex_);
+    released_ = true;
+    news_.notify_all();
+  }
 
   std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
 
@@ -88,8 +95,8 @@ class HubServer {
   std::atomic<size_t> drop_after{0};  // bytes of each of those
   std::atomic<int> refusals{0};       // so many more requests get refusal_status
   std::atomic<int> refusal_status{503};
-  std::atomic<int> stall_ms{0};        // once, before the next piece of a file
-  std::atomic<int> chunk_delay_ms{0};  // before each 64 KiB
+  std::atomic<int> holds{0};          // so many more answers stand still half way until Release,
+  std::atomic<size_t> hold_after{0};  // after so many bytes of each; shorter ones do not count
 
  private:
   struct File {
@@ -174,19 +181,19 @@ class HubServer {
       const_cast<httplib::Request&>(request).ranges.clear();
     }
     if (contents.empty()) return response.set_content("", "application/octet-stream");
-    bool drop = false;
-    if (drops > 0) {
-      --drops;
-      drop = true;
-    }
+    const auto take = [](std::atomic<int>& left) { return left > 0 && left-- > 0; };
+    const bool drop = take(drops), hold = size > hold_after && take(holds);
     response.set_content_provider(
         size, "application/octet-stream",
-        [this, contents = std::move(contents), drop, sent = size_t{0}](
+        [this, contents = std::move(contents), drop, hold, sent = size_t{0}](
             size_t offset, size_t length, httplib::DataSink& sink) mutable {
           size_t bytes = std::min(length, size_t{64} << 10);
           if (drop) bytes = std::min(bytes, drop_after - std::min(sent, drop_after.load()));
-          const int wait_ms = chunk_delay_ms + stall_ms.exchange(0);
-          if (wait_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+          if (hold && sent < hold_after) bytes = std::min(bytes, hold_after - sent);
+          if (hold && sent >= hold_after) {
+            std::unique_lock lock(mutex_);
+            news_.wait(lock, [this] { return released_; });
+          }
           sent += bytes;
           return bytes > 0 && sink.write(contents.data() + offset, bytes);
         });
@@ -197,6 +204,8 @@ class HubServer {
   std::thread thread_;
   std::map<std::string, File> files_;
   mutable std::mutex mutex_;
+  std::condition_variable news_;
+  bool released_ = false;
   std::vector<SeenRequest> requests_;
 };
 
