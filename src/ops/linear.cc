@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "ops/chunks.h"
 #include "ops/linear_weights.h"
+#include "ops/units.h"
 
 namespace fastvlm {
 namespace {
@@ -173,7 +173,7 @@ void ConvertRows(const LinearWeights& weights, const LinearRows& rows, Workers w
     weights.ConvertRows(rows, first * tile, std::min(count * tile, rows.m - first * tile));
   };
   if (workers.pool != nullptr) {
-    ForChunks(tiles, weights.traits().k * tile, *workers.pool, convert);
+    ForUnits(tiles, weights.traits().k * tile, *workers.pool, convert);
   } else {
     convert(0, tiles);
   }

@@ -10,11 +10,11 @@ namespace fastvlm {
 namespace {
 
 constexpr int64_t kTwoPanelsBytes = 96 * 1024;  // of a slice: it stays in the L2 cache
-constexpr int64_t kStepSize = kF16GroupsPerChunk * kF16Group;
+constexpr int64_t kStepSize = kF16RunsPerSpan * kF16Run;
 
-int64_t Groups(int64_t k) { return CeilDiv(k, kF16Group); }
+int64_t Runs(int64_t k) { return CeilDiv(k, kF16Run); }
 
-// A step of the depth is what has a sum of its own in f32: kF16GroupsPerChunk groups. Converted
+// A step of the depth is what has a sum of its own in f32: kF16RunsPerSpan runs. Converted
 // rows are tiles as kernels/gemm_f16/args.h has them, and after them the rows' factors. If there
 // are fewer rows than a tile takes, the only tile has room for these alone.
 class LinearF16 final : public LinearWeights {
@@ -28,16 +28,17 @@ class LinearF16 final : public LinearWeights {
                        .k = source.k(),
                        .tile_m = variant.tile_m,
                        .tile_n = variant.tile_n,
-                       .steps = CeilDiv(Groups(source.k()), kF16GroupsPerChunk),
+                       .steps = CeilDiv(Runs(source.k()), kF16RunsPerSpan),
                        .max_slice_steps = kTwoPanelsBytes / (kStepSize * 2 * variant.tile_n *
                                                              int64_t{sizeof(uint16_t)}),
                        .slice_columns = 2 * variant.tile_n,
-                       .row_bytes = Groups(source.k()) * kF16Group * int64_t{sizeof(uint32_t)}}),
+                       .row_bytes = Runs(source.k()) * kF16Run * int64_t{sizeof(uint32_t)}}),
         variant_(variant),
-        groups_(Groups(source.k())),
+        runs_(Runs(source.k())),
         weights_(static_cast<size_t>(panels() * panel_stride())),
         factors_(static_cast<size_t>(panels() * variant.tile_n)) {
-    // One for each thread: the system clears memory slower than a panel is packed.
+    // Each thread keeps one buffer, because the system takes longer to clear new memory than it
+    // takes to pack a panel.
     std::vector<Buffer<float>> wide(static_cast<size_t>(pool.threads()));
     pool.ParallelFor(panels(), [&](int64_t panel, int thread) {
       Buffer<float>& rows = wide[static_cast<size_t>(thread)];
@@ -72,20 +73,20 @@ class LinearF16 final : public LinearWeights {
 
   void Stream(const GemmOutput& output, const LinearRows& rows,
               const LinearSlice& slice) const override {
-    constexpr int64_t kAhead = kPrefetchBytes / int64_t{sizeof(uint16_t)} / kF16Group;
-    const int64_t group = slice.begin * kF16GroupsPerChunk + kAhead / variant_.tile_n;
-    Run(output, rows, slice, At(slice.column, group));
+    constexpr int64_t kAhead = kPrefetchBytes / int64_t{sizeof(uint16_t)} / kF16Run;
+    const int64_t run = slice.begin * kF16RunsPerSpan + kAhead / variant_.tile_n;
+    Run(output, rows, slice, At(slice.column, run));
   }
   void Multiply(const GemmOutput& output, const LinearRows& rows,
                 const LinearSlice& slice) const override {
     const int64_t end = slice.begin + slice.count;
     Run(output, rows, slice,
         end == traits().steps ? At(slice.column + traits().slice_columns, 0)
-                              : At(slice.column, end * kF16GroupsPerChunk));
+                              : At(slice.column, end * kF16RunsPerSpan));
   }
 
  private:
-  int64_t row_size() const { return groups_ * kF16Group; }
+  int64_t row_size() const { return runs_ * kF16Run; }
   int64_t PaddedRows(int64_t m) const {
     return m < variant_.tile_m ? m : RoundUp(m, variant_.tile_m);
   }
@@ -96,23 +97,22 @@ class LinearF16 final : public LinearWeights {
   }
 
   int64_t panel_stride() const { return row_size() * variant_.tile_n; }
-  // The panel of column `column`, a multiple of tile_n, from group `group` of the depth on.
-  const uint16_t* At(int64_t column, int64_t group) const {
-    return weights_.data() + (column * groups_ + group * variant_.tile_n) * kF16Group;
+  // The panel of column `column`, a multiple of tile_n, from run `run` of the depth on.
+  const uint16_t* At(int64_t column, int64_t run) const {
+    return weights_.data() + (column * runs_ + run * variant_.tile_n) * kF16Run;
   }
 
   void Run(const GemmOutput& output, const LinearRows& rows, const LinearSlice& slice,
            const uint16_t* next) const {
-    const int64_t group = slice.begin * kF16GroupsPerChunk, tile_rows = TileRows(rows);
+    const int64_t run = slice.begin * kF16RunsPerSpan, tile_rows = TileRows(rows);
     GemmF16Args args;
     static_cast<GemmOutput&>(args) = output;
-    args.groups = std::min(slice.count * kF16GroupsPerChunk, groups_ - group);
+    args.runs = std::min(slice.count * kF16RunsPerSpan, runs_ - run);
     args.x_tile_stride = tile_rows * row_size();
     args.x_tile_rows = tile_rows;
-    args.x =
-        Tiles(rows) + slice.row / tile_rows * args.x_tile_stride + group * tile_rows * kF16Group;
+    args.x = Tiles(rows) + slice.row / tile_rows * args.x_tile_stride + run * tile_rows * kF16Run;
     args.x_factor = Factors(rows) + slice.row;
-    args.weights = At(slice.column, group);
+    args.weights = At(slice.column, run);
     args.panel_stride = panel_stride();
     args.w_factor = factors_.data() + slice.column;
     args.next = next;
@@ -120,8 +120,8 @@ class LinearF16 final : public LinearWeights {
   }
 
   const GemmF16Variant& variant_;
-  int64_t groups_;
-  Buffer<uint16_t> weights_;  // [panels][groups][kF16Group][tile_n]
+  int64_t runs_;
+  Buffer<uint16_t> weights_;  // [panels][runs][kF16Run][tile_n]
   Buffer<float> factors_;     // [panels * tile_n]
 };
 

@@ -5,7 +5,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <span>
@@ -55,7 +54,8 @@ class IsaStepper {
     registers[REG_EFL] |= kTrapFlag;
     const auto* next = reinterpret_cast<const uint8_t*>(registers[REG_RIP]);
     if (next < &__executable_start || next >= &etext) return;
-    latest_ = std::max<int>(latest_, static_cast<int>(IsaOf(next)));
+    const auto isa = static_cast<int>(IsaOf(next));
+    if (isa > latest_) latest_ = isa;
   }
 
   static Isa IsaOf(const uint8_t* instruction) {

@@ -5,11 +5,11 @@
 //
 // A row of x is scaled by a power of two and rounded to f16, 11 bits; a column of the weights is
 // scaled likewise (pack.h), which loses none of bf16's 8 bits. Then, in ascending order,
-//   group = 32 multiply-adds in f16, from 0
-//   chunk = the sum of four groups in f16: 128 products, which cannot overflow
-//   sum   = start + chunk * x_factor * w_factor, with one f32 rounding for each chunk
+//   run = 32 multiply-adds in f16, from 0
+//   span = the sum of four runs in f16: 128 products, which cannot overflow
+//   sum   = start + span * x_factor * w_factor, with one f32 rounding for each span
 // These are the same bits on every instruction set before the activation, and depend neither on the
-// rows computed together nor on where a caller cuts the depth, if he cuts between chunks (the sums
+// rows computed together nor on where a caller cuts the depth, if he cuts between spans (the sums
 // so far being `start` of the next call).
 //
 // With h = 2^-11, X = max|x| of the row, W = max|w| of the column and k the depth, beside the error

@@ -10,7 +10,7 @@
 namespace fastvlm {
 namespace {
 
-constexpr int64_t kChunk = kF16Group * kF16GroupsPerChunk;
+constexpr int64_t kSpan = kF16Run * kF16RunsPerSpan;
 
 size_t Size(int64_t a, int64_t b) { return GemmSize(a, b); }
 int64_t RoundUp(int64_t a, int64_t b) { return GemmRoundUp(a, b); }
@@ -19,22 +19,22 @@ float ToBf16(float value) { return F32FromBf16(Bf16FromF32(value)); }
 // The header's bound of the error before the activation.
 double Bound(int64_t k, double x, double w, double start) {
   const double h = 0x1p-11, products = static_cast<double>(k) * x * w;
-  const double chunks = static_cast<double>(k) / kChunk + 2;
+  const double spans = static_cast<double>(k) / kSpan + 2;
   return products * (h + 0x1p-26) + 18.75 * h * products * 1.02 +
-         chunks * 0x1p-24 * (start + products) +
+         spans * 0x1p-24 * (start + products) +
          0x1p-140 * static_cast<double>(k) * std::max({1.0, x, w});
 }
 
-// A step of the depth is the groups that have a sum in f32 together.
+// A step of the depth is the runs that have a sum in f32 together.
 class Problem final : public GemmProblem {
  public:
   Problem(const GemmF16Variant& variant, const GemmShape& shape)
       : GemmProblem(shape, variant.tile_n),
         variant_(variant),
-        groups_((shape.depth + kF16Group - 1) / kF16Group),
+        runs_((shape.depth + kF16Run - 1) / kF16Run),
         tile_rows_(std::min(shape.rows, variant.tile_m)),
-        tiles_(Size(RoundUp(shape.rows, tile_rows_), groups_ * kF16Group)),
-        weights_(Size(padded_columns(), groups_ * kF16Group)),
+        tiles_(Size(RoundUp(shape.rows, tile_rows_), runs_ * kF16Run)),
+        weights_(Size(padded_columns(), runs_ * kF16Run)),
         x_factor_(Size(shape.rows, 1)),
         w_factor_(Size(padded_columns(), 1)) {}
 
@@ -46,29 +46,29 @@ class Problem final : public GemmProblem {
     args.x_stride = x_stride();
     args.tiles = tiles_.data();
     args.tile_rows = tile_rows_;
-    args.tile_stride = tile_rows_ * groups_ * kF16Group;
+    args.tile_stride = tile_rows_ * runs_ * kF16Run;
     args.factor = x_factor_.data();
     variant_.round(args);
     for (int64_t j = 0; j < columns(); j += variant_.tile_n) {
       PackF16(weights() + j * depth(), std::min(variant_.tile_n, columns() - j), depth(),
-              variant_.tile_n, weights_.data() + j * groups_ * kF16Group, w_factor_.data() + j);
+              variant_.tile_n, weights_.data() + j * runs_ * kF16Run, w_factor_.data() + j);
     }
   }
   void Multiply(const GemmOutput& output, int64_t begin, int64_t end) override {
-    const int64_t group = begin * kF16GroupsPerChunk;
+    const int64_t run = begin * kF16RunsPerSpan;
     GemmF16Args args;
     static_cast<GemmOutput&>(args) = output;
-    args.groups = std::min(end * kF16GroupsPerChunk, groups_) - group;
-    args.x = tiles_.data() + group * tile_rows_ * kF16Group;
+    args.runs = std::min(end * kF16RunsPerSpan, runs_) - run;
+    args.x = tiles_.data() + run * tile_rows_ * kF16Run;
     args.x_tile_rows = tile_rows_;
-    args.x_tile_stride = tile_rows_ * groups_ * kF16Group;
+    args.x_tile_stride = tile_rows_ * runs_ * kF16Run;
     args.x_factor = x_factor_.data();
-    args.weights = weights_.data() + group * kF16Group * variant_.tile_n;
-    args.panel_stride = groups_ * kF16Group * variant_.tile_n;
+    args.weights = weights_.data() + run * kF16Run * variant_.tile_n;
+    args.panel_stride = runs_ * kF16Run * variant_.tile_n;
     args.w_factor = w_factor_.data();
     variant_.fn(args);
   }
-  int64_t steps() const override { return (groups_ + kF16GroupsPerChunk - 1) / kF16GroupsPerChunk; }
+  int64_t steps() const override { return (runs_ + kF16RunsPerSpan - 1) / kF16RunsPerSpan; }
   double TakenW(int64_t j, int64_t p) const override { return ToBf16(weight(j, p)); }
   // The header's bound counts on errors that all have the same sign. Those of random operands
   // mostly cancel: they grow with the root of the depth, and so does the result, to a deviation of
@@ -84,7 +84,7 @@ class Problem final : public GemmProblem {
 
  private:
   const GemmF16Variant& variant_;
-  int64_t groups_, tile_rows_;
+  int64_t runs_, tile_rows_;
   GuardedBuffer<uint32_t> tiles_;
   GuardedBuffer<uint16_t> weights_;
   GuardedBuffer<float> x_factor_, w_factor_;
@@ -99,7 +99,7 @@ std::vector<GemmCase> Cases() {
          variant.tile_m,
          variant.tile_n,
          {1, 7, 32, 131},
-         3 * kChunk + 20,
+         3 * kSpan + 20,
          {1, 3},
          [&variant](const GemmShape& shape) { return std::make_unique<Problem>(variant, shape); }});
   }
@@ -200,10 +200,10 @@ TEST_P(GemmF16Test, SizesOfRowsAndColumnsDoNotMatter) {
   }
 }
 
-// As much as a chunk can hold, where all errors have the same sign.
-TEST_P(GemmF16Test, ChunksDoNotOverflow) {
+// As much as a span can hold, where all errors have the same sign.
+TEST_P(GemmF16Test, SpansDoNotOverflow) {
   const float x = std::nextafter(2.0f, 0.0f), w = 1.9921875f;
-  for (int64_t depth : {kF16Group, kChunk, 5 * kChunk}) {
+  for (int64_t depth : {kF16Run, kSpan, 5 * kSpan}) {
     Problem problem(GetParam(), {2, 3, depth});
     for (int64_t p = 0; p < depth; ++p) {
       for (int64_t i = 0; i < 2; ++i) problem.value(i, p) = x;
@@ -224,10 +224,10 @@ TEST_P(GemmF16Test, RoundsRows) {
   const int64_t tile = GetParam().tile_m;
   for (int64_t rows : {int64_t{1}, tile, 2 * tile + 1}) {
     for (int64_t depth : {1, 15, 16, 17, 32, 33, 50, 100}) {
-      const int64_t stride = depth + 2, groups = (depth + kF16Group - 1) / kF16Group;
+      const int64_t stride = depth + 2, runs = (depth + kF16Run - 1) / kF16Run;
       const int64_t tile_rows = std::min(rows, tile);
       GuardedBuffer<float> x(Size(rows - 1, stride) + Size(depth, 1)), factor(Size(rows, 1));
-      GuardedBuffer<uint32_t> tiles(Size(RoundUp(rows, tile_rows), groups * kF16Group));
+      GuardedBuffer<uint32_t> tiles(Size(RoundUp(rows, tile_rows), runs * kF16Run));
       for (size_t i = 0; i < x.size(); ++i) {
         x[i] = std::ldexp(random.Uniform(-1, 1), random.Integer(-20, 3));
       }
@@ -238,7 +238,7 @@ TEST_P(GemmF16Test, RoundsRows) {
       args.x_stride = stride;
       args.tiles = tiles.data();
       args.tile_rows = tile_rows;
-      args.tile_stride = tile_rows * groups * kF16Group;
+      args.tile_stride = tile_rows * runs * kF16Run;
       args.factor = factor.data();
       GetParam().round(args);
       for (int64_t i = 0; i < rows; ++i) {
@@ -247,10 +247,10 @@ TEST_P(GemmF16Test, RoundsRows) {
           largest = std::max(largest, std::fabs(x[Size(i, stride) + Size(p, 1)]));
         }
         ASSERT_EQ(factor[Size(i, 1)], std::ldexp(1.0f, std::ilogb(largest) - kF16RowExponent));
-        for (int64_t p = 0; p < groups * kF16Group; ++p) {
-          const int64_t in_tile = (p / kF16Group * tile_rows + i % tile) * kF16Group;
+        for (int64_t p = 0; p < runs * kF16Run; ++p) {
+          const int64_t in_tile = (p / kF16Run * tile_rows + i % tile) * kF16Run;
           const uint32_t twice =
-              tiles[Size(i / tile, args.tile_stride) + Size(in_tile + p % kF16Group, 1)];
+              tiles[Size(i / tile, args.tile_stride) + Size(in_tile + p % kF16Run, 1)];
           const float value = p < depth ? x[Size(i, stride) + Size(p, 1)] : 0;
           const uint32_t half = F16FromF32(value / factor[Size(i, 1)]);
           ASSERT_EQ(twice, half | half << 16) << i << ", " << p;
@@ -270,7 +270,7 @@ TEST(GemmF16Dispatch, ForcedIsaRuns) {
   });
 }
 
-// A depth within a group, columns cut off by the edge, columns of all sizes.
+// A depth within a run, columns cut off by the edge, columns of all sizes.
 TEST(GemmF16Pack, KeepsBf16) {
   TestRandom random;
   const int64_t columns = 19, k = 131, tile_n = 32, padded = 160;
@@ -298,7 +298,7 @@ TEST(GemmF16Pack, KeepsBf16) {
 
 TEST(GemmF16Pack, ZerosAndTheSmallest) {
   const float weight[] = {0, 0, 0x1p-126f, 0x1p-149f, 1, 0x1p-25f};
-  uint16_t panel[kF16Group * 4];
+  uint16_t panel[kF16Run * 4];
   float factor[4];
   PackF16(weight, 3, 2, 4, panel, factor);
   EXPECT_EQ(panel[0], 0);

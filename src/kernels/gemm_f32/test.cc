@@ -139,10 +139,6 @@ INSTANTIATE_TEST_SUITE_P(Variants, GemmF32Test,
                          ::testing::ValuesIn(GemmF32Variants().begin(), GemmF32Variants().end()),
                          [](const auto& test) { return std::string(test.param.name); });
 
-INSTANTIATE_TEST_SUITE_P(Variants, GemmF32Test,
-                         ::testing::ValuesIn(GemmF32Variants().begin(), GemmF32Variants().end()),
-                         [](const auto& test) { return std::string(test.param.name); });
-
 TEST(GemmF32Dispatch, ForcedIsaRuns) {
   for (bool bf16 : {false, true}) {
     ExpectForcedIsaRuns(GemmF32Variants(), BestGemmF32, [&](const GemmF32Variant& variant) {

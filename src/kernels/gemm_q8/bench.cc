@@ -1,5 +1,5 @@
+#include "kernels/gemm_shared/bench.h"
 #include "kernels/gemm_q8/gemm_q8.h"
-#include "kernels/gemm_shared/bench_quantized.h"
 
 namespace fastvlm {
 namespace {
