@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "base/float16.h"
 #include "measure/machine_peak.h"
 #include "ops/ffn.h"
@@ -104,10 +105,17 @@ class Peaks {
   }
   // In the arithmetic of the layer's products.
   double Of(const PackedLinear& weights) const {
-    return weights.is_quantized()        ? int8
-           : weights.has_f16_products()  ? f16
-           : weights.has_bf16_products() ? bf16
-                                         : f32;
+    switch (weights.products()) {
+      case LinearProducts::kF32:
+        return f32;
+      case LinearProducts::kBf16:
+        return bf16;
+      case LinearProducts::kF16:
+        return f16;
+      case LinearProducts::kInt8:
+        return int8;
+    }
+    return f32;
   }
 
   double f32 = 0, f16 = 0, bf16 = 0, int8 = 0;

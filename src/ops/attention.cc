@@ -10,12 +10,13 @@
 namespace fastvlm {
 namespace {
 
-// Keys are summed in ranges, counted from position 0, and the sums of the ranges are joined in
-// their order: what a row gets depends on its own position only, never on what it is computed with.
+// Keys are summed in ranges that are counted from position 0, and the sums of the ranges are joined
+// in their order. So what a row gets depends on its own position only, never on the rows that are
+// computed with it.
 constexpr int64_t kRangeKeys = 4 * kAttentionBlock;
-// The ranges become tasks of their own while a segment has fewer row blocks than this.
-constexpr int64_t kFewTasks = 16;
-// Segments that are computed in one parallel loop.
+// Each range is a unit of its own if a segment has fewer runs of query rows than this.
+constexpr int64_t kFewUnits = 16;
+// As many segments are computed in one parallel loop, at most.
 constexpr int64_t kMaxCalls = 64;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -74,12 +75,12 @@ void SelfAttention(const float* qkv, int64_t tokens, int64_t heads, int64_t head
   float* packed = scratch;  // [heads][blocks][block_floats]
   float* row_blocks_scratch = scratch + heads * blocks * block_floats;
 
-  pool.ParallelFor(heads * blocks, [&](int64_t task, int) {
-    const int64_t head = task / blocks;
-    const int64_t first = task % blocks * kAttentionBlock;
+  pool.ParallelFor(heads * blocks, [&](int64_t unit, int) {
+    const int64_t head = unit / blocks;
+    const int64_t first = unit % blocks * kAttentionBlock;
     const float* k = qkv + first * stride + width + head * head_dim;
     PackKeyValue(k, stride, k + width, stride, 0, std::min(kAttentionBlock, tokens - first),
-                 head_dim, packed + task * block_floats);
+                 head_dim, packed + unit * block_floats);
   });
 
   const AttentionF32Variant& kernel = BestAttentionF32();
@@ -87,9 +88,9 @@ void SelfAttention(const float* qkv, int64_t tokens, int64_t heads, int64_t head
   const int64_t row_blocks = CeilDiv(tokens, kAttentionRows);
   int64_t visible[kAttentionRows];
   std::fill(visible, visible + kAttentionRows, tokens);
-  pool.ParallelFor(heads * row_blocks, [&](int64_t task, int thread) {
-    const int64_t head = task / row_blocks;
-    const int64_t first = task % row_blocks * kAttentionRows;
+  pool.ParallelFor(heads * row_blocks, [&](int64_t unit, int thread) {
+    const int64_t head = unit / row_blocks;
+    const int64_t first = unit % row_blocks * kAttentionRows;
     const int64_t rows = std::min(kAttentionRows, tokens - first);
     const int64_t tile_rows = EvenTileRows(rows, kernel.tile_rows);
     const RowBlockScratch local(row_blocks_scratch + thread * RowBlockScratch::Floats(head_dim),
@@ -117,7 +118,7 @@ void SelfAttention(const float* qkv, int64_t tokens, int64_t heads, int64_t head
 
 namespace {
 
-// total += part, of one row over further keys.
+// Adds the sums of one row over further keys, `part`, to `total`.
 void Join(float part_max, float part_sum, const float* part, int64_t head_dim, float& max,
           float& sum, float* total) {
   const float larger = std::max(max, part_max);
@@ -127,8 +128,8 @@ void Join(float part_max, float part_sum, const float* part, int64_t head_dim, f
   for (int64_t d = 0; d < head_dim; ++d) total[d] = factor * total[d] + part_factor * part[d];
 }
 
-// One segment at work. The rows of one key/value head are its query heads of each token: row i is
-// token i / group, head i % group.
+// One segment at work. Each key/value head has a row for each token and each query head that shares
+// it: row i is token i / group, head i % group.
 struct CausalCall {
   const float* q = nullptr;
   int64_t q_stride = 0;
@@ -139,8 +140,8 @@ struct CausalCall {
   int64_t group = 0;       // query heads per key/value head
   int64_t rows = 0;        // per key/value head
   int64_t row_blocks = 0;  // per key/value head
-  int64_t ranges = 0;      // that are tasks of their own
-  int64_t first_task = 0;
+  int64_t ranges = 0;      // units for each run of rows
+  int64_t first_unit = 0;
   float* range_sums = nullptr;  // [ranges] KeySums of [kv_heads * rows], if there are several
 
   CausalCall() = default;
@@ -148,13 +149,13 @@ struct CausalCall {
       : start(segment.start), kv(segment.kv), group(heads / kv->kv_heads()) {
     rows = segment.tokens * group;
     row_blocks = CeilDiv(rows, kAttentionRows);
-    const bool few = kv->kv_heads() * row_blocks < kFewTasks;
+    const bool few = kv->kv_heads() * row_blocks < kFewUnits;
     ranges = few ? CeilDiv(start + segment.tokens, kRangeKeys) : 1;
   }
 
-  int64_t tasks() const { return kv->kv_heads() * row_blocks * ranges; }
+  int64_t units() const { return kv->kv_heads() * row_blocks * ranges; }
   int64_t slots() const { return kv->kv_heads() * rows; }
-  // Of range_sums.
+  // Of one range in range_sums.
   int64_t range_floats() const { return slots() * (2 + AttentionValueDim(kv->head_dim())); }
   int64_t sums_floats() const { return ranges > 1 ? ranges * range_floats() : 0; }
   KeySums RangeSums(int64_t range) const { return {range_sums + range * range_floats(), slots()}; }
@@ -167,7 +168,7 @@ struct CausalCall {
     return q + row / group * q_stride + (kv_head * group + row % group) * kv->head_dim();
   }
 
-  // Of rows first .. first + rows - 1, how many stand before a range and see nothing of it.
+  // How many of `count` rows from `first` on stand before a range and see nothing of it.
   int64_t Blind(int64_t first, int64_t count, int64_t range) const {
     int64_t blind = 0;
     while (blind < count && Position(first + blind) < range * kRangeKeys) ++blind;
@@ -201,7 +202,7 @@ struct CausalCall {
                .acc = sums.acc});
   }
 
-  // A block of rows over all that they see, straight to the output. `total` is scratch.
+  // Some rows over all that they see, straight to the output. `total` is scratch.
   void RunWhole(int64_t kv_head, int64_t first, int64_t count, const RowBlockScratch& local,
                 const KeySums& total) const {
     const int64_t head_dim = kv->head_dim(), value_dim = AttentionValueDim(head_dim);
@@ -221,7 +222,7 @@ struct CausalCall {
     }
   }
 
-  // A block of rows over one of several ranges, to range_sums.
+  // Some rows over one of several ranges, to range_sums.
   void RunRange(int64_t kv_head, int64_t first, int64_t count, int64_t range,
                 const RowBlockScratch& local) const {
     const int64_t blind = Blind(first, count, range);
@@ -234,11 +235,11 @@ struct CausalCall {
     RunRows(kv_head, first + blind, count - blind, range, local, sums);
   }
 
-  void RunTask(int64_t task, const RowBlockScratch& local, const KeySums& total) const {
-    const int64_t range = task % ranges;
-    const int64_t kv_head = task / ranges % kv->kv_heads();
+  void RunUnit(int64_t unit, const RowBlockScratch& local, const KeySums& total) const {
+    const int64_t range = unit % ranges;
+    const int64_t kv_head = unit / ranges % kv->kv_heads();
     // The rows that see most go first, so that the threads finish together.
-    const int64_t row_block = row_blocks - 1 - task / ranges / kv->kv_heads();
+    const int64_t row_block = row_blocks - 1 - unit / ranges / kv->kv_heads();
     const int64_t first = row_block * kAttentionRows;
     const int64_t count = std::min(kAttentionRows, rows - first);
     if (ranges == 1) {
@@ -292,7 +293,7 @@ Work AttentionWork(std::span<const CausalSegment> segments, int64_t heads) {
 
 size_t CausalAttentionScratchFloats(int64_t tokens, int64_t segments, int64_t heads,
                                     int64_t head_dim, int64_t capacity, int threads) {
-  const int64_t slots = std::min(tokens * heads, segments * kFewTasks * kAttentionRows);
+  const int64_t slots = std::min(tokens * heads, segments * kFewUnits * kAttentionRows);
   const int64_t sums = slots * CeilDiv(capacity, kRangeKeys) * (AttentionValueDim(head_dim) + 2);
   return static_cast<size_t>(threads * ThreadFloats(head_dim) + sums);
 }
@@ -311,7 +312,7 @@ void CausalAttention(const float* q, int64_t q_stride, std::span<const CausalSeg
   const int64_t head_dim = segments[0].kv->head_dim();
   CausalCall calls[kMaxCalls];
   float* sums = scratch + pool.threads() * ThreadFloats(head_dim);
-  int64_t tasks = 0, tokens = 0;
+  int64_t units = 0, tokens = 0;
   bool to_join = false;
   for (size_t i = 0; i < segments.size(); ++i) {
     const CausalSegment& segment = segments[i];
@@ -323,32 +324,32 @@ void CausalAttention(const float* q, int64_t q_stride, std::span<const CausalSeg
     call.q_stride = q_stride;
     call.out = out + tokens * out_stride;
     call.out_stride = out_stride;
-    call.first_task = tasks;
+    call.first_unit = units;
     call.range_sums = sums;
     sums += call.sums_floats();
-    tasks += call.tasks();
+    units += call.units();
     tokens += segment.tokens;
     to_join = to_join || call.ranges > 1;
   }
   const auto count = static_cast<int64_t>(segments.size());
   const ProfileScope scope(pool.profile(), tokens == count ? "attention, 1 token" : "attention",
                            AttentionWork(segments, heads));
-  pool.ParallelFor(tasks, [&](int64_t task, int thread) {
+  pool.ParallelFor(units, [&](int64_t unit, int thread) {
     const CausalCall* after = std::upper_bound(
-        calls, calls + count, task,
-        [](int64_t wanted, const CausalCall& call) { return wanted < call.first_task; });
+        calls, calls + count, unit,
+        [](int64_t wanted, const CausalCall& call) { return wanted < call.first_unit; });
     float* const mine = scratch + thread * ThreadFloats(head_dim);
     RowBlockScratch local(mine, head_dim);
     local.widened = mine + ThreadFloats(head_dim) - KvLayer::WidenedFloats(head_dim, kRangeKeys);
     const KeySums total(mine + RowBlockScratch::Floats(head_dim), kAttentionRows);
     const CausalCall& call = after[-1];
-    call.RunTask(task - call.first_task, local, total);
+    call.RunUnit(unit - call.first_unit, local, total);
   });
   if (!to_join) return;
   const int64_t kv_heads = segments[0].kv->kv_heads();
-  pool.ParallelFor(count * kv_heads, [&](int64_t task, int) {
-    const CausalCall& call = calls[task / kv_heads];
-    if (call.ranges > 1) call.JoinRanges(task % kv_heads);
+  pool.ParallelFor(count * kv_heads, [&](int64_t unit, int) {
+    const CausalCall& call = calls[unit / kv_heads];
+    if (call.ranges > 1) call.JoinRanges(unit % kv_heads);
   });
 }
 

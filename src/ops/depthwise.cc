@@ -9,12 +9,13 @@
 namespace fastvlm {
 namespace {
 
-// A task: kBlockChannels channels of up to kMaxBlockRows rows. Fewer rows where that gives too few
-// tasks for the threads, though each task reads the kernel's rows above and below again.
+// A unit is kBlockChannels channels of up to kMaxBlockRows rows. It has fewer rows where there
+// would be too few units for the threads, although each unit reads rows above and below its own
+// again.
 constexpr int64_t kBlockChannels = 96;
 constexpr int64_t kMinBlockRows = 8;
 constexpr int64_t kMaxBlockRows = 32;
-constexpr int64_t kTasksPerThread = 4;
+constexpr int64_t kUnitsPerThread = 4;
 
 void CheckWeights(const DepthwiseWeights& weights) {
   FASTVLM_CHECK(weights.kernel == 3 || weights.kernel == 7);
@@ -51,7 +52,7 @@ void Depthwise(const DepthwiseWeights& weights, const float* x, int64_t height, 
   const int64_t out_width = (width + weights.stride - 1) / weights.stride;
   const int64_t channel_blocks = (channels + kBlockChannels - 1) / kBlockChannels;
   const int64_t block_rows =
-      std::clamp(out_height * channel_blocks / (kTasksPerThread * pool.threads()), kMinBlockRows,
+      std::clamp(out_height * channel_blocks / (kUnitsPerThread * pool.threads()), kMinBlockRows,
                  kMaxBlockRows);
   const int64_t row_blocks = (out_height + block_rows - 1) / block_rows;
 
@@ -77,8 +78,8 @@ void Depthwise(const DepthwiseWeights& weights, const float* x, int64_t height, 
   whole.y_row_stride = out_width * channels;
   whole.y_pixel_stride = channels;
 
-  // The kernels know one and two outputs per input channel, as all published models have. A smaller
-  // one may have more: then each input channel is laid out as often as it is read.
+  // The kernels take one or two outputs for each input channel, as all published models have. A
+  // small test model may have more: then each input channel is copied as often as it is read.
   Buffer<float> repeated;
   if (whole.multiplier > 2) {
     repeated = RepeatChannels(x, height * width * weights.in_channels, whole.multiplier);
@@ -89,15 +90,15 @@ void Depthwise(const DepthwiseWeights& weights, const float* x, int64_t height, 
   }
 
   const DepthwiseF32Fn convolve = BestDepthwiseF32().fn;
-  pool.ParallelFor(row_blocks * channel_blocks, [&](int64_t task, int /*thread*/) {
-    const int64_t channel = task % channel_blocks * kBlockChannels;
+  pool.ParallelFor(row_blocks * channel_blocks, [&](int64_t unit, int /*thread*/) {
+    const int64_t channel = unit % channel_blocks * kBlockChannels;
     DepthwiseF32Block block = whole;
     block.x += channel / block.multiplier;
     block.weight += channel;
     block.bias += channel;
     block.y += channel;
     block.channels = std::min(kBlockChannels, channels - channel);
-    block.row_begin = task / channel_blocks * block_rows;
+    block.row_begin = unit / channel_blocks * block_rows;
     block.row_end = std::min(block.row_begin + block_rows, out_height);
     convolve(block);
   });

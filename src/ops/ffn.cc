@@ -1,47 +1,39 @@
 #include "ops/ffn.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include "base/check.h"
+#include "ops/linear_weights.h"
 
 namespace fastvlm {
 namespace {
 
-// Rows per piece: enough to pay for reading the weights, few enough to keep the hidden rows of the
-// wide early stages (384 and 768 columns) in the L2 cache.
-constexpr int64_t kPieceRows = 96;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+// Rows of a unit: enough to pay for reading the weights, and few enough to keep the hidden rows of
+// the early stages (384 and 768 columns) in the L2 cache.
+constexpr int64_t kUnitRows = 96;
 
 // The hidden map of some rows, and what the products need.
-struct PieceScratch {
+struct UnitScratch {
   float* map;
   void* linear;
 
-  // For a thread's piece. In proportion to the rows, so that the pieces of all threads together
-  // have room for as many rows at once.
+  // For one thread. The size is in proportion to the rows, so that the memory of all threads
+  // together has room for the rows of all their units at once.
   static size_t Bytes(const PackedLinear& fc1, const PackedLinear& fc2) {
-    const size_t map = static_cast<size_t>(kPieceRows * fc1.n()) * sizeof(float);
+    const size_t map = static_cast<size_t>(kUnitRows * fc1.n()) * sizeof(float);
     const size_t linear =
-        std::max(LinearScratchBytes(fc1, kPieceRows), LinearScratchBytes(fc2, kPieceRows));
+        std::max(LinearScratchBytes(fc1, kUnitRows), LinearScratchBytes(fc2, kUnitRows));
     return (map + linear + kAlignment - 1) / kAlignment * kAlignment;
   }
-  PieceScratch(const PackedLinear& fc1, int64_t rows, void* scratch)
+  UnitScratch(const PackedLinear& fc1, int64_t rows, void* scratch)
       : map(static_cast<float*>(scratch)), linear(map + rows * fc1.n()) {}
 };
-
-std::string_view ProfileName(const PackedLinear& weights) {
-  if (weights.has_f16_products()) return "encoder FFN f16";
-  if (!weights.is_quantized()) return weights.is_bf16() ? "encoder FFN bf16" : "encoder FFN f32";
-  return IsQ8(weights.format()) ? "encoder FFN q8" : "encoder FFN q4";
-}
 
 }  // namespace
 
 size_t FfnScratchBytes(const PackedLinear& fc1, const PackedLinear& fc2, int threads) {
   FASTVLM_CHECK(fc1.n() == fc2.k());
-  return static_cast<size_t>(threads) * PieceScratch::Bytes(fc1, fc2);
+  return static_cast<size_t>(threads) * UnitScratch::Bytes(fc1, fc2);
 }
 
 void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64_t m, float* y,
@@ -54,10 +46,10 @@ void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64
   const Epilogue first = {.activation = Activation::kGelu};
   const Epilogue second = {.scale = scale, .residual = residual, .residual_stride = out};
   const int64_t threads = pool.threads();
-  if (m <= threads * kPieceRows) {
-    // All of it fits into the scratch, and one piece of rows for each thread would be few rows:
-    // let the threads share each product instead.
-    const PieceScratch all(fc1, m, scratch);
+  if (m <= threads * kUnitRows) {
+    // All rows fit into the scratch together, and a unit for each thread would have few rows: so
+    // the threads share each product instead.
+    const UnitScratch all(fc1, m, scratch);
     Linear(fc1, x, m, in, all.map, hidden, first, all.linear, pool);
     Linear(fc2, all.map, m, hidden, y, out, second, all.linear, pool);
     return;
@@ -70,19 +62,19 @@ void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64
   work.f16_operations += more.f16_operations;
   // The hidden map stays in the caches.
   work.bytes += more.bytes - 8.0 * static_cast<double>(m * hidden);
-  const ProfileScope scope(pool.profile(), ProfileName(fc1), work);
+  const ProfileScope scope(pool.profile(), fc1.weights().traits().ffn_name, work);
   const int64_t tile = fc1.tile_m();
-  const int64_t pieces = CeilDiv(CeilDiv(m, kPieceRows), threads) * threads;
-  const int64_t rows = std::min(kPieceRows, CeilDiv(CeilDiv(m, pieces), tile) * tile);
+  const int64_t units = CeilDiv(CeilDiv(m, kUnitRows), threads) * threads;
+  const int64_t rows = std::min(kUnitRows, CeilDiv(CeilDiv(m, units), tile) * tile);
   pool.ParallelFor(CeilDiv(m, rows), [&](int64_t index, int thread) {
     const int64_t row = index * rows;
     const int64_t count = std::min(rows, m - row);
-    const size_t offset = static_cast<size_t>(thread) * PieceScratch::Bytes(fc1, fc2);
-    const PieceScratch piece(fc1, count, static_cast<uint8_t*>(scratch) + offset);
-    LinearOneThread(fc1, x + row * in, count, in, piece.map, hidden, first, piece.linear);
+    const size_t offset = static_cast<size_t>(thread) * UnitScratch::Bytes(fc1, fc2);
+    const UnitScratch unit(fc1, count, static_cast<uint8_t*>(scratch) + offset);
+    LinearOneThread(fc1, x + row * in, count, in, unit.map, hidden, first, unit.linear);
     Epilogue epilogue = second;
     if (residual != nullptr) epilogue.residual = residual + row * out;
-    LinearOneThread(fc2, piece.map, count, hidden, y + row * out, out, epilogue, piece.linear);
+    LinearOneThread(fc2, unit.map, count, hidden, y + row * out, out, epilogue, unit.linear);
   });
 }
 

@@ -16,7 +16,7 @@ size_t FfnScratchBytes(const PackedLinear& fc1, const PackedLinear& fc2, int thr
 
 // x: [m, fc1.k()], y and residual: [m, fc2.n()], all contiguous. fc2.k() == fc1.n(). scale:
 // [fc2.n()] or null. residual: null, or an array that may be y; y must not overlap x. scratch:
-// FfnScratchBytes, aligned to 64 bytes. The hidden map, four times as wide as x, is made in pieces
+// FfnScratchBytes, aligned to 64 bytes. The hidden map, four times as wide as x, is made in units
 // of rows that stay in a cache. A row of y does not depend on m or on the number of threads.
 // Threads: over rows.
 void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64_t m, float* y,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 

@@ -1,5 +1,7 @@
 #include "ops/kernel_choices.h"
 
+#include "base/check.h"
+#include "base/cpu_features.h"
 #include "kernels/attention_f32/attention_f32.h"
 #include "kernels/depthwise_f32/depthwise_f32.h"
 #include "kernels/gemm_bf16/gemm_bf16.h"
@@ -33,12 +35,25 @@ std::vector<std::pair<std::string_view, std::string_view>> SelectedKernels() {
       {"silu_mul", BestSiluMul().name},
       {"squeeze_excite", BestSqueezeExcite().name},
       {"stem_conv_f32", BestStemConvF32().name}};
-  // One of the two at most: used only where the CPU multiplies bf16, or f16, faster than f32.
-  const GemmBf16Variant* bf16 = GemmBf16ForLinear();
-  if (bf16 != nullptr) kernels.insert(kernels.begin() + 2, {"gemm_bf16", bf16->name});
-  const GemmF16Variant* f16 = GemmF16ForLinear();
-  if (f16 != nullptr) kernels.insert(kernels.begin() + 2, {"gemm_f16", f16->name});
+  const LinearProducts products = ChooseBf16Products();
+  if (products == LinearProducts::kBf16) {
+    kernels.insert(kernels.begin() + 2, {"gemm_bf16", BestGemmBf16().name});
+  }
+  if (products == LinearProducts::kF16) {
+    kernels.insert(kernels.begin() + 2, {"gemm_f16", BestGemmF16().name});
+  }
   return kernels;
+}
+
+LinearProducts ChooseBf16Products() {
+  if (HasFastBf16Products() || EmulateBf16Products()) return LinearProducts::kBf16;
+  // The scalar variant is the definition for tests, far slower than products of f32.
+  return BestGemmF16().isa == Isa::kScalar ? LinearProducts::kF32 : LinearProducts::kF16;
+}
+
+QuantizedKernels ChooseQuantizedKernels(LinearFormat format) {
+  FASTVLM_CHECK(IsQ8(format) || format == LinearFormat::kQ4);
+  return {IsQ8(format) ? BestGemmQ8() : BestGemmQ4(), BestQuantizeRows()};
 }
 
 }  // namespace fastvlm

@@ -13,7 +13,7 @@
 namespace fastvlm {
 namespace {
 
-constexpr int64_t kScaleBlock = 32;  // elements of a key or value that share a scale
+constexpr int64_t kScaleBlock = 32;  // elements of a key or value with one scale
 constexpr float kLargestF16 = 65504;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -1,6 +1,6 @@
 // Linear layers: y = residual + scale * activation(x W^T + bias).
-// Source: torch.nn.functional.linear; the kernels' contracts are in kernels/gemm_f32/gemm_f32.h and
-// kernels/gemm_quantized.h.
+// Source: torch.nn.functional.linear. What the products are, and how exact, is in the contracts of
+// kernels/gemm_f32, gemm_bf16, gemm_f16, gemm_q8 and gemm_q4.
 #ifndef FASTVLM_OPS_LINEAR_H_
 #define FASTVLM_OPS_LINEAR_H_
 
@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "base/thread_pool.h"
+#include "kernels/gemm_shared/output.h"
 #include "ops/packed_linear.h"
 
 namespace fastvlm {
@@ -24,13 +25,13 @@ struct Epilogue {
 // What Linear does to m rows, for a profile.
 Work LinearWork(const PackedLinear& weights, int64_t m);
 
-// Bytes of scratch that Linear needs for m rows or fewer: room for x quantized, if the
-// weights are, or rounded to bf16 or f16.
+// Bytes of scratch that Linear needs for m rows or fewer: room for x as the format of the weights
+// has it, quantized or rounded to bf16 or f16. 0 if products are of f32.
 size_t LinearScratchBytes(const PackedLinear& weights, int64_t m);
 
 // x: [m, k], row i at x + i * x_stride. y: [m, n], row i at y + i * y_stride; must not overlap x or
 // the weights. scratch: LinearScratchBytes, aligned like floats; may be null if that is 0. A row of
-// y does not depend on m or on the number of threads, to the last bit. Threads: over blocks of y.
+// y does not depend on m or on the number of threads, to the last bit. Threads: over parts of y.
 void Linear(const PackedLinear& weights, const float* x, int64_t m, int64_t x_stride, float* y,
             int64_t y_stride, const Epilogue& epilogue, void* scratch, ThreadPool& pool);
 

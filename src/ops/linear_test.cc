@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "base/float16.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
@@ -109,7 +110,7 @@ TEST_P(LinearTest, MatchesDouble) {
 
 TEST_P(LinearTest, MatchesDoubleAtRealShapes) {
   TestRandom random;
-  // Several row blocks; several pieces of the depth; decoding; an odd depth of several pieces.
+  // Several units of rows; several slices of the depth; decoding; an odd depth of several slices.
   ExpectMatches(random, 1000, 96, 96);
   ExpectMatches(random, 400, 64, 384);
   ExpectMatches(random, 30, 100, 3072);

@@ -2,7 +2,7 @@
 
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/rms_norm/rms_norm.h"
-#include "ops/chunks.h"
+#include "ops/units.h"
 
 namespace fastvlm {
 
@@ -11,7 +11,7 @@ void LayerNorm(const float* x, int64_t tokens, int64_t channels, const float* ga
   const double size = static_cast<double>(tokens * channels);
   const ProfileScope scope(pool.profile(), "layer norm", {8 * size, 0, 8 * size});
   const LayerNormFn kernel = BestLayerNorm().fn;
-  ForChunks(tokens, channels, pool, [&](int64_t first, int64_t count) {
+  ForUnits(tokens, channels, pool, [&](int64_t first, int64_t count) {
     kernel(x + first * channels, count, channels, gain, bias, eps, y + first * channels);
   });
 }
@@ -21,7 +21,7 @@ void RmsNorm(const float* x, int64_t tokens, int64_t hidden, const float* gain, 
   const double size = static_cast<double>(tokens * hidden);
   const ProfileScope scope(pool.profile(), "rms norm", {4 * size, 0, 8 * size});
   const RmsNormFn kernel = BestRmsNorm().fn;
-  ForChunks(tokens, hidden, pool, [&](int64_t first, int64_t count) {
+  ForUnits(tokens, hidden, pool, [&](int64_t first, int64_t count) {
     kernel(x + first * hidden, count, hidden, gain, eps, y + first * hidden);
   });
 }

@@ -12,7 +12,7 @@
 namespace fastvlm {
 namespace {
 
-// Rows that make one task, several, and a last one that is shorter.
+// Rows that make one unit, several, and a last one that is shorter.
 constexpr int64_t kTokens[] = {0, 1, 17, 301};
 constexpr int64_t kChannels = 768;
 

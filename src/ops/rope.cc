@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "kernels/rope/rope.h"
-#include "ops/chunks.h"
+#include "ops/units.h"
 
 namespace fastvlm {
 
@@ -38,7 +38,7 @@ void ApplyRope(const RopeTable& table, float* x, int64_t tokens, int64_t stride,
   const int64_t head_dim = table.head_dim();
   const double size = static_cast<double>(tokens * heads * head_dim);
   const ProfileScope scope(pool.profile(), "rope", {3 * size, 0, 8 * size});
-  ForChunks(tokens, heads * head_dim, pool, [&](int64_t first, int64_t count) {
+  ForUnits(tokens, heads * head_dim, pool, [&](int64_t first, int64_t count) {
     kernel(x + first * stride, count, stride, heads, head_dim, table.Rows(start + first));
   });
 }

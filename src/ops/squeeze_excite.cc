@@ -18,8 +18,8 @@ void Excite(const Buffer<float>& weight, const Buffer<float>& bias, const float*
   const int64_t rows = static_cast<int64_t>(bias.size());
   const int64_t columns = static_cast<int64_t>(weight.size()) / rows;
   const ExciteRowsFn excite_rows = BestSqueezeExcite().excite_rows;
-  pool.ParallelFor((rows + kBlockRows - 1) / kBlockRows, [&](int64_t task, int /*thread*/) {
-    const int64_t row = task * kBlockRows;
+  pool.ParallelFor((rows + kBlockRows - 1) / kBlockRows, [&](int64_t unit, int /*thread*/) {
+    const int64_t row = unit * kBlockRows;
     excite_rows(weight.data() + row * columns, bias.data() + row, in,
                 std::min(kBlockRows, rows - row), columns, activation, out + row);
   });
@@ -49,8 +49,8 @@ void SqueezeExciteGelu(const SqueezeExciteWeights& weights, float* x, int64_t pi
   float* reduced = scratch + channels;
   const SqueezeExciteVariant& kernel = BestSqueezeExcite();
   const int64_t mean_blocks = (channels + kMeanChannels - 1) / kMeanChannels;
-  pool.ParallelFor(mean_blocks, [&](int64_t task, int /*thread*/) {
-    const int64_t channel = task * kMeanChannels;
+  pool.ParallelFor(mean_blocks, [&](int64_t unit, int /*thread*/) {
+    const int64_t channel = unit * kMeanChannels;
     kernel.channel_mean(x + channel, pixels, std::min(kMeanChannels, channels - channel), channels,
                         mean + channel);
   });
@@ -59,8 +59,8 @@ void SqueezeExciteGelu(const SqueezeExciteWeights& weights, float* x, int64_t pi
   Excite(weights.expand_weight, weights.expand_bias, reduced, SqueezeExciteActivation::kSigmoid,
          mean, pool);
   const int64_t pixel_blocks = (pixels + kBlockPixels - 1) / kBlockPixels;
-  pool.ParallelFor(pixel_blocks, [&](int64_t task, int /*thread*/) {
-    const int64_t pixel = task * kBlockPixels;
+  pool.ParallelFor(pixel_blocks, [&](int64_t unit, int /*thread*/) {
+    const int64_t pixel = unit * kBlockPixels;
     kernel.scale_gelu(x + pixel * channels, std::min(kBlockPixels, pixels - pixel), channels,
                       channels, mean);
   });

@@ -9,14 +9,14 @@
 namespace fastvlm {
 namespace {
 
-// Rows of y in one task: twice as many rows between the convolutions, and one above that the task
-// before makes as well.
-constexpr int64_t kTaskRows = 8;
+// Rows of y in one unit. They need twice as many rows of the map between the convolutions, and one
+// more above, which the unit before computes as well.
+constexpr int64_t kUnitRows = 8;
 
 int64_t Half(int64_t side) { return (side + 1) / 2; }
 
-// Rows of the map between, for a task, that there are at most.
-int64_t BandRows(int64_t height) { return std::min(2 * kTaskRows + 1, Half(height)); }
+// The most rows of the map between the convolutions that a unit needs.
+int64_t BandRows(int64_t height) { return std::min(2 * kUnitRows + 1, Half(height)); }
 
 int64_t BandFloats(int64_t channels, int64_t height, int64_t width) {
   return BandRows(height) * Half(width) * channels;
@@ -72,10 +72,10 @@ void Stem(const StemConvWeights& conv, const DepthwiseWeights& depthwise, const 
   const StemConvF32Fn convolve = BestStemConvF32().fn;
   const DepthwiseF32Fn convolve_depthwise = BestDepthwiseF32().fn;
   const int64_t band_floats = BandFloats(channels, height, width);
-  pool.ParallelFor((out_height + kTaskRows - 1) / kTaskRows, [&](int64_t task, int thread) {
+  pool.ParallelFor((out_height + kUnitRows - 1) / kUnitRows, [&](int64_t unit, int thread) {
     DepthwiseF32Block second = wide;
-    second.row_begin = task * kTaskRows;
-    second.row_end = std::min(second.row_begin + kTaskRows, out_height);
+    second.row_begin = unit * kUnitRows;
+    second.row_end = std::min(second.row_begin + kUnitRows, out_height);
     StemConvF32Block first = dense;
     first.row_begin = std::max<int64_t>(0, 2 * second.row_begin - 1);
     first.row_end = std::min(2 * second.row_end, middle_height);

@@ -15,9 +15,9 @@ constexpr int PanelsAtOnce(int rows) {
   return 1;
 }
 
-// Tiles of so few rows ask for what lies `ahead` floats further: decoding waits for memory, and it
-// gained 2 to 20 % (Zen 3). Tiles of more rows wait for the multiply-adds, and lost up to 10 %
-// (Emerald Rapids).
+// Tiles of at most so many rows prefetch what lies `ahead` floats further. Decoding has such tiles
+// and waits for memory: it gained 2 to 20 % (Zen 3). Tiles of more rows wait for the multiply-adds;
+// with prefetching they lost up to 10 % (Emerald Rapids).
 constexpr int kPrefetchRows = 8;
 
 // scores[r, j] = sum_d q[r, d] k[j, d] for kRows rows and the keys of kPanels panels.
@@ -97,14 +97,14 @@ FASTVLM_INLINE void AddValuePanels(const float* scores, const float* factors, co
   }
 }
 
-// One tile's view of one block: its rows' running state and what they see of the block.
+// One tile's view of one key block: the running state of its rows and what they see of the block.
 struct TileState {
   int rows;
   const int64_t* visible;  // [rows], counted from first_key, may be <= 0 or beyond the block
   int64_t first_key;
   int64_t columns;  // scores per row that count, a multiple of kAttentionPanel
   float* max;
-  float* sum;  // [rows][kLanes], of which a row's sum is the sum
+  float* sum;  // [rows][kLanes]: the sum of a row is that of its lanes
 };
 
 // Turns scores into weights exp(score - new maximum), updates max and sum, and gives the factors by
@@ -138,8 +138,8 @@ FASTVLM_INLINE void Weigh(const TileState& tile, float* scores, float* factors) 
   }
 }
 
-// One tile of kRows rows over one block, of which it sees the first `keys` keys; the next block
-// is `ahead` floats further, or 0 if another tile asks for it.
+// One tile of kRows rows over one key block, of which it sees the first `keys` keys. The next key
+// block is `ahead` floats further; `ahead` is 0 if another tile prefetches it.
 template <int kRows>
 FASTVLM_INLINE void TileOverBlock(const AttentionF32Args& args, const float* q, const float* block,
                                   int64_t keys, int64_t ahead, TileState tile, float* acc) {

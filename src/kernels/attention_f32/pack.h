@@ -9,8 +9,8 @@
 
 namespace fastvlm {
 
-// Stores `tokens` keys and values at places first..first + tokens - 1 of one block, which has
-// AttentionBlockFloats(head_dim) elements; other places keep what they hold. k, v: [tokens,
+// Stores `tokens` keys and values at places first..first + tokens - 1 of a key block, which has
+// AttentionBlockFloats(head_dim) elements. Other places keep what they hold. k, v: [tokens,
 // head_dim], rows k_stride and v_stride floats apart. first + tokens <= kAttentionBlock. An element
 // is stored as key(token, d, k) or value(token, d, v) gives it.
 template <typename T, typename KeyFn, typename ValueFn>

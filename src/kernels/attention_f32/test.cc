@@ -7,6 +7,7 @@
 
 #include "kernels/attention_f32/attention_f32.h"
 #include "kernels/attention_f32/pack.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -204,12 +205,10 @@ INSTANTIATE_TEST_SUITE_P(Variants, AttentionF32Test,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(AttentionF32Dispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestAttentionF32().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  TestRandom random;
+  const Problem problem(2, 3, 64, random);
+  ExpectForcedIsaRuns(AttentionF32Variants(), BestAttentionF32,
+                      [&](const AttentionF32Variant& variant) { RunKernel(variant, problem); });
 }
 
 TEST(AttentionF32Pack, TilesAreEven) {

@@ -121,8 +121,9 @@ FASTVLM_INLINE Sums Convolve(const DepthwiseF32Block& b, const Strip& strip, int
   return sum;
 }
 
-// The rarer ends of a group, once for all instances of ConvolveRow, whose compilation is slow
-// enough. By value, so that the sums themselves have no address and stay in registers.
+// What is rarely done with the sums of kPixels pixels: once for all instances of ConvolveRow, which
+// are slow to compile as it is. The sums are passed by value, so that they need no address and stay
+// in registers.
 Sums GeluPixels(Sums sum) {
   for (int p = 0; p < kPixels; ++p) sum.of[p] = Gelu(sum.of[p]);
   return sum;
@@ -184,10 +185,10 @@ void ConvolveStrips(const DepthwiseF32Block& b) {
 
 constexpr int64_t kMaxChannels = 96;  // in place at once
 
-// Whether the block can be computed in place, of whole vectors and whole groups of pixels, and
-// should be. 7x7 windows over all channels do not fit the first-level cache. Against strips, in
-// place takes 0.75 of the time at 3x3 and 0.9 at 7x7 with AVX-512 on Emerald Rapids, 0.7 and 0.98
-// to 1.2 with AVX2; not measured on CPUs with smaller caches.
+// Whether the block can be computed in place, in whole vectors and whole runs of kPixels
+// pixels, and should be. 7x7 windows over all channels do not fit the first-level cache. Against
+// strips, in place takes 0.75 of the time at 3x3 and 0.9 at 7x7 with AVX-512 on Emerald Rapids, 0.7
+// and 0.98 to 1.2 with AVX2; not measured on CPUs with smaller caches.
 bool InPlace(const DepthwiseF32Block& b) {
   if (b.kernel == 7 && kLanes < 16) return false;
   return b.width % (kPixels * b.stride) == 0 && b.channels % kLanes == 0;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/depthwise_f32/depthwise_f32.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -301,12 +302,9 @@ INSTANTIATE_TEST_SUITE_P(Variants, DepthwiseF32Test,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(DepthwiseF32Dispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestDepthwiseF32().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  Case one({.height = 3, .width = 3, .in_channels = 64});
+  ExpectForcedIsaRuns(DepthwiseF32Variants(), BestDepthwiseF32,
+                      [&](const DepthwiseF32Variant& variant) { variant.fn(one.Block()); });
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "kernels/gemm_output.h"
+#include "kernels/gemm_shared/output.h"
 
 namespace fastvlm {
 

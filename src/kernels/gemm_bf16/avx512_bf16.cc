@@ -3,7 +3,7 @@
 #include "simd/math.h"
 
 #include "kernels/gemm_bf16/args.h"
-#include "kernels/gemm_output_generic.h"
+#include "kernels/gemm_shared/output_generic.h"
 
 namespace fastvlm::avx512 {
 

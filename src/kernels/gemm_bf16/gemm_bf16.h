@@ -1,5 +1,5 @@
 // bf16 matrix times packed bf16 weights with f32 sums, and what follows a linear layer: args.h and
-// gemm_output.h have the formula.
+// gemm_shared/output.h have the formula.
 // Source: VDPBF16PS (Intel SDM volume 2): for each pair of the depth, in ascending order, the sum
 // takes first the product of the pair's second values, then that of its first ones. A product of
 // two bf16 values is exact in f32; each sum is rounded to the nearest f32. MXCSR has no influence,
@@ -36,12 +36,6 @@ struct GemmBf16Variant {
 
 std::span<const GemmBf16Variant> GemmBf16Variants();  // best first
 const GemmBf16Variant& BestGemmBf16();
-
-// The variant for linear layers in bf16, or null where they had better use kernels/gemm_f16 or
-// widen their weights and multiply with kernels/gemm_f32: on a CPU without VDPBF16PS, or with a
-// slow one, rounding x to bf16 would lose and gain nothing. FASTVLM_BF16_PRODUCTS
-// (base/cpu_features.h) asks for it all the same.
-const GemmBf16Variant* GemmBf16ForLinear();
 
 }  // namespace fastvlm
 

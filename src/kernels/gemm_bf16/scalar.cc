@@ -3,6 +3,7 @@
 
 #include "base/float16.h"
 #include "kernels/gemm_bf16/gemm_bf16.h"
+#include "kernels/gemm_shared/scalar.h"
 
 namespace fastvlm::scalar {
 namespace {
@@ -13,18 +14,6 @@ float Flush(float value) {
   return std::fabs(value) < 0x1p-126f ? std::copysign(0.0f, value) : value;
 }
 float Widen(uint16_t bf16) { return Flush(F32FromBf16(bf16)); }
-
-float Activate(Activation activation, float x) {
-  switch (activation) {
-    case Activation::kNone:
-      return x;
-    case Activation::kGelu:
-      return 0.5f * x * (1 + std::erf(x * 0.70710678f));
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-  }
-  return x;
-}
 
 // sum[j] += x * w[2 j]: one half of VDPBF16PS on the columns of a panel.
 void AddProducts(float x, const uint16_t* w, float* sum) {
@@ -48,12 +37,7 @@ void GemmBf16(const GemmBf16Args& args) {
         AddProducts(Widen(x[2 * p + 1]), w + 1, sums);
         AddProducts(Widen(x[2 * p]), w, sums);
       }
-      for (int64_t j = 0; j < width; ++j) {
-        float y = Activate(args.activation, sums[j]);
-        if (args.scale != nullptr) y *= args.scale[column + j];
-        if (args.residual != nullptr) y += args.residual[i * args.residual_stride + column + j];
-        args.y[i * args.y_stride + column + j] = y;
-      }
+      for (int64_t j = 0; j < width; ++j) Finish(args, i, column + j, sums[j]);
     }
   }
 }

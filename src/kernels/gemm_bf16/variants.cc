@@ -25,9 +25,4 @@ std::span<const GemmBf16Variant> GemmBf16Variants() {
 
 const GemmBf16Variant& BestGemmBf16() { return SelectVariant(GemmBf16Variants()); }
 
-const GemmBf16Variant* GemmBf16ForLinear() {
-  const GemmBf16Variant& best = BestGemmBf16();
-  return HasFastBf16Products() || EmulateBf16Products() ? &best : nullptr;
-}
-
 }  // namespace fastvlm

@@ -5,29 +5,30 @@
 
 #include <cstdint>
 
-#include "kernels/gemm_output.h"
+#include "kernels/gemm_shared/output.h"
 
 namespace fastvlm {
 
-// Values along the depth that one f16 sum takes, and groups whose sums are added in f16.
-inline constexpr int64_t kF16Group = 32;
-inline constexpr int64_t kF16GroupsPerChunk = 4;
+// A run is as many neighbours along the depth as one f16 sum takes. A span is as many runs as have
+// their sums added in f16; the sum of a span is added to one of f32.
+inline constexpr int64_t kF16Run = 32;
+inline constexpr int64_t kF16RunsPerSpan = 4;
 
 // Rows of x and columns of the weights are scaled so that their largest magnitude has this
-// exponent, 8 to 16: the 128 products of a chunk stay below 2^15, within f16's range.
+// exponent, 8 to 16: the 128 products of a span stay below 2^15, within f16's range.
 inline constexpr int kF16RowExponent = 3;
 inline constexpr int kF16ColumnExponent = 3;
 
-// sum[i,j] = sum_p x[i,p] w[p,j] over kF16Group * groups values; the output's formula says what
+// sum[i,j] = sum_p x[i,p] w[p,j] over kF16Run * runs values; the output's formula says what
 // follows. rows beyond the first tile_m begin at a multiple of tile_m.
 struct GemmF16Args : GemmOutput {
-  int64_t groups = 0;
-  // Tiles of tile_m rows, as F16RowsArgs has them, from the first group that is wanted.
+  int64_t runs = 0;
+  // Tiles of tile_m rows, as F16RowsArgs has them, from the first run that is wanted.
   const uint32_t* x = nullptr;
   int64_t x_tile_stride = 0;        // elements from one tile to the next
   int64_t x_tile_rows = 0;          // rows that a tile has room for
   const float* x_factor = nullptr;  // [rows]
-  // Panels of tile_n columns, [kF16Group * groups, tile_n] f16 each and padded with zeros; column j
+  // Panels of tile_n columns, [kF16Run * runs, tile_n] f16 each and padded with zeros; column j
   // is in panel j / tile_n, which begins panel_stride elements after the one before it.
   const uint16_t* weights = nullptr;
   int64_t panel_stride = 0;
@@ -42,7 +43,7 @@ struct F16RowsArgs {
   int64_t depth = 0;
   const float* x = nullptr;  // [rows, depth], row i at x + i * x_stride
   int64_t x_stride = 0;
-  // A tile is [groups, tile_rows, kF16Group]; each element holds its f16 twice, so that a broadcast
+  // A tile is [runs, tile_rows, kF16Run]; each element holds its f16 twice, so that a broadcast
   // of 32 bits, which needs no shuffle, fills a vector with it. Zeros beyond the depth; rows of a
   // tile that are not there are left as they are.
   uint32_t* tiles = nullptr;

@@ -3,14 +3,14 @@
 #include "simd/math.h"
 
 #include "kernels/gemm_f16/args.h"
-#include "kernels/gemm_output_generic.h"
+#include "kernels/gemm_shared/output_generic.h"
 
 namespace fastvlm::avx512 {
 
 constexpr int kTileM = 12;
 constexpr int64_t kTileN = 2 * kLanes;  // one vector of f16
-constexpr int kGroup = kF16Group;
-constexpr int kUnrolled = 4;  // of a group
+constexpr int kRun = kF16Run;
+constexpr int kUnrolled = 4;  // of a run
 
 // sum += w * x of 32 f16. In assembly, and the loops around it unrolled by pragma: GCC 12 otherwise
 // keeps the sums in memory.
@@ -26,13 +26,13 @@ FASTVLM_INLINE __m512i SetTwice(const uint32_t* x) {
   return _mm512_set1_epi32(static_cast<int32_t>(*x));
 }
 
-// Of rows x panels of y: the f32 sums, what a chunk's sums are multiplied with, and these.
+// Of rows x panels of y: the f32 sums, what a span's sums are multiplied with, and these.
 template <int rows, int panels>
 struct F16Sums {
   static constexpr int kVectors = 2 * panels;
   alignas(64) float sums[rows * kVectors * kLanes];
   alignas(64) float factors[rows * kVectors * kLanes];
-  __m512i chunk[rows * panels];
+  __m512i span[rows * panels];
 };
 
 template <int rows, int panels>
@@ -50,10 +50,10 @@ FASTVLM_INLINE void StartSums(const GemmF16Args& args, int64_t i, int64_t j,
   }
 }
 
-// The sums of a chunk, widened from memory because that costs no shuffle.
+// The sums of a span, widened from memory because that costs no shuffle.
 template <int rows, int panels>
-FASTVLM_INLINE void AddChunk(F16Sums<rows, panels>& all) {
-  const auto* halves = reinterpret_cast<const __m256i*>(all.chunk);
+FASTVLM_INLINE void AddSpan(F16Sums<rows, panels>& all) {
+  const auto* halves = reinterpret_cast<const __m256i*>(all.span);
 #pragma GCC unroll 96
   for (int v = 0; v < rows * 2 * panels; ++v) {
     __m512 dot = _mm512_cvtph_ps(_mm256_load_si256(halves + v));
@@ -76,13 +76,13 @@ FASTVLM_INLINE void F16Step(const uint32_t* x, const uint16_t* w, const uint16_t
   }
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
-    const __m512i a = SetTwice(x + r * kGroup);
+    const __m512i a = SetTwice(x + r * kRun);
 #pragma GCC unroll 4
     for (int v = 0; v < panels; ++v) AddProduct(acc[r][v], b[v], a);
   }
 }
 
-// Sums of a group live in registers, of a chunk and of all in the L1 cache. The last tile of a
+// Sums of a run live in registers, of a span and of all in the L1 cache. The last tile of a
 // panel fetches what comes after it.
 template <int rows, int panels, bool last>
 FASTVLM_INLINE void F16Tile(const GemmF16Args& args, int64_t i, int64_t j) {
@@ -92,36 +92,36 @@ FASTVLM_INLINE void F16Tile(const GemmF16Args& args, int64_t i, int64_t j) {
   const uint32_t* x = args.x + i / kTileM * args.x_tile_stride;
   const uint16_t* w = args.weights + panel;
   const uint16_t* next = (args.next != nullptr ? args.next : args.weights) + panel;
-  for (int64_t group = 0; group < args.groups; ++group) {
+  for (int64_t run = 0; run < args.runs; ++run) {
     __m512i acc[rows][panels];
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 4
       for (int v = 0; v < panels; ++v) acc[r][v] = _mm512_setzero_si512();
     }
-    for (int p = 0; p < kGroup; p += kUnrolled) {
+    for (int p = 0; p < kRun; p += kUnrolled) {
 #pragma GCC unroll 4
       for (int q = 0; q < kUnrolled; ++q) {
         F16Step<rows, panels, last>(x + p + q, w + (p + q) * kTileN, next + (p + q) * kTileN,
                                     args.panel_stride, acc);
       }
     }
-    const bool first = group % kF16GroupsPerChunk == 0;
+    const bool first = run % kF16RunsPerSpan == 0;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 4
       for (int v = 0; v < panels; ++v) {
-        __m512i& chunk = all.chunk[r * panels + v];
-        if (!first) AddHalves(acc[r][v], chunk);
-        _mm512_store_si512(&chunk, acc[r][v]);
+        __m512i& span = all.span[r * panels + v];
+        if (!first) AddHalves(acc[r][v], span);
+        _mm512_store_si512(&span, acc[r][v]);
       }
     }
-    if (group % kF16GroupsPerChunk == kF16GroupsPerChunk - 1 || group + 1 == args.groups) {
-      AddChunk(all);
+    if (run % kF16RunsPerSpan == kF16RunsPerSpan - 1 || run + 1 == args.runs) {
+      AddSpan(all);
     }
-    x += args.x_tile_rows * kGroup;
-    w += kGroup * kTileN;
-    next += kGroup * kTileN;
+    x += args.x_tile_rows * kRun;
+    w += kRun * kTileN;
+    next += kRun * kTileN;
   }
   constexpr int kVectors = 2 * panels;
   if constexpr (rows == kTileM) {
@@ -181,9 +181,7 @@ FASTVLM_INLINE uint32_t LargestBits(const float* x, int64_t size) {
   return _mm512_reduce_max_epu32(_mm512_max_epu32(largest[0], largest[1]));
 }
 
-FASTVLM_INLINE int64_t RoundUpToGroup(int64_t depth) {
-  return (depth + kGroup - 1) / kGroup * kGroup;
-}
+FASTVLM_INLINE int64_t RoundUpToRun(int64_t depth) { return (depth + kRun - 1) / kRun * kRun; }
 
 FASTVLM_INLINE float FromExponent(uint32_t biased) {
   const uint32_t bits = biased << 23;
@@ -205,14 +203,14 @@ void RoundRowsToF16(const F16RowsArgs& args) {
     if (exponent <= kF16RowExponent) exponent = kF16RowExponent + 1;
     args.factor[i] = FromExponent(exponent - kF16RowExponent);
     const F32 scale = Set(FromExponent(254 + kF16RowExponent - exponent));
-    uint32_t* to = args.tiles + i / kTileM * args.tile_stride + i % kTileM * kGroup;
+    uint32_t* to = args.tiles + i / kTileM * args.tile_stride + i % kTileM * kRun;
     int64_t p = 0;
-    for (; p + kGroup <= args.depth; p += kGroup, to += args.tile_rows * kGroup) {
-      for (int q = 0; q < kGroup; q += kLanes) {
+    for (; p + kRun <= args.depth; p += kRun, to += args.tile_rows * kRun) {
+      for (int q = 0; q < kRun; q += kLanes) {
         _mm512_storeu_si512(to + q, NarrowTwice(Mul(Load(x + p + q), scale)));
       }
     }
-    for (; p < RoundUpToGroup(args.depth); p += kLanes, to += kLanes) {
+    for (; p < RoundUpToRun(args.depth); p += kLanes, to += kLanes) {
       const int64_t left = args.depth > p ? args.depth - p : 0;
       _mm512_storeu_si512(to, NarrowTwice(Mul(LoadPartial(x + p, left), scale)));
     }

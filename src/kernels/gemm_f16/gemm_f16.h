@@ -1,15 +1,15 @@
 // f32 rows times packed bf16 weights by f16 multiply-adds, with f32 sums of short f16 ones, and
-// what follows a linear layer: args.h and gemm_output.h have the formula. Source: VFMADD231PH and
-// VADDPH (Intel SDM volume 2): IEEE binary16, each result rounded once to the nearest value,
-// subnormal ones included; MXCSR's flush bits have no influence on f16.
+// what follows a linear layer: args.h and gemm_shared/output.h have the formula. Source:
+// VFMADD231PH and VADDPH (Intel SDM volume 2): IEEE binary16, each result rounded once to the
+// nearest value, subnormal ones included; MXCSR's flush bits have no influence on f16.
 //
 // A row of x is scaled by a power of two and rounded to f16, 11 bits; a column of the weights is
 // scaled likewise (pack.h), which loses none of bf16's 8 bits. Then, in ascending order,
-//   group = 32 multiply-adds in f16, from 0
-//   chunk = the sum of four groups in f16: 128 products, which cannot overflow
-//   sum   = start + chunk * x_factor * w_factor, with one f32 rounding for each chunk
+//   run = 32 multiply-adds in f16, from 0
+//   span = the sum of four runs in f16: 128 products, which cannot overflow
+//   sum   = start + span * x_factor * w_factor, with one f32 rounding for each span
 // These are the same bits on every instruction set before the activation, and depend neither on the
-// rows computed together nor on where a caller cuts the depth, if he cuts between chunks (the sums
+// rows computed together nor on where a caller cuts the depth, if he cuts between spans (the sums
 // so far being `start` of the next call).
 //
 // With h = 2^-11, X = max|x| of the row, W = max|w| of the column and k the depth, beside the error
@@ -46,11 +46,6 @@ struct GemmF16Variant {
 
 std::span<const GemmF16Variant> GemmF16Variants();  // best first
 const GemmF16Variant& BestGemmF16();
-
-// The variant for linear layers in bf16, or null where kernels/gemm_bf16 or kernels/gemm_f32 is the
-// better choice: the former on CPUs with fast products of bf16 (or if FASTVLM_BF16_PRODUCTS asks
-// for it), the latter on CPUs without AVX512_FP16.
-const GemmF16Variant* GemmF16ForLinear();
 
 }  // namespace fastvlm
 

@@ -45,17 +45,17 @@ void PackF16(const float* weight, int64_t columns, int64_t k, int64_t tile_n, ui
   for (int64_t j = 0; j < tile_n; ++j) {
     factor[j] = j < columns ? ColumnFactor(weight + j * k, k) : 0.0f;
   }
-  // Pieces of the depth small enough that the panel's part stays in the L1 cache while each row
+  // Slices of the depth small enough that the panel's part stays in the L1 cache while each row
   // is scattered over it.
-  constexpr int64_t kPiece = 4 * kF16Group;
-  const int64_t padded = (k + kF16Group - 1) / kF16Group * kF16Group;
+  constexpr int64_t kSlice = 4 * kF16Run;
+  const int64_t padded = (k + kF16Run - 1) / kF16Run * kF16Run;
   std::fill_n(panel, padded * tile_n, uint16_t{0});
-  for (int64_t begin = 0; begin < k; begin += kPiece) {
-    const int64_t depth = std::min(kPiece, k - begin);
+  for (int64_t begin = 0; begin < k; begin += kSlice) {
+    const int64_t depth = std::min(kSlice, k - begin);
     for (int64_t j = 0; j < columns; ++j) {
       const float* w = weight + j * k + begin;
       const float scale = 1 / factor[j];  // a power of two as well
-      uint32_t halves[kPiece];
+      uint32_t halves[kSlice];
       for (int64_t p = 0; p < depth; ++p) halves[p] = Narrow(ToBf16(w[p]) * scale);
       for (int64_t p = 0; p < depth; ++p) {
         panel[(begin + p) * tile_n + j] = static_cast<uint16_t>(halves[p]);

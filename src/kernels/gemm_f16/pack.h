@@ -1,5 +1,5 @@
 // Weights [n, k] into the panels that the kernels read: [ceil(n / tile_n)][k to a multiple of
-// kF16Group][tile_n], and a factor for each column.
+// kF16Run][tile_n], and a factor for each column.
 #ifndef FASTVLM_KERNELS_GEMM_F16_PACK_H_
 #define FASTVLM_KERNELS_GEMM_F16_PACK_H_
 
@@ -8,7 +8,7 @@
 namespace fastvlm {
 
 // One panel of `columns` columns, tile_n at most. weight: [columns, k], row-major, of which each
-// value is first rounded to the nearest BF16, ties to even. panel: [k to a multiple of kF16Group,
+// value is first rounded to the nearest BF16, ties to even. panel: [k to a multiple of kF16Run,
 // tile_n] f16, zeros beyond k and columns. factor: [tile_n], powers of two: panel times factor is
 // the weight in BF16, to the last bit unless it is below 2^-20 of its column's largest, where the
 // error is 2^-28 of that at most (or the largest is below 2^-123). A column with inf or NaN has

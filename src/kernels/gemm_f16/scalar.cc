@@ -4,23 +4,12 @@
 
 #include "base/float16.h"
 #include "kernels/gemm_f16/gemm_f16.h"
+#include "kernels/gemm_shared/scalar.h"
 
 namespace fastvlm::scalar {
 namespace {
 
 constexpr int64_t kTileN = 16;  // and tiles of one row
-
-float Activate(Activation activation, float x) {
-  switch (activation) {
-    case Activation::kNone:
-      return x;
-    case Activation::kGelu:
-      return 0.5f * x * (1 + std::erf(x * 0.70710678f));
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-  }
-  return x;
-}
 
 // sum + x * w, rounded once. The product, 22 bits, is exact in f64. So is the sum, 33 bits at most,
 // wherever it lies near the middle between two f16 values: there the product is no smaller than
@@ -42,21 +31,18 @@ void GemmF16(const GemmF16Args& args) {
       const uint16_t* w = args.weights + j / kTileN * args.panel_stride + j % kTileN;
       const float factor = args.x_factor[i] * args.w_factor[j];
       float sum = args.start[i * args.start_stride + j];
-      uint16_t chunk = 0;
-      for (int64_t group = 0; group < args.groups; ++group) {
+      uint16_t span = 0;
+      for (int64_t run = 0; run < args.runs; ++run) {
         uint16_t part = 0;
-        for (int64_t p = group * kF16Group; p < (group + 1) * kF16Group; ++p) {
+        for (int64_t p = run * kF16Run; p < (run + 1) * kF16Run; ++p) {
           part = MulAddF16(part, static_cast<uint16_t>(x[p]), w[p * kTileN]);
         }
-        chunk = group % kF16GroupsPerChunk == 0 ? part : AddF16(part, chunk);
-        if ((group + 1) % kF16GroupsPerChunk == 0 || group + 1 == args.groups) {
-          sum = std::fma(F32FromF16(chunk), factor, sum);
+        span = run % kF16RunsPerSpan == 0 ? part : AddF16(part, span);
+        if ((run + 1) % kF16RunsPerSpan == 0 || run + 1 == args.runs) {
+          sum = std::fma(F32FromF16(span), factor, sum);
         }
       }
-      float y = Activate(args.activation, sum);
-      if (args.scale != nullptr) y *= args.scale[j];
-      if (args.residual != nullptr) y += args.residual[i * args.residual_stride + j];
-      args.y[i * args.y_stride + j] = y;
+      Finish(args, i, j, sum);
     }
   }
 }
@@ -73,7 +59,7 @@ void RoundRowsToF16(const F16RowsArgs& args) {
     args.factor[i] = std::bit_cast<float>((exponent - kF16RowExponent) << 23);
     const float scale = std::bit_cast<float>((254 + kF16RowExponent - exponent) << 23);
     uint32_t* to = args.tiles + i * args.tile_stride;
-    const int64_t padded = (args.depth + kF16Group - 1) / kF16Group * kF16Group;
+    const int64_t padded = (args.depth + kF16Run - 1) / kF16Run * kF16Run;
     for (int64_t p = 0; p < padded; ++p) {
       const uint32_t half = p < args.depth ? F16FromF32(x[p] * scale) : 0u;
       to[p] = half | half << 16;

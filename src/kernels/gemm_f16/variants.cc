@@ -25,10 +25,4 @@ std::span<const GemmF16Variant> GemmF16Variants() {
 
 const GemmF16Variant& BestGemmF16() { return SelectVariant(GemmF16Variants()); }
 
-const GemmF16Variant* GemmF16ForLinear() {
-  const GemmF16Variant& best = BestGemmF16();
-  const bool bf16 = HasFastBf16Products() || EmulateBf16Products();
-  return best.isa == Isa::kScalar || bf16 ? nullptr : &best;
-}
-
 }  // namespace fastvlm

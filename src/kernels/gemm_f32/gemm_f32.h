@@ -1,6 +1,5 @@
-// f32 matrix times packed weights, with what follows a linear layer: args.h and gemm_output.h have
-// the formula.
-// Source: torch.nn.functional.linear, gelu and silu in f32.
+// f32 matrix times packed weights, with what follows a linear layer: args.h and
+// gemm_shared/output.h have the formula. Source: torch.nn.functional.linear, gelu and silu in f32.
 //
 // Weights are f32 or bf16; bf16 is widened, which is exact, and the arithmetic is f32 either way:
 // the same weights give the same bits. Each sum runs over p in ascending order, one fused

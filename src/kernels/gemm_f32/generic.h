@@ -1,7 +1,7 @@
 // The body for every vector instruction set; an <isa>.cc includes it after its vector header, with
 // FASTVLM_GEMM_TILE_M set to the rows of a register tile. A panel is two vectors wide.
 #include "kernels/gemm_f32/args.h"
-#include "kernels/gemm_output_generic.h"
+#include "kernels/gemm_shared/output_generic.h"
 
 namespace fastvlm::FASTVLM_SIMD {
 

@@ -11,16 +11,16 @@ namespace {
 template <typename From, typename To, typename Convert>
 void PackPanel(const void* weight, int64_t n, int64_t k, int64_t column, int64_t tile_n, To* panel,
                const Convert& convert) {
-  // Pieces of the depth small enough that the panel's part stays in the L1 cache while each row
+  // Slices of the depth small enough that the panel's part stays in the L1 cache while each row
   // is scattered over it.
-  constexpr int64_t kPiece = 64;
+  constexpr int64_t kSlice = 64;
   const int64_t rows = std::min(tile_n, n - column);
   const auto* bytes = static_cast<const uint8_t*>(weight);
-  for (int64_t begin = 0; begin < k; begin += kPiece) {
-    const int64_t depth = std::min(kPiece, k - begin);
+  for (int64_t begin = 0; begin < k; begin += kSlice) {
+    const int64_t depth = std::min(kSlice, k - begin);
     To* to = panel + begin * tile_n;
     for (int64_t j = 0; j < rows; ++j) {
-      From from[kPiece];
+      From from[kSlice];
       std::memcpy(from, bytes + ((column + j) * k + begin) * static_cast<int64_t>(sizeof(From)),
                   static_cast<size_t>(depth) * sizeof(From));
       for (int64_t p = 0; p < depth; ++p) to[p * tile_n + j] = convert(from[p]);

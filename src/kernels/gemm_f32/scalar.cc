@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <cmath>
 
 #include "base/float16.h"
 #include "kernels/gemm_f32/gemm_f32.h"
+#include "kernels/gemm_shared/scalar.h"
 
 namespace fastvlm::scalar {
 namespace {
@@ -11,18 +11,6 @@ constexpr int64_t kTileN = 16;
 
 float Widen(float value) { return value; }
 float Widen(uint16_t value) { return F32FromBf16(value); }
-
-float Activate(Activation activation, float x) {
-  switch (activation) {
-    case Activation::kNone:
-      return x;
-    case Activation::kGelu:
-      return 0.5f * x * (1 + std::erf(x * 0.70710678f));
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-  }
-  return x;
-}
 
 template <typename Weight>
 void Gemm(const GemmF32Args& args) {
@@ -37,12 +25,7 @@ void Gemm(const GemmF32Args& args) {
         const float x = args.x[i * args.x_stride + p];
         for (int64_t j = 0; j < kTileN; ++j) sums[j] += x * Widen(panel[p * kTileN + j]);
       }
-      for (int64_t j = 0; j < width; ++j) {
-        float y = Activate(args.activation, sums[j]);
-        if (args.scale != nullptr) y *= args.scale[column + j];
-        if (args.residual != nullptr) y += args.residual[i * args.residual_stride + column + j];
-        args.y[i * args.y_stride + column + j] = y;
-      }
+      for (int64_t j = 0; j < width; ++j) Finish(args, i, column + j, sums[j]);
     }
   }
 }

@@ -2,7 +2,7 @@
 
 #include "simd/math.h"
 
-#include "kernels/gemm_quantized_vnni.h"
+#include "kernels/gemm_shared/quantized_vnni.h"
 
 namespace fastvlm::avx512 {
 

@@ -1,4 +1,4 @@
-// Quantized rows times 4-bit weights: kernels/gemm_quantized.h has the formula.
+// Quantized rows times 4-bit weights: kernels/gemm_shared/quantized.h has the formula.
 // Source: Q4_0 of GGML: 32 weights share an f16 scale; w = scale * (nibble - 8).
 //
 // A block of a panel is [32 / group][tile_n / 2][group] bytes, then tile_n scales, f16. The low
@@ -9,7 +9,7 @@
 
 #include <span>
 
-#include "kernels/gemm_quantized_variant.h"
+#include "kernels/gemm_shared/quantized_variant.h"
 
 namespace fastvlm {
 

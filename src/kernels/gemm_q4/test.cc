@@ -3,7 +3,8 @@
 #include <cstring>
 
 #include "kernels/gemm_q4/pack.h"
-#include "kernels/test_gemm_quantized.h"
+#include "kernels/gemm_shared/test_quantized.h"
+#include "support/executed_isa.h"
 
 namespace fastvlm {
 namespace {
@@ -15,12 +16,9 @@ INSTANTIATE_TEST_SUITE_P(Variants, GemmQuantizedTest,
                          QuantizedCaseName);
 
 TEST(GemmQ4Dispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512Vnni}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestGemmQ4().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  ExpectForcedIsaRuns(GemmQ4Variants(), BestGemmQ4, [](const GemmQuantizedVariant& variant) {
+    QuantizedProblem({kFormat, variant}, 1, variant.tile_n, 1, 0).Run(false);
+  });
 }
 
 // Every weight comes back within half a step of its block, except that +8 steps are cut to 7, in

@@ -2,7 +2,7 @@
 
 #include "simd/math.h"
 
-#include "kernels/gemm_quantized_generic.h"
+#include "kernels/gemm_shared/quantized_generic.h"
 
 namespace fastvlm::avx2 {
 

@@ -1,4 +1,4 @@
-#include "kernels/bench_gemm_quantized.h"
+#include "kernels/gemm_shared/bench.h"
 #include "kernels/gemm_q8/gemm_q8.h"
 
 namespace fastvlm {

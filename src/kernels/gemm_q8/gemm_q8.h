@@ -1,4 +1,4 @@
-// Quantized rows times 8-bit weights: kernels/gemm_quantized.h has the formula.
+// Quantized rows times 8-bit weights: kernels/gemm_shared/quantized.h has the formula.
 // Source: Q8_0 of GGML: 32 weights share an f16 scale; w = scale * q, q in [-127, 127].
 //
 // A block of a panel is [32 / group][tile_n][group] bytes q + offset, then tile_n scales, f16. No
@@ -8,7 +8,7 @@
 
 #include <span>
 
-#include "kernels/gemm_quantized_variant.h"
+#include "kernels/gemm_shared/quantized_variant.h"
 
 namespace fastvlm {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/gemm_quantized_variant.h"
+#include "kernels/gemm_shared/quantized_variant.h"
 
 namespace fastvlm {
 

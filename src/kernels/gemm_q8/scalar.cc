@@ -4,6 +4,7 @@
 
 #include "base/float16.h"
 #include "kernels/gemm_q8/gemm_q8.h"
+#include "kernels/gemm_shared/scalar.h"
 
 namespace fastvlm::scalar {
 namespace {
@@ -21,18 +22,6 @@ float Scale(const uint8_t* block, int64_t j) {
   uint16_t half;
   std::memcpy(&half, block + kWeightBytes + 2 * j, sizeof(half));
   return F32FromF16(half);
-}
-
-float Activate(Activation activation, float x) {
-  switch (activation) {
-    case Activation::kNone:
-      return x;
-    case Activation::kGelu:
-      return 0.5f * x * (1 + std::erf(x * 0.70710678f));
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-  }
-  return x;
 }
 
 float Sum(const GemmQuantizedArgs& args, int64_t i, int64_t j) {
@@ -59,12 +48,7 @@ float Sum(const GemmQuantizedArgs& args, int64_t i, int64_t j) {
 
 void GemmQ8(const GemmQuantizedArgs& args) {
   for (int64_t i = 0; i < args.rows; ++i) {
-    for (int64_t j = 0; j < args.columns; ++j) {
-      float y = Activate(args.activation, Sum(args, i, j));
-      if (args.scale != nullptr) y *= args.scale[j];
-      if (args.residual != nullptr) y += args.residual[i * args.residual_stride + j];
-      args.y[i * args.y_stride + j] = y;
-    }
+    for (int64_t j = 0; j < args.columns; ++j) Finish(args, i, j, Sum(args, i, j));
   }
 }
 

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "kernels/gemm_q8/pack.h"
-#include "kernels/test_gemm_quantized.h"
+#include "kernels/gemm_shared/test_quantized.h"
+#include "support/executed_isa.h"
 
 namespace fastvlm {
 namespace {
@@ -19,12 +20,9 @@ INSTANTIATE_TEST_SUITE_P(Variants, GemmQuantizedTest,
                          QuantizedCaseName);
 
 TEST(GemmQ8Dispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512Vnni}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestGemmQ8().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  ExpectForcedIsaRuns(GemmQ8Variants(), BestGemmQ8, [](const GemmQuantizedVariant& variant) {
+    QuantizedProblem({kFormat, variant}, 1, variant.tile_n, 1, 0).Run(false);
+  });
 }
 
 // Every weight comes back within half a step of its block, in every variant's layout.

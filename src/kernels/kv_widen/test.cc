@@ -6,6 +6,7 @@
 #include "base/float16.h"
 #include "kernels/attention_f32/attention_f32.h"
 #include "kernels/kv_widen/kv_widen.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -55,12 +56,19 @@ INSTANTIATE_TEST_SUITE_P(Variants, KvWidenTest,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(KvWidenDispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestKvWiden().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  const std::vector<uint16_t> half(64);
+  const std::vector<int8_t> x(4 * kAttentionPanel);
+  const std::vector<float> scale(kAttentionPanel, 1.0f);
+  std::vector<float> y(4 * kAttentionPanel);
+  ExpectForcedIsaRuns(KvWidenVariants(), BestKvWiden, [&](const KvWidenVariant& variant) {
+    variant.f16(half.data(), 64, y.data());
+  });
+  ExpectForcedIsaRuns(KvWidenVariants(), BestKvWiden, [&](const KvWidenVariant& variant) {
+    variant.int8_by_lane(x.data(), scale.data(), 4, y.data());
+  });
+  ExpectForcedIsaRuns(KvWidenVariants(), BestKvWiden, [&](const KvWidenVariant& variant) {
+    variant.int8_by_row(x.data(), scale.data(), 4, y.data());
+  });
 }
 
 }  // namespace

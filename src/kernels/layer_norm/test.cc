@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/layer_norm/layer_norm.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -98,12 +99,11 @@ INSTANTIATE_TEST_SUITE_P(Variants, LayerNormTest,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(LayerNormDispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestLayerNorm().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  const std::vector<float> x(40, 1.0f), gain(40, 2.0f);
+  std::vector<float> y(40);
+  ExpectForcedIsaRuns(LayerNormVariants(), BestLayerNorm, [&](const LayerNormVariant& variant) {
+    variant.fn(x.data(), 1, 40, gain.data(), gain.data(), kEps, y.data());
+  });
 }
 
 }  // namespace

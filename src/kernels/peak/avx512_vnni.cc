@@ -7,7 +7,7 @@ double PeakInt8(long iterations, float* sink) {
   __m512i sums[kSums];
 #pragma GCC unroll 24
   for (int i = 0; i < kSums; ++i) sums[i] = _mm512_set1_epi32(i);
-  const __m512i a = _mm512_cvtps_epi32(_mm512_loadu_ps(sink));
+  const __m512i a = _mm512_set1_epi8(static_cast<char>(sink[0]));
   for (long n = 0; n < iterations; ++n) {
     // In assembly and unrolled: GCC 12 otherwise keeps the sums in memory.
 #pragma GCC unroll 24

@@ -14,7 +14,8 @@ struct PeakVariant {
   std::string_view name;
   Isa isa;
   // f32 multiply-adds on registers; returns the operations done, two for each multiply-add. sink:
-  // kPeakSinkFloats values, two of them inputs, so that nothing can be left out.
+  // kPeakSinkFloats values, of which some are the inputs; the sums are written there, so that the
+  // compiler can leave nothing out. If all inputs are 1, the sums grow by 1 for each multiply-add.
   double (*f32)(long iterations, float* sink);
   // The same of exact dot products of 8-bit integers with 32-bit sums.
   double (*int8)(long iterations, float* sink);

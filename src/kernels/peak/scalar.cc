@@ -17,9 +17,10 @@ double PeakF32(long iterations, float* sink) {
 
 double PeakInt8(long iterations, float* sink) {
   uint32_t sums[kPeakSinkFloats] = {};
-  const auto a = static_cast<uint32_t>(sink[0] * 100);
+  const auto a = static_cast<uint32_t>(sink[0]);
+  const auto b = static_cast<uint32_t>(sink[1]);
   for (long n = 0; n < iterations; ++n) {
-    for (uint32_t& sum : sums) sum = sum * a + static_cast<uint32_t>(n);
+    for (uint32_t& sum : sums) sum = sum * a + b;
   }
   for (size_t i = 0; i < kPeakSinkFloats; ++i) sink[i] = static_cast<float>(sums[i]);
   return 2.0 * kPeakSinkFloats * static_cast<double>(iterations);

@@ -9,11 +9,12 @@ namespace fastvlm {
 
 // In each block of 32 values of a row, the last one filled up with zeros:
 //   scale = max |x| / 127,  q = round(x * (127 / max |x|)), half to even
-//   start = start_factor * sum of q: what an integer sum of products with the block begins with
+//   start = start_factor * sum of q, with which an integer sum of products of the block begins
 // A block of zeros has scale 0.
 //
-// In pairs, blocks 2 p and 2 p + 1 share the maximum of both and thereby the scale, and the start
-// of the first one is that of both, the second one's 0. depth is then a multiple of 64.
+// In pairs, blocks 2 p and 2 p + 1 share the greater of their maxima, and thereby the scale. The
+// first one has the start of both, and the start of the second one is 0. depth is then a multiple
+// of 64.
 //
 // Rows lie in tiles of tile_rows, as a product reads them: a tile is ceil(depth / 32) blocks, each
 //   [tile_rows][32] q (int8_t or int16_t), [tile_rows] scale (float), [tile_rows] start (int32_t)

@@ -29,7 +29,7 @@ FASTVLM_INLINE void StoreQuantized(int8_t* q, __m256i low, __m256i high) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), packed);
 }
 
-// x: four vectors, a block.
+// x: the four vectors of a block.
 template <typename Q>
 FASTVLM_INLINE void QuantizeBlock(const __m256* x, Q* q, float* scale, int32_t* sum) {
   // As integers, magnitudes are in the order of their values, and NaN is above infinity.
@@ -52,8 +52,8 @@ FASTVLM_INLINE void QuantizeBlock(const __m256* x, Q* q, float* scale, int32_t* 
   const __m256 inverse = _mm256_set1_ps(quotient < 3.402823466e38f ? quotient : 3.402823466e38f);
   __m256i rounded[4];
   for (int v = 0; v < 4; ++v) {
-    // Of the smallest numbers the quotient may miss 127 by a little: the pack below saturates at
-    // 32767 only, hence the limits here.
+    // If the numbers are the smallest there are, the quotient may exceed 127 by a little. The pack
+    // below saturates at 32767 only, so the limit is set here.
     const __m256 scaled = _mm256_min_ps(
         _mm256_max_ps(_mm256_mul_ps(x[v], inverse), _mm256_set1_ps(-127)), _mm256_set1_ps(127));
     rounded[v] = _mm256_cvtps_epi32(scaled);

@@ -24,7 +24,7 @@ void QuantizeBlock(const float* x, int64_t count, float max, Q* q, float* scale,
   *sum = 0;
   std::fill_n(q, kBlock, Q{0});
   if (max == 0 || !std::isfinite(max)) return;
-  // The greatest finite quotient where max is too small for one.
+  // Where max is so small that the quotient is infinite, the greatest finite number replaces it.
   const float inverse = std::min(127.0f / max, 3.402823466e38f);
   for (int64_t i = 0; i < count; ++i) {
     q[i] = static_cast<Q>(std::clamp(std::nearbyint(x[i] * inverse), -127.0f, 127.0f));
@@ -32,7 +32,7 @@ void QuantizeBlock(const float* x, int64_t count, float max, Q* q, float* scale,
   }
 }
 
-// shared: neighbouring blocks that have one scale.
+// shared: how many neighbouring blocks have one scale.
 template <typename Q, int64_t shared>
 void Quantize(const QuantizeRowsArgs& args) {
   const int64_t blocks = (args.depth + kBlock - 1) / kBlock;

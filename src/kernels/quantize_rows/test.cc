@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/quantize_rows/quantize_rows.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -213,12 +214,18 @@ INSTANTIATE_TEST_SUITE_P(Variants, QuantizeRowsTest,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(QuantizeRowsDispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestQuantizeRows().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  const std::vector<float> x(64, 1.0f);
+  std::vector<uint8_t> tiles(Size(2, QuantizedBlockBytes(1, 2)));
+  QuantizeRowsArgs args;
+  args.rows = 1;
+  args.depth = 64;
+  args.x = x.data();
+  args.x_stride = 64;
+  args.tiles = tiles.data();
+  ExpectForcedIsaRuns(QuantizeRowsVariants(), BestQuantizeRows,
+                      [&](const QuantizeRowsVariant& variant) { variant.to_int8(args); });
+  ExpectForcedIsaRuns(QuantizeRowsVariants(), BestQuantizeRows,
+                      [&](const QuantizeRowsVariant& variant) { variant.to_int16(args); });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/rms_norm/rms_norm.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -80,12 +81,11 @@ INSTANTIATE_TEST_SUITE_P(Variants, RmsNormTest,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(RmsNormDispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestRmsNorm().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  const std::vector<float> x(40, 1.0f), gain(40, 2.0f);
+  std::vector<float> y(40);
+  ExpectForcedIsaRuns(RmsNormVariants(), BestRmsNorm, [&](const RmsNormVariant& variant) {
+    variant.fn(x.data(), 1, 40, gain.data(), kEps, y.data());
+  });
 }
 
 }  // namespace

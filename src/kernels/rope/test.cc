@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/rope/rope.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -67,12 +68,11 @@ INSTANTIATE_TEST_SUITE_P(Variants, RopeTest,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(RopeDispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestRope().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  std::vector<float> x(64, 1.0f);
+  const std::vector<float> table(64, 0.5f);
+  ExpectForcedIsaRuns(RopeVariants(), BestRope, [&](const RopeVariant& variant) {
+    variant.fn(x.data(), 1, 64, 1, 64, table.data());
+  });
 }
 
 }  // namespace

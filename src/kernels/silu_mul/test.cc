@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/silu_mul/silu_mul.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -72,12 +73,11 @@ INSTANTIATE_TEST_SUITE_P(Variants, SiluMulTest,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(SiluMulDispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestSiluMul().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  const std::vector<float> x(40, 1.0f);
+  std::vector<float> y(40);
+  ExpectForcedIsaRuns(SiluMulVariants(), BestSiluMul, [&](const SiluMulVariant& variant) {
+    variant.fn(x.data(), x.data(), 40, y.data());
+  });
 }
 
 }  // namespace

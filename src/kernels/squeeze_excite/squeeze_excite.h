@@ -16,8 +16,9 @@ namespace fastvlm {
 
 enum class SqueezeExciteActivation { kRelu, kSigmoid };
 
-// x: [pixels, channels], `stride` elements between pixels; pixels >= 1. Sums of 16 pixels are
-// summed in turn, so that the error is <= eps (pixels / 16 + 17) mean |x|, eps = 2^-24.
+// x: [pixels, channels], `stride` elements between pixels; pixels >= 1. Each 16 pixels
+// have a sum of their own, and these are summed: the error is at most
+// eps (pixels / 16 + 17) mean |x|, eps = 2^-24.
 using ChannelMeanFn = void (*)(const float* x, int64_t pixels, int64_t channels, int64_t stride,
                                float* mean);
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/squeeze_excite/squeeze_excite.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -144,12 +145,21 @@ INSTANTIATE_TEST_SUITE_P(Variants, SqueezeExciteTest,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(SqueezeExciteDispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestSqueezeExcite().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  std::vector<float> x(2 * 64, 1.0f), mean(64), out(2);
+  const std::vector<float> weight(2 * 64, 1.0f);
+  ExpectForcedIsaRuns(SqueezeExciteVariants(), BestSqueezeExcite,
+                      [&](const SqueezeExciteVariant& variant) {
+                        variant.channel_mean(x.data(), 2, 64, 64, mean.data());
+                      });
+  ExpectForcedIsaRuns(SqueezeExciteVariants(), BestSqueezeExcite,
+                      [&](const SqueezeExciteVariant& variant) {
+                        variant.excite_rows(weight.data(), weight.data(), mean.data(), 2, 64,
+                                            SqueezeExciteActivation::kRelu, out.data());
+                      });
+  ExpectForcedIsaRuns(SqueezeExciteVariants(), BestSqueezeExcite,
+                      [&](const SqueezeExciteVariant& variant) {
+                        variant.scale_gelu(x.data(), 2, 64, 64, weight.data());
+                      });
 }
 
 }  // namespace

@@ -6,8 +6,8 @@ namespace {
 
 constexpr int64_t kTaps = 9;  // elements of x under one row of the window: 3 pixels of 3 channels
 
-// Pixels x vectors of channels are summed at once; with kVectors weights and one element of x they
-// fill the registers: 16 of AVX2, 32 of AVX-512.
+// kPixels x kVectors vectors of channels are summed at once. Together with kVectors weights and one
+// element of x they fill the registers, 16 of AVX2 or 32 of AVX-512.
 constexpr int kPixels = kLanes == 16 ? 8 : 4;
 constexpr int kVectors = 3;
 constexpr int64_t kSpan =

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/stem_conv_f32/stem_conv_f32.h"
+#include "support/executed_isa.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -159,12 +160,10 @@ INSTANTIATE_TEST_SUITE_P(Variants, StemConvF32Test,
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(StemConvF32Dispatch, ForcedIsaRuns) {
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
-    if (!CpuSupports(isa)) continue;
-    const Isa before = SetMaxIsaForTesting(isa);
-    EXPECT_EQ(BestStemConvF32().isa, isa);
-    SetMaxIsaForTesting(before);
-  }
+  TestRandom random;
+  Case one(4, 4, 64, random);
+  ExpectForcedIsaRuns(StemConvF32Variants(), BestStemConvF32,
+                      [&](const StemConvF32Variant& variant) { variant.fn(one.Block()); });
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // From a tile of sums to y, for every vector instruction set: included after the vector header and
 // simd/math.h.
-#include "kernels/gemm_output.h"
+#include "kernels/gemm_shared/output.h"
 
 namespace fastvlm::FASTVLM_SIMD {
 
@@ -24,9 +24,9 @@ struct TileSums {
   int64_t vectors;
 };
 
-// The same for a tile of rows x vectors that lies within y and has both scale and residual or
-// neither: nearly all tiles. Unrolled, because the sums of a shallow product are done as fast as
-// loops and conditions around each vector would run.
+// From sums to y for a tile of rows x vectors that lies within y and has both scale and residual or
+// neither, as nearly all tiles do. It is unrolled: loops and conditions around each vector would
+// take as long as the sums of a shallow product.
 template <int rows, int vectors, Activation activation, GeluForm gelu, bool scaled>
 FASTVLM_INLINE void FinishWholeTile(const GemmOutput& out, const float* sums, int64_t i,
                                     int64_t j) {
@@ -47,7 +47,7 @@ FASTVLM_INLINE void FinishWholeTile(const GemmOutput& out, const float* sums, in
   }
 }
 
-// Everything after the sums. Not inlined: one copy per instruction set is enough.
+// The same for any tile. It is not inlined, because one copy for each instruction set is enough.
 template <Activation activation, GeluForm gelu>
 __attribute__((noinline)) static void FinishTileAs(const GemmOutput& out, const TileSums& tile) {
   const float* sums = tile.sums;

@@ -1,12 +1,12 @@
 // The row of a table of kernels over quantized weights.
-#ifndef FASTVLM_KERNELS_GEMM_QUANTIZED_VARIANT_H_
-#define FASTVLM_KERNELS_GEMM_QUANTIZED_VARIANT_H_
+#ifndef FASTVLM_KERNELS_GEMM_SHARED_QUANTIZED_VARIANT_H_
+#define FASTVLM_KERNELS_GEMM_SHARED_QUANTIZED_VARIANT_H_
 
 #include <cstdint>
 #include <string_view>
 
 #include "base/cpu_features.h"
-#include "kernels/gemm_quantized.h"
+#include "kernels/gemm_shared/quantized.h"
 
 namespace fastvlm {
 
@@ -20,17 +20,18 @@ struct GemmQuantizedVariant {
   int64_t x_bytes;      // of a value of x: 1 or 2
   int64_t block_bytes;  // of a block of a panel
   void (*fn)(const GemmQuantizedArgs& args);
-  // Where it pays to unpack a panel once for many rows: widen makes `blocks` blocks of
-  // wide_block_bytes, which wide_fn takes as its weights. Otherwise null.
+  // Not null where it pays to unpack a panel once for many rows: widen makes `blocks` blocks of
+  // wide_block_bytes each, which wide_fn takes as its weights.
   int64_t wide_block_bytes;
   void (*widen)(const uint8_t* weights, int64_t blocks, uint8_t* wide);
   void (*wide_fn)(const GemmQuantizedArgs& args);
-  // If not null: fn for an even number of blocks of which each two neighbours share the scale, of
-  // the rows (kernels/quantize_rows/args.h) and of the weights; their products are scaled at once:
+  // If not null, does what fn does for an even number of blocks where each two neighbours share
+  // their scale, of the rows (kernels/quantize_rows/args.h) and of the weights. Their products are
+  // scaled together:
   //   sum[i,j] = fma over pairs of (float)(sum_p qx[i,p] qw[p,j]) * (sx[i,pair] * sw[pair,j])
   void (*pairs_fn)(const GemmQuantizedArgs& args) = nullptr;
 };
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_KERNELS_GEMM_QUANTIZED_VARIANT_H_
+#endif  // FASTVLM_KERNELS_GEMM_SHARED_QUANTIZED_VARIANT_H_

@@ -5,7 +5,7 @@
 // the sums in memory, at less than half of the speed.
 #include <immintrin.h>
 
-#include "kernels/gemm_quantized_generic.h"
+#include "kernels/gemm_shared/quantized_generic.h"
 
 namespace fastvlm::avx512 {
 
@@ -16,7 +16,7 @@ FASTVLM_INLINE void AddProducts(__m512i& sum, __m512i w, __m512i x) {
   asm volatile("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
 }
 
-// What the offset of the weights adds to every sum is taken off at the start.
+// Sums begin with the negative of what the offset of the weights will add to them.
 template <int rows, int vectors>
 FASTVLM_INLINE void StartSums(const VnniBlock& block, __m512i (&acc)[rows][vectors]) {
 #pragma GCC unroll 16

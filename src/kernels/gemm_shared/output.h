@@ -1,7 +1,7 @@
 // What every matrix multiplication kernel does with its sums. Only plain types: this header is
 // compiled under every instruction set's flags.
-#ifndef FASTVLM_KERNELS_GEMM_OUTPUT_H_
-#define FASTVLM_KERNELS_GEMM_OUTPUT_H_
+#ifndef FASTVLM_KERNELS_GEMM_SHARED_OUTPUT_H_
+#define FASTVLM_KERNELS_GEMM_SHARED_OUTPUT_H_
 
 #include <cstdint>
 
@@ -27,4 +27,4 @@ struct GemmOutput {
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_KERNELS_GEMM_OUTPUT_H_
+#endif  // FASTVLM_KERNELS_GEMM_SHARED_OUTPUT_H_

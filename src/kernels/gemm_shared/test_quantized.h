@@ -1,7 +1,7 @@
 // The tests that the kernels over quantized weights share. A kernel's test.cc includes this file
 // and instantiates GemmQuantizedTest with its format and each of its variants.
-#ifndef FASTVLM_KERNELS_TEST_GEMM_QUANTIZED_H_
-#define FASTVLM_KERNELS_TEST_GEMM_QUANTIZED_H_
+#ifndef FASTVLM_KERNELS_GEMM_SHARED_TEST_QUANTIZED_H_
+#define FASTVLM_KERNELS_GEMM_SHARED_TEST_QUANTIZED_H_
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/float16.h"
-#include "kernels/gemm_quantized_variant.h"
+#include "kernels/gemm_shared/quantized_variant.h"
 #include "kernels/quantize_rows/args.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
@@ -403,4 +403,4 @@ inline std::vector<QuantizedCase> QuantizedCases(const QuantizedFormat& format,
 
 }  // namespace fastvlm
 
-#endif  // FASTVLM_KERNELS_TEST_GEMM_QUANTIZED_H_
+#endif  // FASTVLM_KERNELS_GEMM_SHARED_TEST_QUANTIZED_H_

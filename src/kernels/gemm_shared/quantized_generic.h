@@ -1,12 +1,12 @@
-// The way over the tiles of y, for every vector instruction set. Included after the vector header
-// and simd/math.h by a kernel's <isa>.cc, which hands Gemm a struct `Tile` with
-//   Block:                      what a tile of its kind reads, a TileBlock
+// The way over the tiles of y, for every vector instruction set. A kernel's <isa>.cc includes it
+// after the vector header and simd/math.h, and hands RunGemm a struct `Tile` with
+//   Block:                      the TileBlock that it reads
 //   kTileM, kPanels1, kPanels2: rows of a tile, and panels side by side when there are one or two
 //   kTileN, kBlockBytes:        columns of a panel, bytes of a block of it
 //   kBlocks:                    blocks of the depth that it adds at a time
 //   Add<rows, panels>(...):     adds them to the sums of rows x panels
-#include "kernels/gemm_output_generic.h"
-#include "kernels/gemm_quantized.h"
+#include "kernels/gemm_shared/output_generic.h"
+#include "kernels/gemm_shared/quantized.h"
 
 namespace fastvlm::FASTVLM_SIMD {
 

@@ -1,5 +1,0 @@
-#include "simd/vec_avx512.h"
-
-#include "simd/math.h"
-
-#include "kernels/softmax/generic.h"
