@@ -70,7 +70,7 @@ std::string WithFlagNames(const std::string& message) {
   std::string text = message;
   for (const auto& [hint, with_flag] : kHints) ReplaceWords(hint, with_flag, text);
   GenerateOptions options;
-  VisitFields(options, [&text](const char* name, const auto&, const char*, const FieldRange&) {
+  VisitFields(options, [&text](const char* name, const auto&...) {
     // A name of one word is clear to everybody.
     if (std::string_view(name).find('_') == std::string_view::npos) return;
     ReplaceWords(name, FlagName(name), text);
