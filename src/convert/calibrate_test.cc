@@ -88,6 +88,25 @@ TEST(Calibrate, KeepsNothingWhereEightBitsAreEnough) {
   EXPECT_TRUE(info->calibration->kept.empty());
 }
 
+TEST(Calibrate, ARecordOfANewerVersionIsNamedAsSuch) {
+  const TemporaryDirectory directory;
+  const std::string out = directory.Path("out");
+  ASSERT_TRUE(QuantizeModel(kModel, out, CalibrateOptions(0.9)).ok());
+  std::string file = ReadTextFile(out + "/mmproj.gguf", size_t{1} << 30).value();
+  // The key, the number of its type, its value.
+  const std::string key = "fastvlm.calibration.version";
+  const size_t at = file.find(key);
+  ASSERT_NE(at, std::string::npos);
+  ASSERT_EQ(file[at + key.size() + 4], 1);
+  file[at + key.size() + 4] = 2;
+  directory.Write("out/mmproj.gguf", file);
+  const Status status = InspectModel(out).status();
+  EXPECT_EQ(status.code(), StatusCode::kUnsupported);
+  EXPECT_THAT(status.message(),
+              HasSubstr("a newer fastvlm wrote this file: "
+                        "fastvlm.calibration.version is 2, this program reads 1"));
+}
+
 class CalibratedNano : public testing::TestWithParam<double> {};
 
 TEST_P(CalibratedNano, TheFileIsWhatWasMeasured) {

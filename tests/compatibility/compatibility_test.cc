@@ -1,9 +1,10 @@
-// Files that an earlier version wrote. README.md says how each was made; what that version read in
-// them stands beside them.
+// Files that an earlier version wrote. README.md says how each was made; what that version made of
+// them lies beside them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -53,7 +54,6 @@ TEST_P(QuantizedFiles, GiveTheSameVisualTokensAndAnswer) {
   UserTurn turn;
   turn.text = "What is this?";
   turn.images.push_back(Image::FromFile(kPicture).value());
-  turn.encode.width = turn.encode.height = 128;
 
   // Sums of floats differ between instruction sets.
   const std::vector<float> recorded = ReadNpy(directory_ + "/visual_tokens.npy");
