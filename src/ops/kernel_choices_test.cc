@@ -77,8 +77,12 @@ TEST_F(KernelChoicesTest, QuantizedLayersHaveTheKernelOfTheirBits) {
       const QuantizedKernels chosen = ChooseQuantizedKernels(format);
       EXPECT_LE(chosen.product.isa, isa);
       for (const auto& [name, variant] : kernels) {
-        if (name == kernel) EXPECT_EQ(variant, chosen.product.name);
-        if (name == "quantize_rows") EXPECT_EQ(variant, chosen.rows.name);
+        if (name == kernel) {
+          EXPECT_EQ(variant, chosen.product.name);
+        }
+        if (name == "quantize_rows") {
+          EXPECT_EQ(variant, chosen.rows.name);
+        }
       }
       // 4-bit weights take half the bytes.
       EXPECT_EQ(chosen.product.block_bytes, (IsQ8(format) ? 34 : 18) * chosen.product.tile_n);

@@ -21,6 +21,12 @@ bool SharesScales(LinearFormat format, int64_t k, const QuantizedKernels& kernel
          kernels.product.pairs_fn != nullptr && kernels.rows.pairs_to_int8 != nullptr;
 }
 
+// Whether weights are unpacked for many rows. Not if scales are shared: wide_fn scales each block
+// alone, and a row would have other bits among many rows than it has among few.
+bool Unpacks(const QuantizedKernels& kernels, bool shares_scales) {
+  return kernels.product.widen != nullptr && !shares_scales;
+}
+
 LinearTraits Traits(int64_t n, int64_t k, LinearFormat format, const QuantizedKernels& kernels) {
   const GemmQuantizedVariant& product = kernels.product;
   const bool shares_scales = SharesScales(format, k, kernels), q8 = IsQ8(format);
@@ -35,7 +41,7 @@ LinearTraits Traits(int64_t n, int64_t k, LinearFormat format, const QuantizedKe
           .tile_m = product.tile_m,
           .tile_n = product.tile_n,
           .steps = Blocks(k) / step_blocks,
-          .max_slice_steps = product.widen != nullptr
+          .max_slice_steps = Unpacks(kernels, shares_scales)
                                  ? kPanelBytes / product.wide_block_bytes
                                  : kPackedPanelBytes / (step_blocks * product.block_bytes),
           .slice_columns = product.tile_n,
@@ -105,12 +111,12 @@ class LinearQuantized final : public LinearWeights {
   void Multiply(const GemmOutput& output, const LinearRows& rows,
                 const LinearSlice& slice) const override {
     GemmQuantizedArgs args = Args(output, rows, slice);
-    if (product_.widen == nullptr || output.rows < kUnpackRows) {
+    if (!unpacks_ || output.rows < kUnpackRows) {
       args.next = args.weights + args.blocks * product_.block_bytes;
       return multiply_(args);
     }
     alignas(kAlignment) uint8_t wide[kPanelBytes];
-    product_.widen(args.weights, slice.count, wide);
+    product_.widen(args.weights, args.blocks, wide);
     args.weights = wide;
     product_.wide_fn(args);
   }
@@ -123,6 +129,7 @@ class LinearQuantized final : public LinearWeights {
         quantize_(traits().shares_scales  ? kernels.rows.pairs_to_int8
                   : product_.x_bytes == 1 ? kernels.rows.to_int8
                                           : kernels.rows.to_int16),
+        unpacks_(Unpacks(kernels, traits().shares_scales)),
         blocks_(Blocks(k)),
         weights_(static_cast<size_t>(panels() * panel_bytes())) {}
 
@@ -164,6 +171,7 @@ class LinearQuantized final : public LinearWeights {
   const GemmQuantizedVariant& product_;
   void (*multiply_)(const GemmQuantizedArgs& args);
   void (*quantize_)(const QuantizeRowsArgs& args);
+  bool unpacks_;
   int64_t blocks_;
   Buffer<uint8_t> weights_;  // [panels][blocks][block_bytes]
 };

@@ -70,10 +70,9 @@ class Problem final : public GemmProblem {
   }
   int64_t steps() const override { return (runs_ + kF16RunsPerSpan - 1) / kF16RunsPerSpan; }
   double TakenW(int64_t j, int64_t p) const override { return ToBf16(weight(j, p)); }
-  // The header's bound counts on errors that all have the same sign. Those of random operands
-  // mostly cancel: they grow with the root of the depth, and so does the result, to a deviation of
-  // sqrt(depth) / 3. The scalar variant stays below TODO of this; one product that is missing or
-  // wrong by more than that shows.
+  // The header's bound counts on errors that all have the same sign: at a depth of 4864 it is 48,
+  // where results deviate from 0 by 23. The errors of random operands mostly cancel and grow with
+  // the root of the depth. So this is 0.14 there, less than a typical single product.
   double SumError() const override {
     const double usual = 0x1p-11 * (1 + 4 * std::sqrt(static_cast<double>(depth())));
     return std::min(usual, Bound(depth(), 1, 1, 1));

@@ -21,7 +21,7 @@ struct GemmQuantizedVariant {
   int64_t block_bytes;  // of a block of a panel
   void (*fn)(const GemmQuantizedArgs& args);
   // Not null where it pays to unpack a panel once for many rows: widen makes `blocks` blocks of
-  // wide_block_bytes each, which wide_fn takes as its weights.
+  // wide_block_bytes each, which wide_fn takes as its weights. Not used where scales are shared.
   int64_t wide_block_bytes;
   void (*widen)(const uint8_t* weights, int64_t blocks, uint8_t* wide);
   void (*wide_fn)(const GemmQuantizedArgs& args);
