@@ -11,6 +11,7 @@
 
 #include "base/cpu_features.h"
 #include "base/float16.h"
+#include "kernels/gemm_f32/gemm_f32.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
@@ -184,7 +185,11 @@ TEST_P(LinearTest, RemembersItsVariant) {
   const float weight = 3, x = 2;
   const PackedLinear packed =
       PackedLinear::Pack(&weight, WeightType::kF32, 1, 1, nullptr, LinearFormat::kExact, pool);
-  EXPECT_EQ(packed.variant().isa, GetParam());
+  for (const GemmF32Variant& variant : GemmF32Variants()) {
+    if (variant.isa != GetParam()) continue;
+    EXPECT_EQ(packed.tile_m(), variant.tile_m);
+    EXPECT_EQ(packed.tile_n(), variant.tile_n);
+  }
   EXPECT_EQ(packed.n(), 1);
   EXPECT_EQ(packed.k(), 1);
   EXPECT_GE(packed.bytes(), sizeof(float));
