@@ -1,5 +1,4 @@
-// Errors a user, a file or a machine can cause. The library never throws, prints or exits on its
-// own account; what a caller's callback throws passes through the function that called it.
+// Errors a user, a file or a machine can cause. The library never throws, prints or exits.
 #ifndef FASTVLM_STATUS_H_
 #define FASTVLM_STATUS_H_
 
@@ -17,7 +16,7 @@ enum class StatusCode {
   kResourceExhausted,  // a stated limit (pixels, context, memory) was exceeded
   kUnsupported,        // well formed, but of a kind this build cannot read
   kIoError,            // the operating system refused
-  kCancelled,          // the caller's callback asked to stop, or threw
+  kCancelled,          // the caller's callback asked to stop
   kTimedOut,           // the time that the caller set was not enough
 };
 

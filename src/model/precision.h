@@ -11,15 +11,14 @@
 
 namespace fastvlm {
 
-// A part without a format keeps each weight as its file has it.
+// Nothing: each weight as its file has it.
 struct PartFormats {
   std::optional<LinearFormat> vision;  // encoder and projector
   std::optional<LinearFormat> layers;  // of the decoder
   std::optional<LinearFormat> head;
 };
 
-// With kQ4 only the decoder's layers have four bits. The encoder and the head would lose most by so
-// few bits and gain least, so they keep eight.
+// The encoder and the head lose most by four bits and gain least: q4 leaves them at eight.
 inline PartFormats FormatsOf(Precision precision) {
   switch (precision) {
     case Precision::kFastest:  // has been resolved
