@@ -1,4 +1,5 @@
-// Errors a user, a file or a machine can cause. The library never throws, prints or exits.
+// Errors a user, a file or a machine can cause. The library never throws, prints or exits on its
+// own account; what a caller's callback throws passes through the function that called it.
 #ifndef FASTVLM_STATUS_H_
 #define FASTVLM_STATUS_H_
 
@@ -16,7 +17,7 @@ enum class StatusCode {
   kResourceExhausted,  // a stated limit (pixels, context, memory) was exceeded
   kUnsupported,        // well formed, but of a kind this build cannot read
   kIoError,            // the operating system refused
-  kCancelled,          // the caller's callback asked to stop
+  kCancelled,          // the caller's callback asked to stop, or threw
   kTimedOut,           // the time that the caller set was not enough
 };
 

@@ -1,4 +1,5 @@
-// BLAKE2b with 256 bits: names contents so that different ones do not meet.
+// The hash function BLAKE2b with 256 bits, by which contents are named: nobody can make two
+// different contents with the same name.
 // Source: RFC 7693.
 #ifndef FASTVLM_BASE_BLAKE2B_H_
 #define FASTVLM_BASE_BLAKE2B_H_
@@ -24,7 +25,7 @@ class Blake2b {
 
   std::array<uint64_t, 8> state_;
   std::array<uint8_t, 128> block_;
-  size_t filled_ = 0;   // of block_
+  size_t filled_ = 0;   // bytes of block_ that are in use
   uint64_t total_ = 0;  // bytes compressed so far, with the block under way; below 2^64
 };
 

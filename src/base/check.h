@@ -1,5 +1,5 @@
-// FASTVLM_CHECK aborts on our own bugs. Never reachable from a file, a flag or the network:
-// those return a Status.
+// FASTVLM_CHECK aborts on our own bugs, with a message on standard error. What a file, a flag, the
+// network or a lack of memory causes is never one of these; it becomes a Status.
 #ifndef FASTVLM_BASE_CHECK_H_
 #define FASTVLM_BASE_CHECK_H_
 

@@ -1,4 +1,5 @@
-// Files: whole reads with a size limit, read-only maps, atomic writes.
+// Reading whole files within a limit, mapping files for reading, and replacing files so that no
+// half of one is ever seen.
 #ifndef FASTVLM_BASE_FILE_H_
 #define FASTVLM_BASE_FILE_H_
 
@@ -13,24 +14,27 @@
 
 namespace fastvlm {
 
-// Contents of a regular file. kResourceExhausted above max_bytes, kNotFound / kIoError otherwise.
+// The contents of a regular file. kResourceExhausted if it has more than max_bytes; kNotFound or
+// kIoError if it cannot be read.
 Result<std::string> ReadTextFile(const std::string& path, size_t max_bytes);
 Result<std::vector<uint8_t>> ReadBinaryFile(const std::string& path, size_t max_bytes);
 
 // Standard input to its end, with the same limit.
 Result<std::vector<uint8_t>> ReadStandardInput(size_t max_bytes);
 
-// Writes to a temporary name beside `path`, then renames: `path` is either old or complete.
+// Writes under a temporary name beside `path` and renames the file at the end, so that `path` holds
+// either what it held before or all of what is written.
 Status WriteFileAtomically(const std::string& path,
                            std::span<const std::span<const uint8_t>> parts);
 
-// A large file that is written piece by piece beside `path`, as <path>.part, and takes its name at
-// the end: `path` is either old or complete. Move-only; whatever is not committed is removed, and
-// what a killed program left behind is written over. Signals are not held back.
+// A large file that is written step by step beside `path`, as <path>.part, and takes its name at
+// the end, so that `path` holds either what it held before or all of what is written. What is not
+// committed is removed. A program that is killed leaves its <path>.part behind, since signals are
+// not held back; the next one writes over it. Move-only.
 class FileReplacement {
  public:
-  // Reserves `bytes` on the disk where the file system can, so that a full disk is found out at
-  // once. kIoError also while another program writes the same file.
+  // Reserves `bytes` on the disk, where the file system can do so: a disk without room for them is
+  // an error at once. So is another program that writes the same file (kIoError).
   static Result<FileReplacement> Create(const std::string& path, int64_t bytes);
   FileReplacement() = default;
   FileReplacement(FileReplacement&& other) noexcept { *this = std::move(other); }
@@ -49,8 +53,8 @@ class FileReplacement {
 bool FileExists(const std::string& path);  // a regular file or a link to one
 bool DirectoryExists(const std::string& path);
 
-// Gives the memory of mapped file contents back to the system; reading them again is possible and
-// costs a page fault. Keeps the peak low while weights are packed.
+// Gives the memory of mapped file contents back to the system. They can still be read, at the cost
+// of a page fault. This keeps the peak of memory low while weights are packed.
 void ReleaseMappedPages(const void* data, size_t bytes);
 
 // A whole regular file mapped read-only. Move-only; the mapping lives as long as the object.

@@ -1,5 +1,6 @@
-// Conversions between f32 (and f64) and the two 16-bit float formats, round to nearest even.
-// Scalar definitions; the vector versions in kernels are tested against these.
+// Conversions between f32 (and f64) and the two 16-bit float formats, rounding to nearest even.
+// These scalar functions are the definition; the vector versions in kernels are tested against
+// them.
 #ifndef FASTVLM_BASE_FLOAT16_H_
 #define FASTVLM_BASE_FLOAT16_H_
 

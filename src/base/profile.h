@@ -11,8 +11,8 @@
 
 namespace fastvlm {
 
-// What an operation did. A multiply-add counts as two operations; bytes are those of its operands
-// and its result, each counted once, whether a cache holds them or not.
+// What an operation did. A multiply-add counts as two operations. The bytes are those of the
+// operands and of the result, each counted once, whether a cache of the CPU holds them or not.
 struct Work {
   double f32_operations = 0;
   double int8_operations = 0;
@@ -28,7 +28,8 @@ struct ProfileEntry {
   Work work;
 };
 
-// Sums by the name of the operation. Not thread-safe: operations record on the calling thread.
+// Adds up what operations did, by their names. Not thread-safe: an operation records itself on the
+// thread that calls it, not on the workers of its pool.
 class Profile {
  public:
   // The index of the operation's entry, which is made if it is not there.

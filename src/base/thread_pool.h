@@ -14,10 +14,10 @@
 
 namespace fastvlm {
 
-// The caller is worker 0; the pool owns threads() - 1 others. Between loops they spin for a few
-// tens of microseconds, then park. A loop waits only for those that have begun to work on it, so
-// that one that the system keeps from running delays nothing. One loop at a time: Run is not
-// reentrant and not thread-safe.
+// The caller is worker 0; the pool owns threads() - 1 others. Between loops the workers spin for
+// some tens of microseconds and then sleep. A loop waits only for workers that have begun to work
+// on it, so that a worker that the system keeps from running delays nothing. The pool runs one loop
+// at a time: ParallelFor may not be called by two threads at once, nor from inside a loop.
 class ThreadPool {
  public:
   // threads >= 1. Throws std::system_error if the system refuses a thread.

@@ -22,11 +22,11 @@ struct DecodedImage {
   int orientation = 1;  // EXIF 1..8, still to be applied
 };
 
-// Refuses an empty picture and one above the limits. Called before anything of that size is
-// allocated.
+// Refuses an empty picture and one above the limits. Every decoder calls it before it allocates
+// anything of that size.
 Status CheckImageSize(const ImageSource& source, int64_t width, int64_t height);
 
-// Sizes `image` to zeroed pixels after CheckImageSize.
+// Gives `image` its size and black pixels, after CheckImageSize. Throws OutOfMemory.
 Status AllocateImage(const ImageSource& source, int64_t width, int64_t height, Image* image);
 
 Result<DecodedImage> DecodeJpeg(const ImageSource& source);

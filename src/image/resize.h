@@ -11,7 +11,7 @@ namespace fastvlm {
 
 // One dimension of a resize, in pixels. The image lies on a black canvas, the canvas is resized to
 // `scaled` pixels, and `count` of these from `first` on are wanted. Neither the canvas nor the
-// unwanted part is ever stored, so a 30000 x 10 image may be padded to a square for free.
+// unwanted part is ever stored, so that padding a 30000 x 10 image to a square costs nothing.
 // Requires 0 <= offset, offset + image size <= canvas, 0 <= first, first + count <= scaled.
 struct ResizeAxis {
   int64_t canvas = 0;

@@ -1,4 +1,4 @@
-// Qwen2: embeddings to hidden states to logits.
+// The language model Qwen2: from embeddings to hidden states, and from these to logits.
 // Source: Qwen2ForCausalLM in transformers' modeling_qwen2.
 #ifndef FASTVLM_MODEL_DECODER_H_
 #define FASTVLM_MODEL_DECODER_H_
@@ -23,7 +23,7 @@ namespace fastvlm {
 
 class Decoder;
 
-// Tokens of one sequence, which take the next places in its cache.
+// The tokens of one sequence in a pass. They take the next places in the cache of the sequence.
 struct DecoderSegment {
   KvCache* cache;
   int64_t tokens;  // >= 1
@@ -31,7 +31,7 @@ struct DecoderSegment {
 
 // The decoder's activations for at most `max_tokens` tokens at a time.
 struct DecoderWorkspace {
-  // capacity: of the caches it is used with, or more.
+  // capacity: at least that of each cache it is used with.
   DecoderWorkspace(const Decoder& decoder, int64_t max_tokens, int64_t capacity, int threads,
                    int64_t max_segments = 1);
 
@@ -46,7 +46,8 @@ struct DecoderWorkspace {
   std::vector<CausalSegment> segments;  // of the layer under way
 };
 
-// Immutable; Forward may run on several caches and workspaces, one at a time on one pool.
+// Immutable. A pass changes only the caches and the workspace that it is given; only one pass may
+// run on a pool at any moment.
 class Decoder {
  public:
   // The embedding stays a view into the checkpoint, which must outlive the decoder. Logits are made
@@ -57,19 +58,20 @@ class Decoder {
   const DecoderConfig& config() const { return config_; }
   int64_t vocabulary() const { return head_.n(); }
   size_t bytes() const;
-  // The most scratch that any linear layer needs for so many tokens.
+  // How much scratch memory the linear layer that needs most of it needs for so many tokens.
   size_t LinearScratchBytes(int64_t tokens) const;
 
   // out: [ids, hidden]. Every id is below vocab_rows.
   void Embed(const int32_t* ids, int64_t count, float* out) const;
 
-  // Runs `tokens` (1..workspace.max_tokens) embeddings x, [tokens, hidden], through all layers, in
-  // place, at positions cache.length().., and adds them to the cache, which must have room.
+  // Takes the embeddings x, [tokens, hidden], through all layers and leaves the hidden states in
+  // their place. The tokens, 1..workspace.max_tokens of them, stand at the positions from
+  // cache.length() on; their keys and values are added to the cache, which must have room.
   void Forward(float* x, int64_t tokens, KvCache& cache, DecoderWorkspace& workspace,
                ThreadPool& pool, const TapFn& tap = {}) const;
-  // The same for several sequences, each with a cache of its own, in one pass over the weights: x
-  // has the rows of the first segment, then those of the second ... At most
-  // workspace.max_segments. A row does not depend on what is computed with it, to the last bit.
+  // The same for at most workspace.max_segments sequences, each with a cache of its own, in one
+  // pass over the weights. x has the rows of the first segment, then those of the second, and so
+  // on. To the last bit, a row does not depend on which others are computed beside it.
   void Forward(float* x, std::span<const DecoderSegment> segments, DecoderWorkspace& workspace,
                ThreadPool& pool, const TapFn& tap = {}) const;
 

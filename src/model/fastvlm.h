@@ -14,10 +14,11 @@
 
 namespace fastvlm {
 
-// Immutable. The checkpoint must outlive it.
+// Immutable. The checkpoint must live at least as long.
 class FastVlm {
  public:
-  // `vocabulary`: tokens the tokenizer has, at most vocab_rows. `progress` gets 0..1.
+  // `vocabulary` is how many tokens the tokenizer has, at most vocab_rows. `progress` is called
+  // with 0..1 after each layer of the decoder.
   FastVlm(const Checkpoint& checkpoint, int64_t vocabulary, Precision precision, ThreadPool& pool,
           const std::function<void(double fraction)>& progress = {});
 
@@ -26,7 +27,7 @@ class FastVlm {
   const Decoder& decoder() const { return decoder_; }
   size_t bytes() const { return encoder_.bytes() + projector_.bytes() + decoder_.bytes(); }
 
-  // Visual tokens an input of this size becomes.
+  // How many visual tokens an input of this size becomes.
   int64_t TokenCount(int64_t height, int64_t width) const {
     return height / encoder_.stride() * (width / encoder_.stride());
   }

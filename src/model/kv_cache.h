@@ -10,7 +10,7 @@
 
 namespace fastvlm {
 
-// Room for `capacity` tokens; memory becomes resident only as it is used.
+// Has address space for `capacity` tokens from the beginning, but takes memory only as it fills.
 class KvCache {
  public:
   KvCache(const DecoderConfig& config, int64_t capacity, KvType type = KvType::kF32)
@@ -21,17 +21,17 @@ class KvCache {
   }
 
   int64_t capacity() const { return capacity_; }
-  // Tokens held; the next one stands at this position.
+  // How many tokens it holds, which is also the position of the next one.
   int64_t length() const { return length_; }
   void Extend(int64_t tokens) { length_ += tokens; }
   // Forgets everything from `length` on.
   void Truncate(int64_t length) { length_ = length; }
-  // Begins with the first `length` tokens of another cache of the same model.
+  // Takes over the first `length` tokens of another cache of the same model and forgets its own.
   void CopyFrom(const KvCache& other, int64_t length) {
     for (size_t i = 0; i < layers_.size(); ++i) layers_[i].CopyFrom(other.layers_[i], length);
     length_ = length;
   }
-  // Bytes of memory when it is full.
+  // How many bytes of memory it takes when it is full.
   int64_t bytes() const {
     size_t bytes = 0;
     for (const KvLayer& layer : layers_) bytes += layer.ResidentBytes(capacity_);

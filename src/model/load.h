@@ -17,12 +17,12 @@ namespace fastvlm {
 Buffer<float> ToBuffer(const std::vector<float>& values);
 
 // Without a format, weights are held as the file has them: floats exactly, blocks of Q8_0 and Q4_0
-// as they are, and other blocks, for which there are no kernels, rounded to 8 bits.
+// as they are. Blocks of other kinds, which no kernel multiplies, are rounded to those of 8 bits.
 PackedLinear LoadLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
                         ThreadPool& pool);
 
-// The same for the layers of the encoder's feed-forward blocks, most of its work: their blocks of
-// 8 bits share scales in pairs.
+// The same for the layers of the encoder's feed-forward blocks. They are most of its work, so their
+// blocks of 8 bits share a scale between two neighbours, which is faster.
 PackedLinear LoadFfnLinear(const LinearTensors& tensors, std::optional<LinearFormat> format,
                            ThreadPool& pool);
 
@@ -30,7 +30,8 @@ PackedLinear LoadFfnLinear(const LinearTensors& tensors, std::optional<LinearFor
 PackedLinear LoadRows(const Tensor& weight, int64_t rows, std::optional<LinearFormat> format,
                       ThreadPool& pool);
 
-// One product in place of several on the same input: the rows of all, in order. All have a bias or
+// Joins layers that have the same input into one, so that one product computes what several did.
+// Its rows are those of the first, then those of the second, and so on. Either all have a bias or
 // none.
 PackedLinear LoadJoined(std::initializer_list<const LinearTensors*> parts,
                         std::optional<LinearFormat> format, ThreadPool& pool);

@@ -11,14 +11,15 @@
 
 namespace fastvlm {
 
-// Nothing: each weight as its file has it.
+// A part without a format keeps each weight as its file has it.
 struct PartFormats {
   std::optional<LinearFormat> vision;  // encoder and projector
   std::optional<LinearFormat> layers;  // of the decoder
   std::optional<LinearFormat> head;
 };
 
-// The encoder and the head lose most by four bits and gain least: q4 leaves them at eight.
+// With kQ4 only the decoder's layers have four bits. The encoder and the head would lose most by so
+// few bits and gain least, so they keep eight.
 inline PartFormats FormatsOf(Precision precision) {
   switch (precision) {
     case Precision::kFastest:  // has been resolved

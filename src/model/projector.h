@@ -24,7 +24,7 @@ class Projector {
   // features: [tokens, feature_channels] -> embeddings: [tokens, hidden].
   void Forward(const float* features, int64_t tokens, float* embeddings, ThreadPool& pool) const;
 
-  // As VisionEncoder::VisitLayers, for the step after the encoder's.
+  // As VisionEncoder::VisitLayers. `step` is the one after the last step of the encoder.
   template <typename Visit>
   void VisitLayers(size_t step, const Visit& visit) {
     VisitProjectorLayers(first_, second_, step, visit);

@@ -8,9 +8,9 @@
 
 namespace fastvlm {
 
-// Calls visit(name, step, layer) for each of the encoder in the order of computation. A pass has
-// the step 0 for the stem and 1 + i for stage i. `stages`: a vector of StageTensors, or of what
-// VisionEncoder makes of them.
+// Calls visit(name, step, layer) for each linear layer of the encoder, in the order in which a pass
+// computes them. The stem is step 0 of a pass, and stage i is step 1 + i. `stages` is a vector of
+// StageTensors, or of what VisionEncoder makes of them.
 template <typename Layer, typename Stages, typename Visit>
 void VisitEncoderLayers(Layer& stem_pointwise, Stages& stages, const Visit& visit) {
   visit(std::string("vision.stem.2"), size_t{0}, stem_pointwise);
@@ -36,12 +36,12 @@ void VisitEncoderLayers(Layer& stem_pointwise, Stages& stages, const Visit& visi
   }
 }
 
-// Of the layers so visited, those that LoadFfnLinear (model/load.h) loads.
+// True for the layers, by these names, that LoadFfnLinear (model/load.h) loads.
 inline bool IsFfnLayer(std::string_view name) {
   return name.ends_with(".ffn.fc1") || name.ends_with(".ffn.fc2");
 }
 
-// The step after the encoder's.
+// The same for the projector. `step` is the one after the last step of the encoder.
 template <typename Layer, typename Visit>
 void VisitProjectorLayers(Layer& first, Layer& second, size_t step, const Visit& visit) {
   visit(std::string("projector.first"), step, first);
