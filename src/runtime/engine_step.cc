@@ -100,7 +100,7 @@ Status Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
   return {};
 }
 
-// One pass over the weights: the next token of every sequence that decodes, and a piece of one
+// One pass over the weights: the next token of every sequence that decodes, and a chunk of one
 // prompt.
 void Engine::Impl::Step(bool with_prefill) {
   const int64_t hidden = decoder.config().hidden;
