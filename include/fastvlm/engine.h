@@ -70,10 +70,10 @@ struct EngineEvent {
   Status status;
 };
 // Called on the engine's thread, one event after the other. Returning false cancels. Nothing is
-// locked meanwhile: the callback may use its engine (but Drain returns at once there), the model and
-// sessions. It should not block, since the engine's other requests wait for it; sessions and other
-// engines do not. It must not destroy its engine, which would wait for itself. If it throws, its
-// request ends with an error and the others go on.
+// locked meanwhile: the callback may use its engine (but Drain returns at once there), the model
+// and sessions. It should not block, since the engine's other requests wait for it; sessions and
+// other engines do not. It must not destroy its engine, which would wait for itself. If it throws,
+// its request ends with an error and the others go on.
 using EngineCallback = std::function<bool(const EngineEvent& event)>;
 
 struct EngineStats {
