@@ -86,7 +86,7 @@ TEST(Memory, LoadingFailsInOrder) {
 
 TEST(Memory, ASessionIsAsBeforeAnAnswerThatFailed) {
   const auto model = LoadTiny().value();
-  Turn turn;
+  const Turn turn;
   const auto started = [&] {
     Session session = Session::Create(model).value();
     EXPECT_TRUE(session.Ask(turn.turn, turn.generate).ok());
@@ -96,13 +96,13 @@ TEST(Memory, ASessionIsAsBeforeAnAnswerThatFailed) {
   Session session = started();
   const int64_t used = session.context_used();
   Sweep sweep(AllocationsOf([&] { (void)started().Ask(turn.turn, turn.generate); }));
+  const auto ask_with_failure = [&](int64_t n) {
+    const FailingAllocation failing(n);
+    return session.Ask(turn.turn, turn.generate);
+  };
   int64_t failures = 0;
   while (const int64_t n = sweep.Next()) {
-    Result<Answer> answer = Status();
-    {
-      const FailingAllocation failing(n);
-      answer = session.Ask(turn.turn, turn.generate);
-    }
+    Result<Answer> answer = ask_with_failure(n);
     if (answer.ok()) {
       EXPECT_EQ(answer->token_ids, expected) << "allocation " << n;
     } else {
@@ -193,7 +193,7 @@ TEST(Memory, AnEngineGoesOnAfterARequestThatFailed) {
   constexpr int64_t kNever = int64_t{1} << 60;
   std::vector<int32_t> expected, ids;
   ASSERT_EQ(run(kNever, &expected), StatusCode::kOk);
-  ASSERT_EQ(expected.size(), 5u);
+  ASSERT_FALSE(expected.empty());
   Sweep sweep(AllocationsOf([&] { run(kNever, &ids); }));
   int64_t failures = 0;
   while (const int64_t n = sweep.Next()) {

@@ -92,7 +92,7 @@ TEST(MemoryLimit, AContextThatIsTooLarge) {
   config.replace(place, config.find_first_of(",}\n", place) - place, positions + "1048576");
   scratch.Write("config.json", config);
   const std::vector<std::string> arguments = {
-      "describe", "--model", scratch / "", "--cache", "f32", "--threads", "1", "--prompt", "Hi"};
+      "describe", "--model", scratch / "", "--kv-cache", "f32", "--threads", "1", "--prompt", "Hi"};
   const ProgramResult result = FastvlmWithin(LeastThatWorks() + 96, arguments);
   EXPECT_EQ(result.exit_code, 1) << result.err;
   EXPECT_THAT(result.err, AllOf(HasSubstr("out of memory: "), HasSubstr("context_tokens")));
