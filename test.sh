@@ -13,6 +13,7 @@ case $preset in
 esac
 scripts/install-deps.sh "${dependencies[@]}"
 scripts/lint_includes.py
+scripts/lint_docs.py
 cmake --preset "$preset"
 cmake --build --preset "$preset"
 if [ "$preset" = test ]; then

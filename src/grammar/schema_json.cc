@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace fastvlm::grammar {
 namespace {
