@@ -7,6 +7,8 @@
 namespace fastvlm {
 namespace {
 
+constexpr std::string_view kOutOfMemory = "out of memory";
+
 std::string SizeText(size_t bytes) {
   constexpr size_t kMiB = size_t{1} << 20;
   if (bytes < kMiB) return fmt::format("{} bytes", bytes);
@@ -16,16 +18,20 @@ std::string SizeText(size_t bytes) {
 // A message needs memory as well. Without any it is a text that std::string holds in itself.
 Status Exhausted(const MemoryUse& use, size_t bytes) {
   try {
-    return Error(StatusCode::kResourceExhausted,
-                 "{}{}out of memory: {} could not be allocated for {}; {}", use.subject,
-                 use.subject.empty() ? "" : ": ", bytes == 0 ? "what was needed" : SizeText(bytes),
-                 use.purpose, use.advice);
+    return Error(StatusCode::kResourceExhausted, "{}{}{}: {} could not be allocated for {}; {}",
+                 use.subject, use.subject.empty() ? "" : ": ", kOutOfMemory,
+                 bytes == 0 ? "what was needed" : SizeText(bytes), use.purpose, use.advice);
   } catch (const std::bad_alloc&) {
-    return Status(StatusCode::kResourceExhausted, "out of memory");
+    return Status(StatusCode::kResourceExhausted, std::string(kOutOfMemory));
   }
 }
 
 }  // namespace
+
+bool IsOutOfMemory(const Status& status) {
+  return status.code() == StatusCode::kResourceExhausted &&
+         status.message().find(kOutOfMemory) != std::string::npos;
+}
 
 Status OutOfMemoryStatus(const MemoryUse& use) {
   try {

@@ -35,6 +35,9 @@ struct MemoryUse {
 // has no memory or no thread left; any other exception goes on.
 Status OutOfMemoryStatus(const MemoryUse& use);
 
+// Whether a kResourceExhausted is one of these, and not another limit that was reached.
+bool IsOutOfMemory(const Status& status);
+
 // body(), which returns a Status or a Result, with a lack of memory turned into an error. Every
 // public function that allocates runs its work inside of this.
 template <typename Body>

@@ -45,6 +45,12 @@ TEST(OutOfMemory, WhatTheStandardLibraryThrowsIsTheSame) {
   EXPECT_EQ(no_thread.message(), "the system refuses another thread; use fewer");
 }
 
+TEST(OutOfMemory, IsToldFromOtherLimits) {
+  EXPECT_TRUE(IsOutOfMemory(CatchOutOfMemory(kUse, []() -> Status { throw OutOfMemory(1); })));
+  EXPECT_FALSE(IsOutOfMemory(Status(StatusCode::kResourceExhausted, "the queue is full")));
+  EXPECT_FALSE(IsOutOfMemory(Status(StatusCode::kDataError, "out of memory")));
+}
+
 TEST(OutOfMemory, OtherExceptionsAndResultsPassThrough) {
   EXPECT_THROW(
       (void)CatchOutOfMemory(kUse, []() -> Status { throw std::runtime_error("a caller's"); }),

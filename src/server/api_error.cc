@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/out_of_memory.h"
+
 namespace fastvlm {
 namespace {
 
@@ -78,7 +80,7 @@ ApiError FromStatus(const Status& status, std::string param) {
     case StatusCode::kUnsupported:
       return BadRequest(std::move(param), status.message());
     case StatusCode::kResourceExhausted:
-      return TooManyRequests();
+      return IsOutOfMemory(status) ? Unavailable(status.message()) : TooManyRequests();
     case StatusCode::kTimedOut:
       return Make(504, "server_error", "timeout", status.message());
     case StatusCode::kCancelled:

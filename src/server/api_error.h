@@ -26,7 +26,8 @@ ApiError UnsupportedMediaType(std::string message);
 ApiError TooManyRequests();
 ApiError Unavailable(std::string message);  // the server is at a limit, or ends
 
-// The error of Engine::Submit or of an answer: kResourceExhausted means a full queue.
+// The error of Engine::Submit or of an answer: kResourceExhausted means a full queue
+// (429) or a lack of memory (503).
 ApiError FromStatus(const Status& status, std::string param = {});
 
 // {"error": {"message", "type", "param", "code"}}

@@ -368,5 +368,14 @@ TEST(Base64, DecodesAndRefuses) {
   }
 }
 
+TEST(ApiErrors, AFullQueueIsNotALackOfMemory) {
+  const ApiError full = FromStatus(Status(StatusCode::kResourceExhausted, "9 requests wait"));
+  EXPECT_EQ(full.status, 429);
+  const ApiError memory = FromStatus(
+      Status(StatusCode::kResourceExhausted, "out of memory: 3 MiB could not be allocated"));
+  EXPECT_EQ(memory.status, 503);
+  EXPECT_THAT(memory.message, HasSubstr("3 MiB"));
+}
+
 }  // namespace
 }  // namespace fastvlm
