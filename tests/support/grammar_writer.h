@@ -118,8 +118,8 @@ inline std::shared_ptr<const JsonGrammar> Compiled(const std::string& schema,
   return grammar.value();
 }
 
-// Draws from random logits at temperature 1. What closes strings, lists and objects becomes likelier
-// as the text grows, as a random model would never come to an end otherwise.
+// Draws from random logits at temperature 1. What closes strings, lists and objects becomes
+// likelier as the text grows, as a random model would never come to an end otherwise.
 inline std::string Write(const std::shared_ptr<const JsonGrammar>& grammar,
                          const Tokenizer& tokenizer, TestRandom& random, float leaning) {
   const int32_t end = EndToken(tokenizer);

@@ -27,8 +27,8 @@ struct SeenRequest {
   std::string authorization;
 };
 
-// Serves repository owner/model at every revision, and each file at /cdn/NAME too. Only atomic fields
-// may be set while another thread makes requests.
+// Serves repository owner/model at every revision, and each file at /cdn/NAME too. Only atomic
+// fields may be set while another thread makes requests.
 class HubServer {
  public:
   HubServer() {
