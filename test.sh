@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs every test.
+# Installs what is missing, builds, runs every test, and ends with the tests that were skipped and why.
 # Usage: ./test.sh [PRESET]    PRESET: release (default; the preset "test"), debug, asan or tsan
+# With CI=true a test that is skipped because something could not be had is a failure.
 set -euo pipefail
 cd "$(dirname "$0")"
 preset=${1:-release}
@@ -19,4 +20,9 @@ cmake --build --preset "$preset"
 if [ "$preset" = test ]; then
   scripts/lint_isa_symbols.sh "build/$preset"
 fi
-ctest --preset "$preset" --parallel "$(nproc)"
+report=$PWD/build/$preset/tests.xml
+status=0
+ctest --preset "$preset" --parallel "$(nproc)" --output-junit "$report" --test-output-size-passed 65536 ||
+  status=$?
+scripts/list_skips.py "$report" || status=1
+exit $status

@@ -32,6 +32,7 @@ function(fastvlm_add_test_headers)
 endfunction()
 
 # fastvlm_test(name SOURCES ... DEPS ... [HEADERS ...]): a GoogleTest program, each case a ctest test.
+# The program's name is the label of its tests.
 # HEADERS: to compile once for this program instead of GoogleTest's, which all others share.
 function(fastvlm_test name)
   if(NOT FASTVLM_BUILD_TESTS)
@@ -46,7 +47,8 @@ function(fastvlm_test name)
   else()
     target_precompile_headers(${name} REUSE_FROM fastvlm_test_headers)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES
+    PROPERTIES LABELS ${name})
 endfunction()
 
 # fastvlm_kernel(name): the folder src/kernels/<name>. scalar.cc, variants.cc and

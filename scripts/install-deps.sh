@@ -2,11 +2,12 @@
 # Installs what building and testing fastvlm needs, on Debian 12 and Ubuntu 24.04 or later.
 # Safe to run again: it does nothing when everything is there. docs/DEPENDENCIES.md says why each
 # package is needed.
-# Usage: scripts/install-deps.sh [--program | --train] [--fuzz] [--web-tests] [--print]
+# Usage: scripts/install-deps.sh [--program | --train] [--fuzz] [--web-tests] [--checks] [--print]
 #   --program    only what the program itself needs, not its tests and checks
 #   --train      also what fastvlm-train needs: libtorch, SVG and font libraries, free fonts
 #   --fuzz       also what scripts/fuzz.sh needs: Clang with its fuzzer
 #   --web-tests  also what the tests of the page need: a browser
+#   --checks     also what .ci/run checks besides: format, clang-tidy, that the benchmarks compile
 #   --print      only lists what is missing
 set -euo pipefail
 
@@ -14,6 +15,7 @@ tests=true
 train=false
 web_tests=false
 fuzz=false
+checks=false
 print_only=false
 for argument in "$@"; do
   case $argument in
@@ -21,9 +23,10 @@ for argument in "$@"; do
     --train) train=true ;;
     --fuzz) fuzz=true ;;
     --web-tests) web_tests=true ;;
+    --checks) checks=true ;;
     --print) print_only=true ;;
     *)
-      echo "usage: scripts/install-deps.sh [--program | --train] [--fuzz] [--web-tests] [--print]" >&2
+      echo "usage: scripts/install-deps.sh [--program | --train] [--fuzz] [--web-tests] [--checks] [--print]" >&2
       exit 2
       ;;
   esac
@@ -40,6 +43,7 @@ if $tests; then
   packages+=(libgtest-dev libgmock-dev python3 python3-venv binutils curl openssl)
 fi
 if $fuzz; then packages+=(clang libclang-rt-dev); fi
+if $checks; then packages+=(clang-format clang-tidy libbenchmark-dev git); fi
 if $train; then
   packages+=(
     libtorch-dev libopenblas-pthread-dev librsvg2-dev libfreetype-dev

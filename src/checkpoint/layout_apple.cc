@@ -2,6 +2,7 @@
 #include <map>
 
 #include "base/printable.h"
+#include "base/status.h"
 #include "checkpoint/layout.h"
 
 namespace fastvlm {

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/printable.h"
+#include "base/status.h"
 #include "text/added_tokens.h"
 #include "text/unicode.h"
 #include "text/word_splitter.h"

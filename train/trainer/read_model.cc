@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/printable.h"
+#include "base/status.h"
 #include "checkpoint/config.h"
 #include "checkpoint/tensor_files.h"
 #include "train/nn/load_fused_tensors.h"
