@@ -201,12 +201,21 @@ TEST(Quantize, NothingIsReplacedUnasked) {
 // Killed at the beginning of its work, in the middle, and when all is written but not yet in place:
 // what is there is never a model, and the next run is not in its way.
 TEST(QuantizeDeathTest, KilledItLeavesNoModel) {
-  for (const double moment : {0.0, 0.3, 0.6, 0.9, 1.0}) {
+  int reports = 0;  // while it writes; as many each time
+  const TemporaryDirectory whole;
+  const auto count = [&reports](QuantizeStep step, double) {
+    reports += step == QuantizeStep::kWriting ? 1 : 0;
+    return true;
+  };
+  ASSERT_TRUE(QuantizeModel(kModel, whole.Path("out"), {}, count).ok());
+  ASSERT_GE(reports, 4);
+  for (const int moment : {1, reports / 4, reports / 2, reports}) {
     SCOPED_TRACE(moment);
     const TemporaryDirectory directory;
     const std::string out = directory.Path("out");
-    const auto kill_at = [moment](QuantizeStep step, double done) {
-      if (step == QuantizeStep::kWriting && done >= moment) raise(SIGKILL);
+    int report = 0;
+    const auto kill_at = [moment, &report](QuantizeStep step, double) {
+      if (step == QuantizeStep::kWriting && ++report == moment) raise(SIGKILL);
       return true;
     };
     EXPECT_EXIT((void)QuantizeModel(kModel, out, {}, kill_at), testing::KilledBySignal(SIGKILL),

@@ -261,7 +261,7 @@ TEST_F(EngineTest, OthersDecodeWhileAPictureIsEncodedAndItCanBeCancelled) {
   Collector writer, viewer;
   EngineCallback collect = writer.Callback();
   int events = 0;
-  Result<int64_t> id = Status();
+  Result<int64_t> id = int64_t{0};  // of the viewer
   EngineRequest text = Ask("", "Tell me a long story.", 60);
   text.generate.sampling.temperature = 3;  // far from any end
   text.generate.sampling.top_k = 0;
