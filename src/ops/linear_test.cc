@@ -186,7 +186,9 @@ TEST_P(LinearTest, RemembersItsVariant) {
   const PackedLinear packed =
       PackedLinear::Pack(&weight, WeightType::kF32, 1, 1, nullptr, LinearFormat::kExact, pool);
   for (const GemmF32Variant& variant : GemmF32Variants()) {
-    if (variant.isa == GetParam()) EXPECT_EQ(packed.tile_m(), variant.tile_m);
+    if (variant.isa == GetParam()) {
+      EXPECT_EQ(packed.tile_m(), variant.tile_m);
+    }
   }
   EXPECT_EQ(packed.n(), 1);
   EXPECT_EQ(packed.k(), 1);
