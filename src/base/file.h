@@ -53,6 +53,10 @@ class FileReplacement {
 bool FileExists(const std::string& path);  // a regular file or a link to one
 bool DirectoryExists(const std::string& path);
 
+// The names in a directory, in no order, without "." and "..". std::filesystem's iterator would end
+// the program where memory is short. kNotFound or kIoError if the directory cannot be read.
+Result<std::vector<std::string>> ListDirectory(const std::string& path);
+
 // Gives the memory of mapped file contents back to the system. They can still be read, at the cost
 // of a page fault. This keeps the peak of memory low while weights are packed.
 void ReleaseMappedPages(const void* data, size_t bytes);

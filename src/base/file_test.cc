@@ -88,5 +88,15 @@ TEST_F(FileTest, MapsAnEmptyFileAndRefusesADirectory) {
   EXPECT_EQ(MappedFile::Open(directory_).status().code(), StatusCode::kIoError);
 }
 
+TEST_F(FileTest, ListsEveryNameOnce) {
+  ASSERT_TRUE(WriteText(Path("b.txt"), "b").ok());
+  ASSERT_TRUE(WriteText(Path(".hidden"), "h").ok());
+  std::filesystem::create_directory(Path("folder"));
+  EXPECT_THAT(ListDirectory(directory_).value(),
+              ::testing::UnorderedElementsAre(".hidden", "b.txt", "folder"));
+  EXPECT_EQ(ListDirectory(Path("none")).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(ListDirectory(Path("b.txt")).status().code(), StatusCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace fastvlm

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
+#include "base/file.h"
 #include "base/printable.h"
 #include "checkpoint/layout.h"
 
@@ -191,18 +190,16 @@ Result<GgufPaths> FindGguf(const std::string& path) {
   GgufPaths paths;
   const bool is_file = FileExists(path) && EndsWithGguf(path);
   if (!is_file && !DirectoryExists(path)) return paths;
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  const std::string directory = !is_file ? path : parent.empty() ? "." : parent.string();
+  const size_t slash = path.rfind('/');
+  const std::string directory = !is_file                     ? path
+                                : slash == std::string::npos ? "."
+                                : slash == 0                 ? "/"
+                                                             : path.substr(0, slash);
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(directory));
   std::vector<std::string> models, visions;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
-       it.increment(error)) {
-    const std::string name = it->path().filename().string();
+  for (const std::string& name : names) {
     if (!is_file && name.starts_with("model.safetensors")) return paths;
     if (EndsWithGguf(name)) (name.starts_with("mmproj") ? visions : models).push_back(name);
-  }
-  if (error) {
-    return Error(StatusCode::kIoError, "{}: cannot list: {}", directory, error.message());
   }
   std::sort(models.begin(), models.end());
   std::sort(visions.begin(), visions.end());
