@@ -10,16 +10,21 @@
 namespace {
 
 std::atomic<int64_t> allocations{0};
+std::atomic<int64_t> buffer_allocations{0};
 std::atomic<int64_t> until_failure{0};  // 1: the next one fails; 0 and below: none does
+std::atomic<bool> only_buffers{false};
 
 // True if the allocation is the one that has to fail.
-bool Count() {
+bool Count(bool buffer) {
   ++allocations;
+  if (buffer) ++buffer_allocations;
+  if (only_buffers && !buffer) return false;
   return until_failure.load(std::memory_order_relaxed) > 0 && --until_failure == 0;
 }
 
+// Only Buffer asks for more than the usual alignment.
 void* Allocate(size_t bytes, size_t alignment) {
-  if (Count()) return nullptr;
+  if (Count(alignment == fastvlm::kAlignment)) return nullptr;
   return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
 }
 
@@ -30,7 +35,7 @@ void* AllocateOrThrow(size_t bytes, size_t alignment) {
 }
 
 // Buffer takes what is smaller from operator new, where it is counted.
-bool CountLarge(size_t bytes) { return bytes >= size_t{1} << 20 && Count(); }
+bool CountLarge(size_t bytes) { return bytes >= size_t{1} << 20 && Count(true); }
 
 }  // namespace
 
@@ -57,8 +62,10 @@ void operator delete(void* data, size_t, std::align_val_t) noexcept { std::free(
 namespace fastvlm {
 
 int64_t AllocationCount() { return allocations; }
+int64_t BufferAllocationCount() { return buffer_allocations; }
 
-FailingAllocation::FailingAllocation(int64_t n) {
+FailingAllocation::FailingAllocation(int64_t n, Allocations kind) {
+  only_buffers = kind == Allocations::kBuffers;
   RefuseAllocationsForTesting(CountLarge);
   until_failure = n;
 }

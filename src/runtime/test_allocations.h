@@ -7,13 +7,17 @@
 
 namespace fastvlm {
 
-// On all threads, since the program began.
+// On all threads, since the program began: all, and those of Buffer alone.
 int64_t AllocationCount();
+int64_t BufferAllocationCount();
 
-// The n-th allocation from now on fails, on whatever thread it is; n >= 1. One at a time.
+enum class Allocations { kAll, kBuffers };
+
+// The n-th allocation of this kind from now on fails, on whatever thread it is; n >= 1. One at a
+// time.
 class FailingAllocation {
  public:
-  explicit FailingAllocation(int64_t n);
+  explicit FailingAllocation(int64_t n, Allocations kind = Allocations::kAll);
   ~FailingAllocation();
   FailingAllocation(const FailingAllocation&) = delete;
   FailingAllocation& operator=(const FailingAllocation&) = delete;
