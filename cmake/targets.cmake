@@ -31,20 +31,18 @@ function(fastvlm_add_test_headers)
   target_precompile_headers(fastvlm_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
 endfunction()
 
-# fastvlm_test(name SOURCES ... DEPS ... [HEADERS ...]): a GoogleTest program, each case a ctest test.
+# fastvlm_test(name SOURCES ... DEPS ... [OWN_HEADERS]): a GoogleTest program, each case a ctest test.
+# OWN_HEADERS: its definitions differ from those that GoogleTest's headers were compiled with.
 # The program's name is the label of its tests.
-# HEADERS: to compile once for this program instead of GoogleTest's, which all others share.
 function(fastvlm_test name)
   if(NOT FASTVLM_BUILD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;HEADERS" ${ARGN})
+  cmake_parse_arguments(arg "OWN_HEADERS" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_DEPS})
   fastvlm_test_flags(${name})
-  if(arg_HEADERS)
-    target_precompile_headers(${name} PRIVATE ${arg_HEADERS})
-  else()
+  if(NOT arg_OWN_HEADERS)
     target_precompile_headers(${name} REUSE_FROM fastvlm_test_headers)
   endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 NO_PRETTY_VALUES

@@ -11,7 +11,7 @@ command -v gcovr >/dev/null || {
 build=build/coverage
 # -O1, because the kernels' tests would take hours at -O0. Counters are atomic: many tests have threads.
 cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS="--coverage -fprofile-update=atomic -O1" \
-  -DFASTVLM_BUILD_TRAINER=OFF
+  -DFASTVLM_BUILD_TESTS=ON -DCMAKE_UNITY_BUILD=ON
 cmake --build $build
 find $build -name '*.gcda' -delete
 status=0

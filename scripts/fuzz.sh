@@ -18,8 +18,8 @@ if [ ${#names[@]} -eq 0 ]; then
   done
 fi
 
-cmake --preset fuzz
-cmake --build build/fuzz --target "${names[@]/#/fuzz_}"
+cmake --preset asan
+cmake --build --preset asan --target "${names[@]/#/fuzz_}"
 
 run_one() {
   local mode=$1 name=$2
@@ -33,7 +33,7 @@ run_one() {
   fi
   mkdir -p "$work" "$found"
   local status=0 start=$SECONDS
-  "build/fuzz/bin/fuzz_$name" "${limits[@]}" -rss_limit_mb=2048 -print_final_stats=1 \
+  "build/asan/bin/fuzz_$name" "${limits[@]}" -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="$found/" "$work" "tests/fuzz/corpus/$name" >"$log" 2>&1 || status=1
   if [ $status -eq 0 ]; then
     echo "$name: no fault, $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs in $((SECONDS - start)) s"

@@ -9,13 +9,13 @@
 namespace fastvlm::train {
 namespace {
 
-struct Arguments {
+struct ExportArguments {
   std::string recipe, art, tokenizer, output;
   std::string precision = "f16";
   RunOptions run;
 };
 
-Status Run(const Arguments& arguments) {
+Status RunExport(const ExportArguments& arguments) {
   FASTVLM_ASSIGN_OR_RETURN(const Recipe recipe, ReadRecipe(arguments.recipe));
   FASTVLM_ASSIGN_OR_RETURN(const Art art, Art::Open(arguments.art));
   FASTVLM_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::Load(arguments.tokenizer));
@@ -33,7 +33,7 @@ Status Run(const Arguments& arguments) {
 }  // namespace
 
 CommandFn AddExport(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ExportArguments>();
   app.add_option("--recipe", arguments->recipe, "The recipe of the run")->required();
   app.add_option("--art", arguments->art, "Art cache of the run")->required();
   app.add_option("--tokenizer", arguments->tokenizer, "Directory of its tokenizer")->required();
@@ -46,7 +46,7 @@ CommandFn AddExport(CLI::App& app) {
       "Example:\n"
       "  fastvlm-train export --recipe train/recipes/nano.json --art build/art/art.cache \\\n"
       "    --tokenizer models/nano --run build/nano --output models/nano");
-  return [arguments] { return Run(*arguments); };
+  return [arguments] { return RunExport(*arguments); };
 }
 
 }  // namespace fastvlm::train

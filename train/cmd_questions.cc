@@ -14,7 +14,7 @@
 namespace fastvlm::train {
 namespace {
 
-struct Arguments {
+struct QuestionsArguments {
   std::string art, output;
   int64_t pictures = 200;
   int64_t first = 1000000;
@@ -30,7 +30,7 @@ Status WriteBytes(const std::string& path, std::span<const uint8_t> bytes) {
   return WriteFileAtomically(path, {&bytes, 1});
 }
 
-Status Run(const Arguments& arguments) {
+Status RunQuestions(const QuestionsArguments& arguments) {
   FASTVLM_ASSIGN_OR_RETURN(const Art art, Art::Open(arguments.art));
   FASTVLM_RETURN_IF_ERROR(CheckUsable(art, false, false));
   FASTVLM_RETURN_IF_ERROR(CheckUsable(art, true, false));
@@ -63,7 +63,7 @@ Status Run(const Arguments& arguments) {
 }  // namespace
 
 CommandFn AddQuestions(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<QuestionsArguments>();
   app.add_option("--art", arguments->art, "Art cache, from 'fastvlm-train art'")->required();
   app.add_option("--output", arguments->output, "Directory to write")->required();
   app.add_option("--pictures", arguments->pictures, "Pictures of each trial")
@@ -88,7 +88,7 @@ CommandFn AddQuestions(CLI::App& app) {
       return Error(StatusCode::kInvalidArgument, "--height and --width must be multiples of {}",
                    arguments->cell);
     }
-    return Run(*arguments);
+    return RunQuestions(*arguments);
   };
 }
 

@@ -21,7 +21,7 @@ struct TokenizerFlags {
   BpeOptions bpe;
 };
 
-Status Run(const TokenizerFlags& flags) {
+Status RunTokenizer(const TokenizerFlags& flags) {
   BpeOptions options = flags.bpe;
   options.tokens = flags.vocab_size - kAddedTokens;
   FASTVLM_ASSIGN_OR_RETURN(const WordCounts words, CountWords(flags.corpus));
@@ -66,7 +66,7 @@ CommandFn AddTokenizer(CLI::App& app) {
       ->transform(CLI::CheckedTransformer(kRules).description(""))
       ->type_name("start|anywhere")
       ->default_str("start");
-  return [flags] { return Run(*flags); };
+  return [flags] { return RunTokenizer(*flags); };
 }
 
 }  // namespace fastvlm::train

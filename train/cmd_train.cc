@@ -59,7 +59,7 @@ void ShowScores(const std::vector<Score>& scores, bool terminal) {
   fmt::print(stderr, "right answers: {}\n", line);
 }
 
-struct Arguments {
+struct TrainArguments {
   std::string recipe, art, tokenizer;
   std::string bf16 = "off";
   RunOptions run;
@@ -73,7 +73,7 @@ bool CpuMultipliesBf16() {
 #endif
 }
 
-Status Run(Arguments& arguments) {
+Status RunTrain(TrainArguments& arguments) {
   KeepFreedMemory();
   arguments.run.bf16 = arguments.bf16 == "on" || (arguments.bf16 == "auto" && CpuMultipliesBf16());
   FASTVLM_ASSIGN_OR_RETURN(const Recipe recipe, ReadRecipe(arguments.recipe));
@@ -107,7 +107,7 @@ Status Run(Arguments& arguments) {
 }  // namespace
 
 CommandFn AddTrain(CLI::App& app) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TrainArguments>();
   RunOptions& run = arguments->run;
   app.add_option("--recipe", arguments->recipe, "JSON file: network and phases")->required();
   app.add_option("--art", arguments->art, "Art cache, from 'fastvlm-train art'")->required();
@@ -144,7 +144,7 @@ CommandFn AddTrain(CLI::App& app) {
       "  fastvlm-train train --recipe train/recipes/nano.json --art build/art/art.cache \\\n"
       "    --tokenizer models/nano --run build/nano\n\n"
       "Ctrl-C saves and stops; the same command goes on.");
-  return [arguments] { return Run(*arguments); };
+  return [arguments] { return RunTrain(*arguments); };
 }
 
 }  // namespace fastvlm::train

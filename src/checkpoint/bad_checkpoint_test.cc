@@ -13,7 +13,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::string kVision = "model.vision_tower.vision_tower.model.";
+const std::string kTower = "model.vision_tower.vision_tower.model.";
 
 class BadCheckpointTest : public ::testing::Test {
  protected:
@@ -97,12 +97,11 @@ TEST_F(BadCheckpointTest, EveryTensorIsMissed) {
   int tested = 0;
   for (const auto& [name, tensor] : all) {
     // Known and not needed.
-    if (name == "lm_head.weight" || name == kVision + "head.proj" || tensor.dtype == "I64")
-      continue;
+    if (name == "lm_head.weight" || name == kTower + "head.proj" || tensor.dtype == "I64") continue;
     tensors_.erase(name);
     const Status status = OpenWithTensors();
     // Optional as a whole, so half of it is too much rather than too little.
-    if (name == kVision + "network.4.reparam_conv.weight") {
+    if (name == kTower + "network.4.reparam_conv.weight") {
       ExpectDataError(status, {"unexpected", "network.4.reparam_conv.bias"});
     } else {
       ExpectDataError(status, {File(), "tensor " + name + " is missing"});
@@ -115,7 +114,7 @@ TEST_F(BadCheckpointTest, EveryTensorIsMissed) {
 
 TEST_F(BadCheckpointTest, NoTensorIsNeededThatIsIgnored) {
   for (auto it = tensors_.begin(); it != tensors_.end();) {
-    const bool ignored = it->first == "lm_head.weight" || it->first == kVision + "head.proj" ||
+    const bool ignored = it->first == "lm_head.weight" || it->first == kTower + "head.proj" ||
                          it->second.dtype == "I64";
     it = ignored ? tensors_.erase(it) : std::next(it);
   }
@@ -125,7 +124,7 @@ TEST_F(BadCheckpointTest, NoTensorIsNeededThatIsIgnored) {
 TEST_F(BadCheckpointTest, EveryShapeIsChecked) {
   const TestTensors all = tensors_;
   for (const auto& [name, tensor] : all) {
-    if (name == kVision + "head.proj" || tensor.dtype == "I64") continue;
+    if (name == kTower + "head.proj" || tensor.dtype == "I64") continue;
     for (size_t axis = 0; axis <= tensor.shape.size(); ++axis) {
       TestTensor& changed = tensors_[name];
       if (axis < tensor.shape.size()) {
@@ -188,7 +187,7 @@ TEST_F(BadCheckpointTest, MoreLayersThanTheConfigSays) {
 TEST_F(BadCheckpointTest, GapInBlocksAndLayers) {
   const TestTensors all = tensors_;
   for (const auto& [part, expected] : std::vector<std::pair<std::string, std::string>>{
-           {kVision + "network.0.0.", "network.0.0.convffn.fc1.weight is missing"},
+           {kTower + "network.0.0.", "network.0.0.convffn.fc1.weight is missing"},
            {"model.layers.0.", "model.layers.0.input_layernorm.weight is missing"}}) {
     std::erase_if(tensors_, [&](const auto& entry) { return entry.first.starts_with(part); });
     ExpectDataError(OpenWithTensors(), {expected});
@@ -213,7 +212,7 @@ TEST_F(BadCheckpointTest, DtypesThatCannotBeRead) {
 }
 
 TEST_F(BadCheckpointTest, UnusedTensorsMayHaveAnyDtype) {
-  tensors_[kVision + "head.proj"] = {"F8_E5M2", {3}, {}};
+  tensors_[kTower + "head.proj"] = {"F8_E5M2", {3}, {}};
   EXPECT_TRUE(OpenWithTensors().ok());
 }
 
@@ -222,10 +221,10 @@ TEST_F(BadCheckpointTest, ValuesThatCannotBe) {
   tensors_["model.norm.weight"].values[5] = std::numeric_limits<float>::quiet_NaN();
   ExpectDataError(OpenWithTensors(), {"tensor model.norm.weight", "finite", "element 5"});
   tensors_ = all;
-  tensors_[kVision + "network.0.0.layer_scale"].values[0] = std::numeric_limits<float>::infinity();
+  tensors_[kTower + "network.0.0.layer_scale"].values[0] = std::numeric_limits<float>::infinity();
   ExpectDataError(OpenWithTensors(), {"network.0.0.layer_scale", "finite", "found inf"});
   tensors_ = all;
-  tensors_[kVision + "network.2.0.convffn.conv.bn.running_var"].values[3] = -0.5f;
+  tensors_[kTower + "network.2.0.convffn.conv.bn.running_var"].values[3] = -0.5f;
   ExpectDataError(OpenWithTensors(), {"network.2.0.convffn.conv.bn.running_var",
                                       "at least 0, found -0.5 at element 3"});
 }

@@ -15,7 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-const std::string kVision = "model.vision_tower.vision_tower.model.";
+const std::string kVisionPrefix = "model.vision_tower.vision_tower.model.";
 
 Result<Checkpoint> OpenApple(const TinyModel& model) {
   const TemporaryDirectory directory;
@@ -41,7 +41,7 @@ int64_t SizeOf(const TestTensors& tensors, const std::string& part) {
   for (const auto& [name, tensor] : tensors) {
     const bool counted = name.find("running_") == std::string::npos &&
                          name.find("num_batches") == std::string::npos &&
-                         name != kVision + "head.proj";
+                         name != kVisionPrefix + "head.proj";
     if (counted && name.starts_with(part)) elements += tensor.elements();
   }
   return elements;
@@ -94,7 +94,7 @@ TEST(CheckpointTest, CountsParametersOnce) {
     const auto opened = OpenApple(model);
     ASSERT_OPENED(opened);
     const ModelConfig& config = opened.value().config();
-    EXPECT_EQ(config.vision_parameters, SizeOf(tensors, kVision));
+    EXPECT_EQ(config.vision_parameters, SizeOf(tensors, kVisionPrefix));
     EXPECT_EQ(config.projector_parameters, SizeOf(tensors, "model.mm_projector"));
     EXPECT_EQ(config.decoder_parameters,
               SizeOf(tensors, "model.layers") + SizeOf(tensors, "model.embed") +
@@ -165,7 +165,7 @@ TEST(CheckpointTest, FoldsBatchNorm) {
   const TestTensors tensors = AppleTensors(model);
   const auto opened = OpenApple(model);
   ASSERT_OPENED(opened);
-  const std::string name = kVision + "network.0.1.convffn.conv.";
+  const std::string name = kVisionPrefix + "network.0.1.convffn.conv.";
   const auto value = [&](const char* tensor, size_t i) {
     return static_cast<double>(tensors.at(name + tensor).values[i]);
   };
@@ -187,8 +187,8 @@ TEST(CheckpointTest, TransposesConvolutions) {
   const auto opened = OpenApple(model);
   ASSERT_OPENED(opened);
   const VisionTensors& vision = opened.value().tensors().vision;
-  const auto& stem = tensors.at(kVision + "patch_embed.0.reparam_conv.weight").values;
-  const auto& down = tensors.at(kVision + "network.1.proj.0.lkb_reparam.weight").values;
+  const auto& stem = tensors.at(kVisionPrefix + "patch_embed.0.reparam_conv.weight").values;
+  const auto& down = tensors.at(kVisionPrefix + "network.1.proj.0.lkb_reparam.weight").values;
   for (size_t c = 0; c < 8; ++c) {
     for (size_t in = 0; in < 3; ++in) {
       for (size_t ky = 0; ky < 3; ++ky) {

@@ -18,10 +18,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 constexpr size_t kMaxTokenizerConfigBytes = size_t{16} << 20;
-constexpr int64_t kMaxImageSize = 16384;
 constexpr int64_t kPublishedImageSize = 1024;
-// tokenizer_model_max_length of every published FastVLM.
-constexpr int64_t kTrainedContext = 8192;
 constexpr int64_t kBicubic = 3;  // PIL.Image.Resampling
 
 // The object in a companion of config.json, which need not exist.

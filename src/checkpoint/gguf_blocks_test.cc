@@ -18,7 +18,7 @@
 namespace fastvlm {
 namespace {
 
-const std::string kFile = FASTVLM_SOURCE_DIR "/tests/golden/gguf/blocks.gguf";
+const std::string kBlocksFile = FASTVLM_SOURCE_DIR "/tests/golden/gguf/blocks.gguf";
 
 std::vector<uint32_t> Bits(const std::vector<float>& values) {
   std::vector<uint32_t> bits;
@@ -29,10 +29,10 @@ std::vector<uint32_t> Bits(const std::vector<float>& values) {
 class GgufBlocks : public testing::Test {
  protected:
   void SetUp() override {
-    auto file = MappedFile::Open(kFile);
+    auto file = MappedFile::Open(kBlocksFile);
     ASSERT_TRUE(file.ok()) << file.status().message();
     file_ = std::move(file).value();
-    auto gguf = ParseGguf(file_.bytes(), kFile);
+    auto gguf = ParseGguf(file_.bytes(), kBlocksFile);
     ASSERT_TRUE(gguf.ok()) << gguf.status().message();
     for (const StoredTensor& stored : gguf->tensors) tensors_[stored.tensor.name] = stored.tensor;
   }

@@ -12,9 +12,6 @@
 namespace fastvlm {
 namespace {
 
-// What every published FastVLM was trained with; Qwen2's own files say up to 131072.
-constexpr int64_t kTrainedContext = 8192;
-constexpr int64_t kMaxImageSize = 16384;
 constexpr int64_t kVisionVersion = 1;       // of fastvlm.version in mmproj.gguf
 constexpr int64_t kCalibrationVersion = 1;  // of fastvlm.calibration.version there
 

@@ -19,10 +19,10 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::string kFile = FASTVLM_SOURCE_DIR "/tests/golden/gguf/metadata.gguf";
+const std::string kMetadataFile = FASTVLM_SOURCE_DIR "/tests/golden/gguf/metadata.gguf";
 
 std::vector<uint8_t> ReadGolden() {
-  auto bytes = ReadBinaryFile(kFile, size_t{1} << 20);
+  auto bytes = ReadBinaryFile(kMetadataFile, size_t{1} << 20);
   EXPECT_TRUE(bytes.ok());
   return std::move(bytes).value();
 }
@@ -67,7 +67,7 @@ class Raw {
 
 TEST(Gguf, ReadsEveryTypeTheReferenceWrites) {
   const std::vector<uint8_t> bytes = ReadGolden();
-  const auto gguf = ParseGguf(bytes, kFile);
+  const auto gguf = ParseGguf(bytes, kMetadataFile);
   ASSERT_TRUE(gguf.ok()) << gguf.status().message();
   EXPECT_EQ(gguf->version, 3u);
   EXPECT_EQ(gguf->Integer("u8", 0, 255).value(), 200);

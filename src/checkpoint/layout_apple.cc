@@ -8,7 +8,7 @@
 namespace fastvlm {
 namespace {
 
-constexpr char kVision[] = "model.vision_tower.vision_tower.model.";
+constexpr char kAppleVision[] = "model.vision_tower.vision_tower.model.";
 
 // What an entry of mci.py's `network` list is.
 enum class Part { kBlocks, kDownsample, kPosition };
@@ -127,7 +127,7 @@ Status AppendNetworkRules(const TensorFiles& files, const std::string& vision,
 
 }  // namespace
 
-bool IsAppleLayout(const TensorFiles& files) { return HasNameWithPrefix(files, kVision); }
+bool IsAppleLayout(const TensorFiles& files) { return HasNameWithPrefix(files, kAppleVision); }
 
 Status AppendAppleVisionRules(const TensorFiles& files, const std::string& vision,
                               const std::string& stem, std::vector<NameRule>* rules) {
@@ -144,7 +144,7 @@ Status AppendAppleVisionRules(const TensorFiles& files, const std::string& visio
 Result<Layout> AppleLayout(const TensorFiles& files) {
   Layout layout{.name = "apple", .rules = {}};
   std::vector<NameRule>& rules = layout.rules;
-  FASTVLM_RETURN_IF_ERROR(AppendAppleVisionRules(files, kVision, "patch_embed.", &rules));
+  FASTVLM_RETURN_IF_ERROR(AppendAppleVisionRules(files, kAppleVision, "patch_embed.", &rules));
   rules.push_back({"model.mm_projector.0.@", "projector.first.@"});
   rules.push_back({"model.mm_projector.2.@", "projector.second.@"});
   AppendDecoderRules("model.", &rules);

@@ -3,16 +3,16 @@
 namespace fastvlm {
 namespace {
 
-constexpr char kVision[] = "model.vision_tower.timm_model.";
+constexpr char kTimmVision[] = "model.vision_tower.timm_model.";
 
 }  // namespace
 
-bool IsFastVlmLayout(const TensorFiles& files) { return HasNameWithPrefix(files, kVision); }
+bool IsFastVlmLayout(const TensorFiles& files) { return HasNameWithPrefix(files, kTimmVision); }
 
 Layout FastVlmLayout() {
   Layout layout{.name = "fast_vlm", .rules = {}};
   std::vector<NameRule>& rules = layout.rules;
-  const std::string vision = kVision;
+  const std::string vision = kTimmVision;
   rules.push_back({vision + "stem.#.reparam_conv.@", "vision.stem.#.@"});
 
   const std::string stage = vision + "stages.#.";

@@ -8,7 +8,7 @@
 namespace fastvlm {
 namespace {
 
-constexpr char kVision[] = "vision_tower.vision_model.";
+constexpr char kMlxVision[] = "vision_tower.vision_model.";
 constexpr char kStem[] = "patch_embed.blocks.";
 
 constexpr char kExportProjector[] = "multi_modal_projector.linear_";
@@ -83,7 +83,7 @@ Status JoinQuantized(TensorFiles* files) {
 // Whether convolutions are [out, height, width, in]. The stem's depthwise one tells, as it has a
 // single input channel: the rule of mlx-vlm's own loader.
 bool ChannelsComeLast(const TensorFiles& files) {
-  const auto stem = files.tensors.find(fmt::format("{}{}1.reparam_conv.weight", kVision, kStem));
+  const auto stem = files.tensors.find(fmt::format("{}{}1.reparam_conv.weight", kMlxVision, kStem));
   if (stem == files.tensors.end()) return true;
   const std::vector<int64_t>& shape = stem->second.tensor.shape;
   return shape.size() != 4 || shape[3] == 1;
@@ -108,12 +108,12 @@ void MoveChannels(StoredTensor* stored, std::vector<std::vector<uint8_t>>* copie
 
 }  // namespace
 
-bool IsMlxLayout(const TensorFiles& files) { return HasNameWithPrefix(files, kVision); }
+bool IsMlxLayout(const TensorFiles& files) { return HasNameWithPrefix(files, kMlxVision); }
 
 Result<Layout> MlxLayout(const TensorFiles& files) {
   Layout layout{.name = "mlx", .rules = {}, .mlx = true};
   std::vector<NameRule>& rules = layout.rules;
-  FASTVLM_RETURN_IF_ERROR(AppendAppleVisionRules(files, kVision, kStem, &rules));
+  FASTVLM_RETURN_IF_ERROR(AppendAppleVisionRules(files, kMlxVision, kStem, &rules));
   rules.push_back({"mm_projector.0.@", "projector.first.@"});
   rules.push_back({"mm_projector.2.@", "projector.second.@"});
   AppendDecoderRules(kDecoder, kHead, &rules);
@@ -138,8 +138,8 @@ Layout MlxExportLayout() {
 Status PrepareMlxTensors(TensorFiles* files) {
   FASTVLM_RETURN_IF_ERROR(JoinQuantized(files));
   const bool channels_last = ChannelsComeLast(*files);
-  for (auto it = files->tensors.lower_bound(kVision);
-       it != files->tensors.end() && it->first.starts_with(kVision); ++it) {
+  for (auto it = files->tensors.lower_bound(kMlxVision);
+       it != files->tensors.end() && it->first.starts_with(kMlxVision); ++it) {
     StoredTensor& stored = it->second;
     std::vector<int64_t>& shape = stored.tensor.shape;
     if (!IsFloat(stored)) continue;  // reported when it is taken

@@ -23,6 +23,7 @@
 #include "model/projector.h"
 #include "model/vision_encoder.h"
 #include "model/vision_layers.h"
+#include "support/paths.h"
 #include "support/temporary_directory.h"
 #include "support/tiny_checkpoint.h"
 
@@ -31,12 +32,10 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::string kModel = FASTVLM_SOURCE_DIR "/models/nano";
-
 std::vector<std::string> Pictures() {
   std::vector<std::string> paths;
   for (const char* name : {"count.png", "fox.png", "text.png"}) {
-    paths.push_back(kModel + "/samples/" + name);
+    paths.push_back(kNano + "/samples/" + name);
   }
   return paths;
 }
@@ -59,7 +58,7 @@ std::shared_ptr<const Model> Load(const std::string& directory, Precision precis
 
 // Through the public way: two loaded models and their visual tokens.
 TokenCosine CosineOf(const std::string& candidate, Precision precision) {
-  const auto reference = Load(kModel, Precision::kF32), other = Load(candidate, precision);
+  const auto reference = Load(kNano, Precision::kF32), other = Load(candidate, precision);
   TokenCosine cosine;
   for (const std::string& path : Pictures()) {
     const Image image = *Image::FromFile(path);
@@ -71,14 +70,14 @@ TokenCosine CosineOf(const std::string& candidate, Precision precision) {
 
 TEST(Calibrate, KeepsNothingWhereEightBitsAreEnough) {
   const TemporaryDirectory directory;
-  const auto report = QuantizeModel(kModel, directory.Path("out"), CalibrateOptions(0.9));
+  const auto report = QuantizeModel(kNano, directory.Path("out"), CalibrateOptions(0.9));
   ASSERT_TRUE(report.ok()) << report.status().message();
   ASSERT_TRUE(report->calibration.has_value());
   const Calibration& calibration = *report->calibration;
   EXPECT_TRUE(calibration.kept.empty());
   EXPECT_EQ(calibration.pictures, 3);
   EXPECT_EQ(calibration.cosine_mean, calibration.cosine_quantized);
-  const TokenCosine q8 = CosineOf(kModel, Precision::kQ8);
+  const TokenCosine q8 = CosineOf(kNano, Precision::kQ8);
   EXPECT_EQ(calibration.cosine_mean, q8.mean());
   EXPECT_EQ(calibration.cosine_worst, q8.worst());
   EXPECT_LT(q8.mean(), 1);
@@ -91,7 +90,7 @@ TEST(Calibrate, KeepsNothingWhereEightBitsAreEnough) {
 TEST(Calibrate, ARecordOfANewerVersionIsNamedAsSuch) {
   const TemporaryDirectory directory;
   const std::string out = directory.Path("out");
-  ASSERT_TRUE(QuantizeModel(kModel, out, CalibrateOptions(0.9)).ok());
+  ASSERT_TRUE(QuantizeModel(kNano, out, CalibrateOptions(0.9)).ok());
   std::string file = ReadTextFile(out + "/mmproj.gguf", size_t{1} << 30).value();
   // The key, the number of its type, its value.
   const std::string key = "fastvlm.calibration.version";
@@ -112,7 +111,7 @@ class CalibratedNano : public testing::TestWithParam<double> {};
 TEST_P(CalibratedNano, TheFileIsWhatWasMeasured) {
   const TemporaryDirectory directory;
   const std::string out = directory.Path("out");
-  const auto report = QuantizeModel(kModel, out, CalibrateOptions(GetParam()));
+  const auto report = QuantizeModel(kNano, out, CalibrateOptions(GetParam()));
   ASSERT_TRUE(report.ok()) << report.status().message();
   const Calibration& calibration = *report->calibration;
   EXPECT_FALSE(calibration.kept.empty());
@@ -162,7 +161,7 @@ INSTANTIATE_TEST_SUITE_P(Targets, CalibratedNano, testing::Values(0.99995, 0.999
 class NanoImageHalf : public testing::Test {
  protected:
   NanoImageHalf()
-      : checkpoint_(Checkpoint::Open(kModel).value()),
+      : checkpoint_(Checkpoint::Open(kNano).value()),
         encoder_(checkpoint_.config().vision, checkpoint_.tensors().vision, LinearFormat::kExact,
                  pool_),
         projector_(checkpoint_.tensors().projector, LinearFormat::kExact, pool_),
@@ -342,7 +341,7 @@ TEST(Calibrate, WhatIsPromisedIsWhatTheFileGivesWhereProductsAreOfBf16) {
   const bool before = SetEmulateBf16ProductsForTesting(true);
   const TemporaryDirectory directory;
   const std::string out = directory.Path("out");
-  const auto report = QuantizeModel(kModel, out, CalibrateOptions(0.99995));
+  const auto report = QuantizeModel(kNano, out, CalibrateOptions(0.99995));
   EXPECT_TRUE(report.ok()) << report.status().message();
   if (report.ok()) {
     EXPECT_FALSE(report->calibration->kept.empty());
@@ -355,18 +354,18 @@ TEST(Calibrate, Mistakes) {
   const TemporaryDirectory directory;
   const std::string out = directory.Path("out");
   for (const double target : {0.0, -1.0, 1.01, std::numeric_limits<double>::quiet_NaN()}) {
-    const auto report = QuantizeModel(kModel, out, CalibrateOptions(target));
+    const auto report = QuantizeModel(kNano, out, CalibrateOptions(target));
     EXPECT_EQ(report.status().code(), StatusCode::kInvalidArgument) << target;
     EXPECT_THAT(report.status().message(), HasSubstr("target"));
   }
   QuantizeOptions options = CalibrateOptions(0.999);
   options.encoder = WeightFormat::kBf16;
-  const auto encoder = QuantizeModel(kModel, out, options);
+  const auto encoder = QuantizeModel(kNano, out, options);
   EXPECT_EQ(encoder.status().code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(encoder.status().message(), HasSubstr("set encoder to q8"));
   options = CalibrateOptions(0.999);
   options.calibrate.push_back("/no/such/picture.png");
-  const auto picture = QuantizeModel(kModel, out, options);
+  const auto picture = QuantizeModel(kNano, out, options);
   EXPECT_EQ(picture.status().code(), StatusCode::kNotFound);
   EXPECT_THAT(picture.status().message(), HasSubstr("/no/such/picture.png"));
   EXPECT_FALSE(DirectoryExists(out));
@@ -378,7 +377,7 @@ TEST(Calibrate, CancelledItLeavesNothing) {
   const std::string out = directory.Path("out");
   for (const QuantizeStep end :
        {QuantizeStep::kCalibrating, QuantizeStep::kWriting, QuantizeStep::kChecking}) {
-    const auto report = QuantizeModel(kModel, out, CalibrateOptions(0.99999),
+    const auto report = QuantizeModel(kNano, out, CalibrateOptions(0.99999),
                                       [end](QuantizeStep step, double) { return step != end; });
     EXPECT_EQ(report.status().code(), StatusCode::kCancelled);
     EXPECT_FALSE(DirectoryExists(out));
@@ -388,7 +387,7 @@ TEST(Calibrate, CancelledItLeavesNothing) {
 TEST(Calibrate, DamagedRecordsAreErrors) {
   const TemporaryDirectory directory;
   const std::string out = directory.Path("out");
-  ASSERT_TRUE(QuantizeModel(kModel, out, CalibrateOptions(0.99999)).ok());
+  ASSERT_TRUE(QuantizeModel(kNano, out, CalibrateOptions(0.99999)).ok());
   const std::string intact = ReadTextFile(out + "/mmproj.gguf", size_t{1} << 30).value();
   // `offset` counts from the end of the key; its type comes first.
   const auto damage = [&](const std::string& key, size_t offset, const std::string& bytes) {

@@ -15,6 +15,7 @@
 #include "checkpoint/gguf.h"
 #include "fastvlm/fastvlm.h"
 #include "runtime/load_vocabulary.h"
+#include "support/paths.h"
 #include "support/temporary_directory.h"
 #include "support/tiny_checkpoint.h"
 #include "text/tokenizer.h"
@@ -23,8 +24,6 @@ namespace fastvlm {
 namespace {
 
 using testing::HasSubstr;
-
-const std::string kModel = FASTVLM_SOURCE_DIR "/models/nano";
 
 QuantizeOptions TypeOption(WeightFormat type) {
   QuantizeOptions options;
@@ -40,7 +39,7 @@ std::string Quantize(const std::string& source, const TemporaryDirectory& direct
   return out;
 }
 
-std::shared_ptr<const Model> Load(const std::string& directory, Precision precision) {
+std::shared_ptr<const Model> LoadAs(const std::string& directory, Precision precision) {
   ModelOptions options;
   options.precision = precision;
   options.threads = 1;
@@ -65,7 +64,7 @@ std::vector<int32_t> Answer(const std::shared_ptr<const Model>& model, const std
 std::vector<std::string> SampleImages() {
   std::vector<std::string> images;
   for (const char* name : {"count.png", "fox.png"}) {
-    images.push_back(kModel + "/samples/" + name);
+    images.push_back(kNano + "/samples/" + name);
   }
   return images;
 }
@@ -82,9 +81,9 @@ class QuantizeNano : public testing::TestWithParam<Case> {};
 
 TEST_P(QuantizeNano, AnswersAsTheSamePrecisionFromSafetensors) {
   const TemporaryDirectory directory;
-  const std::string out = Quantize(kModel, directory, TypeOption(GetParam().type));
-  const auto ours = Load(out, GetParam().ours);
-  const auto theirs = Load(kModel, GetParam().from_safetensors);
+  const std::string out = Quantize(kNano, directory, TypeOption(GetParam().type));
+  const auto ours = LoadAs(out, GetParam().ours);
+  const auto theirs = LoadAs(kNano, GetParam().from_safetensors);
   ASSERT_TRUE(ours != nullptr && theirs != nullptr);
   EXPECT_EQ(ours->info().layout, "gguf");
   EXPECT_EQ(ours->info().dtype, GetParam().dtype);
@@ -113,13 +112,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Quantize, TheTokenizerComesThrough) {
   const TemporaryDirectory directory;
-  const std::string out = Quantize(kModel, directory, TypeOption(WeightFormat::kQ8));
+  const std::string out = Quantize(kNano, directory, TypeOption(WeightFormat::kQ8));
   const auto checkpoint = Checkpoint::Open(out);
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
   const auto vocabulary = LoadVocabulary(*checkpoint, out);
   ASSERT_TRUE(vocabulary.ok()) << vocabulary.status().message();
   const auto ours = Tokenizer::Create(*vocabulary, out);
-  const auto theirs = Tokenizer::Load(kModel);
+  const auto theirs = Tokenizer::Load(kNano);
   ASSERT_TRUE(ours.ok() && theirs.ok());
   EXPECT_EQ(ours->size(), theirs->size());
   for (const char* text : {"Describe the image.", "<|im_start|>user\nna\xc3\xafve  12 <image>\n",
@@ -136,7 +135,7 @@ TEST(Quantize, TheTokenizerComesThrough) {
 // From one set of GGUF files to another nothing changes where the type stays.
 TEST(Quantize, FilesOfTheSameTypeAreCopied) {
   const TemporaryDirectory first_directory, second_directory;
-  const std::string first = Quantize(kModel, first_directory, TypeOption(WeightFormat::kQ4));
+  const std::string first = Quantize(kNano, first_directory, TypeOption(WeightFormat::kQ4));
   const std::string second = Quantize(first, second_directory, TypeOption(WeightFormat::kQ4));
   const auto a = Checkpoint::Open(first), b = Checkpoint::Open(second);
   ASSERT_TRUE(a.ok() && b.ok());
@@ -180,21 +179,21 @@ TEST(Quantize, EveryLayoutAndUntiedHeads) {
 TEST(Quantize, NothingIsReplacedUnasked) {
   const TemporaryDirectory directory;
   directory.Write("model.gguf", "mine");
-  auto report = QuantizeModel(kModel, directory.path(), {});
+  auto report = QuantizeModel(kNano, directory.path(), {});
   EXPECT_EQ(report.status().code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(report.status().message(), HasSubstr("exists already"));
   EXPECT_EQ(ReadTextFile(directory.path() + "/model.gguf", 99).value(), "mine");
 
   QuantizeOptions replace;
   replace.overwrite = true;
-  report = QuantizeModel(kModel, directory.path(), replace,
+  report = QuantizeModel(kNano, directory.path(), replace,
                          [](QuantizeStep, double done) { return done < 0.5; });
   EXPECT_EQ(report.status().code(), StatusCode::kCancelled);
   EXPECT_EQ(ReadTextFile(directory.path() + "/model.gguf", 99).value(), "mine");
   EXPECT_FALSE(FileExists(directory.path() + "/mmproj.gguf"));
   EXPECT_FALSE(FileExists(directory.path() + "/model.gguf.part"));
   EXPECT_FALSE(FileExists(directory.path() + "/mmproj.gguf.part"));
-  EXPECT_TRUE(QuantizeModel(kModel, directory.path(), replace).ok());
+  EXPECT_TRUE(QuantizeModel(kNano, directory.path(), replace).ok());
   EXPECT_TRUE(InspectModel(directory.path()).ok());
 }
 
@@ -207,7 +206,7 @@ TEST(QuantizeDeathTest, KilledItLeavesNoModel) {
     reports += step == QuantizeStep::kWriting ? 1 : 0;
     return true;
   };
-  ASSERT_TRUE(QuantizeModel(kModel, whole.Path("out"), {}, count).ok());
+  ASSERT_TRUE(QuantizeModel(kNano, whole.Path("out"), {}, count).ok());
   ASSERT_GE(reports, 4);
   for (const int moment : {1, reports / 4, reports / 2, reports}) {
     SCOPED_TRACE(moment);
@@ -218,12 +217,11 @@ TEST(QuantizeDeathTest, KilledItLeavesNoModel) {
       if (step == QuantizeStep::kWriting && ++report == moment) raise(SIGKILL);
       return true;
     };
-    EXPECT_EXIT((void)QuantizeModel(kModel, out, {}, kill_at), testing::KilledBySignal(SIGKILL),
-                "");
+    EXPECT_EXIT((void)QuantizeModel(kNano, out, {}, kill_at), testing::KilledBySignal(SIGKILL), "");
     EXPECT_TRUE(FileExists(out + "/model.gguf.part"));
     EXPECT_FALSE(FileExists(out + "/model.gguf"));
     EXPECT_FALSE(InspectModel(out).ok());
-    ASSERT_TRUE(QuantizeModel(kModel, out, {}).ok());
+    ASSERT_TRUE(QuantizeModel(kNano, out, {}).ok());
     EXPECT_TRUE(InspectModel(out).ok());
     EXPECT_FALSE(FileExists(out + "/model.gguf.part"));
     EXPECT_FALSE(FileExists(out + "/mmproj.gguf.part"));
@@ -233,13 +231,13 @@ TEST(QuantizeDeathTest, KilledItLeavesNoModel) {
 // A language model alone needs an encoder from elsewhere.
 TEST(Quantize, TheImageHalfMayComeFromAnotherDirectory) {
   const TemporaryDirectory directory, text;
-  const std::string out = Quantize(kModel, directory, TypeOption(WeightFormat::kQ8));
+  const std::string out = Quantize(kNano, directory, TypeOption(WeightFormat::kQ8));
   const std::string model = text.path() + "/some-model-q8_0.gguf";
   ASSERT_EQ(std::rename((out + "/model.gguf").c_str(), model.c_str()), 0);
   const auto alone = InspectModel(text.path());
   EXPECT_EQ(alone.status().code(), StatusCode::kNotFound);
   EXPECT_THAT(alone.status().message(), HasSubstr("vision_directory"));
-  for (const std::string& vision : {kModel, out}) {
+  for (const std::string& vision : {kNano, out}) {
     for (const std::string& path : {text.path(), model}) {
       const auto joined = InspectModel(path, vision);
       ASSERT_TRUE(joined.ok()) << joined.status().message();
@@ -255,7 +253,7 @@ TEST(Quantize, TheImageHalfMayComeFromAnotherDirectory) {
 
 TEST(Quantize, DamagedFilesAreErrors) {
   const TemporaryDirectory directory, damaged;
-  const std::string out = Quantize(kModel, directory, TypeOption(WeightFormat::kQ4));
+  const std::string out = Quantize(kNano, directory, TypeOption(WeightFormat::kQ4));
   const std::string model = ReadTextFile(out + "/model.gguf", size_t{1} << 30).value();
   const std::string vision = ReadTextFile(out + "/mmproj.gguf", size_t{1} << 30).value();
   for (const size_t size : {size_t{0}, size_t{30}, model.size() / 2, model.size() - 1000}) {

@@ -11,7 +11,7 @@
 namespace fastvlm {
 namespace {
 
-constexpr size_t kMaxFileBytes = size_t{1} << 30;
+constexpr size_t kMaxDatasetBytes = size_t{1} << 30;
 constexpr std::string_view kImagePlaceholder = "<image>";
 
 struct Field {
@@ -67,7 +67,7 @@ bool IsBlank(std::string_view line) {
 Result<std::vector<EvalQuestion>> ReadQuestions(const std::string& path, size_t limit) {
   std::filesystem::path file = path;
   if (DirectoryExists(path)) file /= "questions.jsonl";
-  FASTVLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(file.string(), kMaxFileBytes));
+  FASTVLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(file.string(), kMaxDatasetBytes));
   std::vector<EvalQuestion> questions;
   size_t number = 0;
   for (size_t start = 0; start < text.size() && (limit == 0 || questions.size() < limit);) {

@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxFileBytes = size_t{64} << 20;
+constexpr size_t kMaxGoldenBytes = size_t{64} << 20;
 constexpr int kMaxSide = 1 << 16;
 constexpr int64_t kMaxTokens = 1 << 20;
 
@@ -186,7 +186,7 @@ GoldenResult CompareAnswer(const GoldenCheck& check, const Answer& answer) {
 }  // namespace
 
 Result<Golden> ReadGolden(const std::string& path) {
-  FASTVLM_ASSIGN_OR_RETURN(const json object, ReadJsonObject(path, kMaxFileBytes));
+  FASTVLM_ASSIGN_OR_RETURN(const json object, ReadJsonObject(path, kMaxGoldenBytes));
   const JsonFields fields(object, path);
   Golden golden;
   FASTVLM_ASSIGN_OR_RETURN(golden.model, fields.StringOr("model", "the model"));

@@ -14,7 +14,7 @@ constexpr char32_t kFirstSurrogate = 0xD800;
 constexpr char32_t kLastSurrogate = 0xDFFF;
 constexpr size_t kMaxParts = 20'000;     // states before the automaton is made deterministic
 constexpr size_t kMaxAutomaton = 8'000;  // states afterwards
-constexpr size_t kMaxWork = 20'000'000;  // steps of making it so
+constexpr size_t kMaxAutomatonSteps = 20'000'000;  // steps of making it so
 
 // Thompson's construction: each part has one entry and one exit.
 struct Part {
@@ -108,7 +108,7 @@ class SubsetBuilder {
   Result<CharAutomaton> Run() {
     StateOf({Closure({0}), 0});
     for (size_t id = 0; id < order_.size(); ++id) {
-      if (order_.size() > kMaxAutomaton || work_ > kMaxWork) {
+      if (order_.size() > kMaxAutomaton || work_ > kMaxAutomatonSteps) {
         return Error(StatusCode::kInvalidArgument, "too many different cases to follow");
       }
       Expand(id);

@@ -12,8 +12,8 @@
 namespace fastvlm::grammar {
 namespace {
 
-constexpr int kMaxJoins = 64;                 // "$ref" and "allOf" within each other
-constexpr size_t kMaxWork = size_t{8} << 20;  // bytes of schema that compiling looks at
+constexpr int kMaxJoins = 64;                        // "$ref" and "allOf" within each other
+constexpr size_t kMaxSchemaBytes = size_t{8} << 20;  // bytes of schema that compiling looks at
 
 // Whether two values are equal, whatever the order of their members.
 bool Same(const Json& a, const Json& b) { return nlohmann::json(a) == nlohmann::json(b); }
@@ -123,7 +123,7 @@ void JoinArrays(const Json& a, const Json& b, Json& joined) {
 
 Status Schemas::Spend(const std::string& path, size_t amount) {
   spent_ += amount;
-  if (spent_ <= kMaxWork) return {};
+  if (spent_ <= kMaxSchemaBytes) return {};
   return SchemaError(path,
                      "too complex: its references, \"allOf\" or \"anyOf\" multiply when followed");
 }

@@ -10,7 +10,7 @@
 namespace fastvlm::grammar {
 namespace {
 
-constexpr size_t kMaxSchemaBytes = size_t{256} << 10;
+constexpr size_t kMaxSchemaText = size_t{256} << 10;
 constexpr size_t kMaxSchemaValues = 10'000;
 constexpr int kMaxSchemaDepth = 64;
 
@@ -72,8 +72,8 @@ const char* WrongValue(std::string_view name, const Json& value) {
 
 // Checks the limits before the text is parsed, because the JSON library is slow with huge objects.
 Status CheckSize(std::string_view text) {
-  if (text.size() > kMaxSchemaBytes) {
-    return SchemaError("#", "{} bytes, more than the limit of {}", text.size(), kMaxSchemaBytes);
+  if (text.size() > kMaxSchemaText) {
+    return SchemaError("#", "{} bytes, more than the limit of {}", text.size(), kMaxSchemaText);
   }
   size_t values = 0;
   int depth = 0;
@@ -141,7 +141,7 @@ Status CheckKeywords(const Place& place) {
   if (place.schema.is_boolean()) return {};
   if (!place.schema.is_object()) {
     return SchemaError(place.path, "expected a schema (an object, true or false), found {}",
-                       JsonText(nlohmann::json(place.schema)));
+                       fastvlm::JsonText(nlohmann::json(place.schema)));
   }
   for (const auto& [name, value] : place.schema.items()) {
     if (OnlyDescribes(name) || Contains(kKeywords, name)) {
@@ -153,7 +153,7 @@ Status CheckKeywords(const Place& place) {
       }
       if (const char* expected = WrongValue(name, value)) {
         return SchemaError(place.path, "{} must be {}, found {}", Quoted(name), expected,
-                           JsonText(nlohmann::json(value)));
+                           fastvlm::JsonText(nlohmann::json(value)));
       }
       continue;
     }
@@ -170,7 +170,7 @@ Result<std::vector<std::string>> Types(const Place& place) {
   for (const Json& type : list) {
     if (!type.is_string() || !Contains(kTypes, type.get<std::string>())) {
       return SchemaError(place.path, "\"type\" is {}, expected a JSON type or a list of them",
-                         JsonText(nlohmann::json(*named)));
+                         fastvlm::JsonText(nlohmann::json(*named)));
     }
     if (!Contains(types, type.get<std::string>())) types.push_back(type);
   }

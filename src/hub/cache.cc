@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kManifestName = "/.fastvlm.json";
 constexpr size_t kMaxManifestBytes = size_t{4} << 20;
-constexpr int64_t kMaxFileBytes = int64_t{1} << 40;
 constexpr int64_t kVersion = 1;  // of the manifest
 
 int64_t TreeBytes(const std::string& directory) {

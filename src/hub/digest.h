@@ -13,6 +13,9 @@ struct evp_md_ctx_st;
 
 namespace fastvlm {
 
+// A larger size than this, of one file in bytes, is not believed.
+inline constexpr int64_t kMaxFileBytes = int64_t{1} << 40;
+
 enum class DigestKind {
   kNone,
   kSha256,   // what the hub states for large files

@@ -12,7 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kMaxFileBytes = int64_t{1} << 40;
 constexpr size_t kSha1Digits = 40;
 constexpr size_t kSha256Digits = 64;
 

@@ -16,7 +16,7 @@ constexpr uint64_t kMaxEntryBytes = uint64_t{1} << 40;
 // Weights and JSON shrink to a quarter at most; a bomb of zeros shrinks a thousandfold.
 constexpr uint64_t kMaxRatio = 100;
 constexpr uint64_t kFreeBytes = uint64_t{1} << 20;  // so little is no danger at any ratio
-constexpr size_t kChunkBytes = size_t{1} << 20;
+constexpr size_t kUnpackBytes = size_t{1} << 20;
 
 Status ZipError(const std::string& path, const char* action, int code) {
   zip_error_t error;
@@ -167,7 +167,7 @@ Status ZipReader::Read(const ZipEntry& entry, const ZipDataFn& data) const {
     return ZipError(path_, what.c_str(), zip_error_code_zip(zip_get_error(archive_.get())));
   }
   const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> closer(file, zip_fclose);
-  std::vector<uint8_t> chunk(kChunkBytes);
+  std::vector<uint8_t> chunk(kUnpackBytes);
   int64_t done = 0;
   while (true) {
     const int64_t got = zip_fread(file, chunk.data(), chunk.size());

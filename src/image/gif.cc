@@ -67,13 +67,13 @@ bool FindFrame(GifFileType* gif, int* transparent) {
   return false;
 }
 
-struct Palette {
+struct GifPalette {
   uint8_t colors[256][3] = {};
 };
 
 // Without a colour map an index is a grey level; indices beyond the map are black.
-Palette PaletteOf(const GifFileType& gif) {
-  Palette palette;
+GifPalette PaletteOf(const GifFileType& gif) {
+  GifPalette palette;
   const ColorMapObject* map = gif.Image.ColorMap != nullptr ? gif.Image.ColorMap : gif.SColorMap;
   for (int i = 0; i < 256; ++i) {
     if (map == nullptr) {
@@ -119,7 +119,7 @@ Result<DecodedImage> DecodeGif(const ImageSource& source) {
   Image& image = decoded.image;
   FASTVLM_RETURN_IF_ERROR(AllocateImage(source, std::max(gif->SWidth, frame.Left + frame.Width),
                                         std::max(gif->SHeight, frame.Top + frame.Height), &image));
-  const Palette palette = PaletteOf(*gif);
+  const GifPalette palette = PaletteOf(*gif);
   const uint8_t* outside = palette.colors[std::max(transparent, 0) & 255];
   for (size_t i = 0; i < image.pixels.size(); i += 3) std::memcpy(&image.pixels[i], outside, 3);
 

@@ -18,7 +18,7 @@
 namespace fastvlm {
 namespace {
 
-constexpr MemoryUse kBenchmarkMemory = {"a pass of the benchmark", "choose a smaller size"};
+constexpr MemoryUse kRunnerMemory = {"a pass of the benchmark", "choose a smaller size"};
 
 using Clock = std::chrono::steady_clock;
 
@@ -95,7 +95,7 @@ BenchmarkRunner& BenchmarkRunner::operator=(BenchmarkRunner&&) noexcept = defaul
 BenchmarkRunner::~BenchmarkRunner() = default;
 
 Result<BenchmarkRunner> BenchmarkRunner::Create(std::shared_ptr<const Model> model) {
-  return CatchOutOfMemory(kBenchmarkMemory, [&]() -> Result<BenchmarkRunner> {
+  return CatchOutOfMemory(kRunnerMemory, [&]() -> Result<BenchmarkRunner> {
     return BenchmarkRunner(std::make_unique<Impl>(model));
   });
 }
@@ -188,7 +188,7 @@ BenchmarkRunner::Pass BenchmarkRunner::Impl::Decode(int tokens, int depth) {
 }
 
 Result<BenchmarkRunner::Pass> BenchmarkRunner::Run(BenchmarkKind kind, int size, int depth) {
-  return CatchOutOfMemory(kBenchmarkMemory, [&] { return impl_->Run(kind, size, depth); });
+  return CatchOutOfMemory(kRunnerMemory, [&] { return impl_->Run(kind, size, depth); });
 }
 
 Result<BenchmarkRunner::Pass> BenchmarkRunner::Impl::Run(BenchmarkKind kind, int size, int depth) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/round.h"
 #include "kernels/attention_f32/attention_f32.h"
 #include "kernels/attention_f32/pack.h"
 
@@ -18,8 +19,6 @@ constexpr int64_t kRangeKeys = 4 * kAttentionBlock;
 constexpr int64_t kFewUnits = 16;
 // As many segments are computed in one parallel loop, at most.
 constexpr int64_t kMaxCalls = 64;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Sums over some keys of a number of rows: max and sum [rows],
 // acc [rows, AttentionValueDim(head_dim)].

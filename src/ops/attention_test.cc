@@ -14,12 +14,6 @@ namespace {
 
 constexpr double kUnit = 0x1p-24;
 
-std::vector<float> RandomValues(int64_t count, TestRandom& random) {
-  std::vector<float> values(static_cast<size_t>(count));
-  random.Fill(values.data(), values.size(), -2, 2);
-  return values;
-}
-
 // Tolerance of one output element: the bound in kernels/attention_f32 for inputs in [-2, 2], with a
 // unit for the division and the combination of ranges.
 double Tolerance(int64_t keys, int64_t head_dim) {
@@ -68,7 +62,7 @@ TEST(SelfAttention, MatchesDouble) {
   for (int64_t head_dim : {1, 8, 16, 32, 64, 80, 128}) {
     for (int64_t tokens : {1, 2, 3, 16, 63, 64, 65, 131}) {
       const int64_t width = heads * head_dim;
-      const std::vector<float> qkv = RandomValues(tokens * 3 * width, random);
+      const std::vector<float> qkv = RandomValues(random, tokens * 3 * width, -2, 2);
       const std::vector<float> out = RunSelf(qkv, tokens, heads, head_dim, 2);
       for (int64_t t = 0; t < tokens; ++t) {
         for (int64_t h = 0; h < heads; ++h) {
@@ -89,7 +83,7 @@ TEST(SelfAttention, MatchesDouble) {
 
 TEST(SelfAttention, DoesNotDependOnThreads) {
   TestRandom random;
-  const std::vector<float> qkv = RandomValues(197 * 3 * 5 * 32, random);
+  const std::vector<float> qkv = RandomValues(random, 197 * 3 * 5 * 32, -2, 2);
   const std::vector<float> expected = RunSelf(qkv, 197, 5, 32, 1);
   for (int threads : {2, 3, 7}) EXPECT_EQ(RunSelf(qkv, 197, 5, 32, threads), expected) << threads;
 }
@@ -102,9 +96,9 @@ class Sequence {
         heads_(heads),
         kv_heads_(kv_heads),
         head_dim_(head_dim),
-        q_(RandomValues(tokens * QStride(), random)),
-        k_(RandomValues(tokens * KvStride(), random)),
-        v_(RandomValues(tokens * KvStride(), random)) {}
+        q_(RandomValues(random, tokens * QStride(), -2, 2)),
+        k_(RandomValues(random, tokens * KvStride(), -2, 2)),
+        v_(RandomValues(random, tokens * KvStride(), -2, 2)) {}
 
   // All tokens in chunks of `chunk`, each stored and then attended.
   std::vector<float> Run(int64_t chunk, int threads) const {

@@ -10,7 +10,7 @@ namespace {
 
 // Rows of a unit: enough to pay for reading the weights, and few enough to keep the hidden rows of
 // the early stages (384 and 768 columns) in the L2 cache.
-constexpr int64_t kUnitRows = 96;
+constexpr int64_t kFfnUnitRows = 96;
 
 // The hidden map of some rows, and what the products need.
 struct UnitScratch {
@@ -20,9 +20,9 @@ struct UnitScratch {
   // For one thread. The size is in proportion to the rows, so that the memory of all threads
   // together has room for the rows of all their units at once.
   static size_t Bytes(const PackedLinear& fc1, const PackedLinear& fc2) {
-    const size_t map = static_cast<size_t>(kUnitRows * fc1.n()) * sizeof(float);
+    const size_t map = static_cast<size_t>(kFfnUnitRows * fc1.n()) * sizeof(float);
     const size_t linear =
-        std::max(LinearScratchBytes(fc1, kUnitRows), LinearScratchBytes(fc2, kUnitRows));
+        std::max(LinearScratchBytes(fc1, kFfnUnitRows), LinearScratchBytes(fc2, kFfnUnitRows));
     return (map + linear + kAlignment - 1) / kAlignment * kAlignment;
   }
   UnitScratch(const PackedLinear& fc1, int64_t rows, void* scratch)
@@ -46,7 +46,7 @@ void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64
   const Epilogue first = {.activation = Activation::kGelu};
   const Epilogue second = {.scale = scale, .residual = residual, .residual_stride = out};
   const int64_t threads = pool.threads();
-  if (m <= threads * kUnitRows) {
+  if (m <= threads * kFfnUnitRows) {
     // All rows fit into the scratch together, and a unit for each thread would have few rows: so
     // the threads share each product instead.
     const UnitScratch all(fc1, m, scratch);
@@ -64,8 +64,8 @@ void Ffn(const PackedLinear& fc1, const PackedLinear& fc2, const float* x, int64
   work.bytes += more.bytes - 8.0 * static_cast<double>(m * hidden);
   const ProfileScope scope(pool.profile(), fc1.weights().traits().ffn_name, work);
   const int64_t tile = fc1.tile_m();
-  const int64_t units = CeilDiv(CeilDiv(m, kUnitRows), threads) * threads;
-  const int64_t rows = std::min(kUnitRows, CeilDiv(CeilDiv(m, units), tile) * tile);
+  const int64_t units = CeilDiv(CeilDiv(m, kFfnUnitRows), threads) * threads;
+  const int64_t rows = std::min(kFfnUnitRows, CeilDiv(CeilDiv(m, units), tile) * tile);
   pool.ParallelFor(CeilDiv(m, rows), [&](int64_t index, int thread) {
     const int64_t row = index * rows;
     const int64_t count = std::min(rows, m - row);

@@ -14,8 +14,6 @@
 namespace fastvlm {
 namespace {
 
-size_t Size(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
-
 struct Layers {
   Layers(TestRandom& random, int64_t channels, int64_t hidden,
          LinearFormat format = LinearFormat::kExact)

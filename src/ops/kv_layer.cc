@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/float16.h"
+#include "base/round.h"
 #include "kernels/attention_f32/attention_f32.h"
 #include "kernels/attention_f32/pack.h"
 #include "kernels/kv_widen/kv_widen.h"
@@ -15,8 +16,6 @@ namespace {
 
 constexpr int64_t kScaleBlock = 32;  // elements of a key or value with one scale
 constexpr float kLargestF16 = 65504;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t ScaleBlocks(int64_t head_dim) { return CeilDiv(head_dim, kScaleBlock); }
 

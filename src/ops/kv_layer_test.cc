@@ -16,12 +16,6 @@
 namespace fastvlm {
 namespace {
 
-std::vector<float> RandomValues(int64_t count, TestRandom& random) {
-  std::vector<float> values(static_cast<size_t>(count));
-  random.Fill(values.data(), values.size(), -2, 2);
-  return values;
-}
-
 float Rounded(float x) { return F32FromF16(F16FromF32(x)); }
 
 // What 8 bits in blocks of 32 leave of a head.
@@ -82,9 +76,9 @@ TEST(KvLayer, AttentionIsThatOverWhatIsHeld) {
   for (int64_t head_dim : {1, 8, 31, 32, 33, 64, 80, 128}) {
     for (int64_t tokens : {1, 17, 64, 65, 300}) {
       for (int64_t queries : {int64_t{1}, tokens}) {
-        const std::vector<float> q = RandomValues(queries * 4 * head_dim, random);
-        const std::vector<float> k = RandomValues(tokens * 2 * head_dim, random);
-        const std::vector<float> v = RandomValues(tokens * 2 * head_dim, random);
+        const std::vector<float> q = RandomValues(random, queries * 4 * head_dim, -2, 2);
+        const std::vector<float> k = RandomValues(random, tokens * 2 * head_dim, -2, 2);
+        const std::vector<float> v = RandomValues(random, tokens * 2 * head_dim, -2, 2);
         for (KvType type : {KvType::kF16, KvType::kQ8}) {
           EXPECT_EQ(Attend(type, q, k, v, 4, 2, head_dim, queries),
                     Attend(KvType::kF32, q, Held(type, k, head_dim), Held(type, v, head_dim), 4, 2,
@@ -108,8 +102,8 @@ TEST(KvLayer, ZerosStayZeros) {
 
 TEST(KvLayer, LaterTokensReplaceEarlierOnes) {
   TestRandom random;
-  const std::vector<float> wrong = RandomValues(40 * 8, random);
-  const std::vector<float> right = RandomValues(40 * 8, random);
+  const std::vector<float> wrong = RandomValues(random, 40 * 8, -2, 2);
+  const std::vector<float> right = RandomValues(random, 40 * 8, -2, 2);
   ThreadPool pool(1);
   std::vector<float> results[2];
   for (bool overwrite : {false, true}) {

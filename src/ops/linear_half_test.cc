@@ -19,15 +19,7 @@
 namespace fastvlm {
 namespace {
 
-size_t Size(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
-
-float Rounded(float value) { return F32FromBf16(Bf16FromF32(value)); }
-
-std::vector<float> RandomValues(TestRandom& random, int64_t size) {
-  std::vector<float> values(Size(size, 1));
-  random.Fill(values.data(), values.size(), -1, 1);
-  return values;
-}
+float RoundedToBf16(float value) { return F32FromBf16(Bf16FromF32(value)); }
 
 struct Half {
   std::string name;
@@ -78,8 +70,9 @@ TEST_P(LinearHalfTest, MatchesTheSumsOfRoundedValues) {
                         {97, 1601},
                         {200, 3072}}) {
       if (m * n * k > most_products()) continue;
-      const std::vector<float> weights = RandomValues(random, n * k);
-      const std::vector<float> bias = RandomValues(random, n), x = RandomValues(random, m * k);
+      const std::vector<float> weights = RandomValues(random, n * k, -1, 1);
+      const std::vector<float> bias = RandomValues(random, n, -1, 1),
+                               x = RandomValues(random, m * k, -1, 1);
       const PackedLinear packed = Pack(weights, n, k, bias.data(), pool);
       ASSERT_EQ(packed.products(), GetParam().products);
       ASSERT_EQ(packed.is_bf16(), !is_f16());
@@ -95,8 +88,8 @@ TEST_P(LinearHalfTest, MatchesTheSumsOfRoundedValues) {
           double sum = bias[Size(j, 1)];
           for (int64_t p = 0; p < k; ++p) {
             const float value = x[Size(i, k) + Size(p, 1)];
-            sum += double{is_f16() ? value : Rounded(value)} *
-                   Rounded(weights[Size(j, k) + Size(p, 1)]);
+            sum += double{is_f16() ? value : RoundedToBf16(value)} *
+                   RoundedToBf16(weights[Size(j, k) + Size(p, 1)]);
           }
           ASSERT_NEAR(y[Size(i, n) + Size(j, 1)], sum, tolerance) << m << " x " << n << " x " << k;
         }
@@ -109,7 +102,8 @@ TEST_P(LinearHalfTest, ThreadsAndRowsDoNotMatter) {
   TestRandom random;
   // More than one slice of the depth.
   const int64_t m = is_slow() ? 26 : 211, n = is_slow() ? 67 : 235, k = 1223;
-  const std::vector<float> weights = RandomValues(random, n * k), x = RandomValues(random, m * k);
+  const std::vector<float> weights = RandomValues(random, n * k, -1, 1),
+                           x = RandomValues(random, m * k, -1, 1);
   std::vector<float> expected(Size(m, n));
   ThreadPool one(1);
   const PackedLinear packed = Pack(weights, n, k, nullptr, one);
@@ -153,7 +147,7 @@ TEST_P(LinearHalfTest, EveryWeightTypeIsPackedAlike) {
     std::copy_n(weights.data() + row * k, k, out);
   };
   const PackedLinear f32 = Pack(weights, n, k, nullptr, pool);
-  const std::vector<float> x = RandomValues(random, m * k);
+  const std::vector<float> x = RandomValues(random, m * k, -1, 1);
   std::vector<float> expected(Size(m, n)), actual(Size(m, n));
   Buffer<uint8_t> scratch(LinearScratchBytes(f32, m));
   Linear(f32, x.data(), m, k, expected.data(), n, {}, scratch.data(), pool);
@@ -192,10 +186,10 @@ TEST_P(LinearHalfTest, FfnIsItsLayers) {
   for (int64_t m : {1, 50, 400}) {
     if (is_slow() && m == 400) continue;
     const PackedLinear fc1 =
-        Pack(RandomValues(random, hidden * channels), hidden, channels, nullptr, pool);
+        Pack(RandomValues(random, hidden * channels, -1, 1), hidden, channels, nullptr, pool);
     const PackedLinear fc2 =
-        Pack(RandomValues(random, hidden * channels), channels, hidden, nullptr, pool);
-    const std::vector<float> x = RandomValues(random, m * channels);
+        Pack(RandomValues(random, hidden * channels, -1, 1), channels, hidden, nullptr, pool);
+    const std::vector<float> x = RandomValues(random, m * channels, -1, 1);
     std::vector<float> map(Size(m, hidden)), expected(x.size()), actual(x.size());
     Buffer<uint8_t> rows(std::max(LinearScratchBytes(fc1, m), LinearScratchBytes(fc2, m)));
     Linear(fc1, x.data(), m, channels, map.data(), hidden, {.activation = Activation::kGelu},

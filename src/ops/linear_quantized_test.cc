@@ -9,14 +9,13 @@
 #include "base/quant_block.h"
 #include "ops/linear.h"
 #include "ops/linear_weights.h"
+#include "support/guarded_buffer.h"
 #include "support/random.h"
 
 namespace fastvlm {
 namespace {
 
 constexpr int64_t kTileN = 16, kGroup = 4, kBlockBytes = 34 * kTileN, kWideBytes = 35 * kTileN;
-
-size_t Size(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
 
 // The definition of kernels/gemm_shared/quantized.h for tiles of one row and panels of 16 columns,
 // whose blocks are `block_bytes` apart; `together` blocks are scaled at once.

@@ -20,8 +20,6 @@ namespace {
 
 constexpr double kEpsilon = 0x1p-24;
 
-size_t Size(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
-
 // Weights that are exact in bf16 and in f16, so that all three types mean the same layer.
 std::vector<float> RandomWeights(TestRandom& random, int64_t n, int64_t k) {
   std::vector<float> weights(Size(n, k));

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/round.h"
 #include "base/thread_pool.h"
 #include "kernels/gemm_shared/output.h"
 #include "kernels/gemm_shared/quantized_variant.h"
@@ -24,9 +25,6 @@ inline constexpr int64_t kPanelBytes = 24 * 1024;
 inline constexpr int64_t kPrefetchBytes = 2048;
 // From this many rows on it pays to unpack weights once instead of once for each tile of rows.
 inline constexpr int64_t kUnpackRows = 24;
-
-constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t RoundUp(int64_t a, int64_t b) { return CeilDiv(a, b) * b; }
 
 // A [n, k] matrix that is to be packed: it lies in memory, or it is read row by row.
 class WeightSource {

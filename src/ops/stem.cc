@@ -11,12 +11,12 @@ namespace {
 
 // Rows of y in one unit. They need twice as many rows of the map between the convolutions, and one
 // more above, which the unit before computes as well.
-constexpr int64_t kUnitRows = 8;
+constexpr int64_t kStemUnitRows = 8;
 
 int64_t Half(int64_t side) { return (side + 1) / 2; }
 
 // The most rows of the map between the convolutions that a unit needs.
-int64_t BandRows(int64_t height) { return std::min(2 * kUnitRows + 1, Half(height)); }
+int64_t BandRows(int64_t height) { return std::min(2 * kStemUnitRows + 1, Half(height)); }
 
 int64_t BandFloats(int64_t channels, int64_t height, int64_t width) {
   return BandRows(height) * Half(width) * channels;
@@ -72,10 +72,10 @@ void Stem(const StemConvWeights& conv, const DepthwiseWeights& depthwise, const 
   const StemConvF32Fn convolve = BestStemConvF32().fn;
   const DepthwiseF32Fn convolve_depthwise = BestDepthwiseF32().fn;
   const int64_t band_floats = BandFloats(channels, height, width);
-  pool.ParallelFor((out_height + kUnitRows - 1) / kUnitRows, [&](int64_t unit, int thread) {
+  pool.ParallelFor((out_height + kStemUnitRows - 1) / kStemUnitRows, [&](int64_t unit, int thread) {
     DepthwiseF32Block second = wide;
-    second.row_begin = unit * kUnitRows;
-    second.row_end = std::min(second.row_begin + kUnitRows, out_height);
+    second.row_begin = unit * kStemUnitRows;
+    second.row_end = std::min(second.row_begin + kStemUnitRows, out_height);
     StemConvF32Block first = dense;
     first.row_begin = std::max<int64_t>(0, 2 * second.row_begin - 1);
     first.row_end = std::min(2 * second.row_end, middle_height);

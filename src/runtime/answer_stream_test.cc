@@ -1,4 +1,5 @@
 #include "runtime/answer_stream.h"
+#include "support/paths.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +8,6 @@
 
 namespace fastvlm {
 namespace {
-
-const std::string kNano = std::string(FASTVLM_SOURCE_DIR) + "/models/nano";
 
 // Feeds a text to a stream token by token.
 class AnswerStreamTest : public ::testing::Test {

@@ -18,13 +18,12 @@
 #include "fastvlm/engine.h"
 #include "fastvlm/session.h"
 #include "support/engine_fixture.h"
+#include "support/paths.h"
 
 namespace fastvlm {
 namespace {
 
 using ::testing::HasSubstr;
-
-const std::string kData = std::string(FASTVLM_SOURCE_DIR) + "/tests/golden/data/";
 
 // A door that a callback stands at until the test opens it.
 class Door {
@@ -56,8 +55,9 @@ class CallbackTest : public ::testing::Test {
   static void SetUpTestSuite() {
     ModelOptions options;
     options.threads = 2;
-    model_ = Model::Load(kData + "apple_tied", options).value();
-    picture_ = std::make_shared<const Image>(Image::FromFile(kData + "images/wide.png").value());
+    model_ = Model::Load(kGoldenData + "apple_tied", options).value();
+    picture_ =
+        std::make_shared<const Image>(Image::FromFile(kGoldenData + "images/wide.png").value());
     encode_.width = encode_.height = 128;
     generate_.max_tokens = 24;
     turn_.text = "What is this?";

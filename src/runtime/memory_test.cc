@@ -14,12 +14,10 @@
 #include "fastvlm/engine.h"
 #include "fastvlm/session.h"
 #include "runtime/test_allocations.h"
+#include "support/paths.h"
 
 namespace fastvlm {
 namespace {
-
-const std::string kData = std::string(FASTVLM_SOURCE_DIR) + "/tests/golden/data/";
-const std::string kModel = kData + "apple_tied";
 
 // Which allocations fail, so that a sweep over `total` of them tries about 250, the first ones all.
 class Sweep {
@@ -47,7 +45,7 @@ Result<std::shared_ptr<const Model>> LoadTiny(Precision precision = Precision::k
   ModelOptions options;
   options.precision = precision;
   options.threads = 2;
-  return Model::Load(kModel, options);
+  return Model::Load(kTinyModel, options);
 }
 
 struct Turn {
@@ -56,7 +54,7 @@ struct Turn {
 
   Turn() {
     turn.text = "What is this?";
-    turn.images.push_back(Image::FromFile(kData + "images/wide.png").value());
+    turn.images.push_back(Image::FromFile(kGoldenData + "images/wide.png").value());
     turn.encode.width = turn.encode.height = 128;
     generate.max_tokens = 5;
   }
@@ -73,14 +71,14 @@ TEST(Memory, LoadingFailsInOrder) {
   ModelOptions options;
   options.threads = 2;
   const int64_t before = BufferAllocationCount();
-  ASSERT_TRUE(Model::Load(kModel, options).ok());
+  ASSERT_TRUE(Model::Load(kTinyModel, options).ok());
   const int64_t total = BufferAllocationCount() - before;
   EXPECT_GT(total, 20);
   for (int64_t n = 1; n <= total; ++n) {
     const FailingAllocation failing(n, Allocations::kBuffers);
-    ExpectNoMemory(Model::Load(kModel, options).status(), n);
+    ExpectNoMemory(Model::Load(kTinyModel, options).status(), n);
   }
-  EXPECT_TRUE(Model::Load(kModel, options).ok());
+  EXPECT_TRUE(Model::Load(kTinyModel, options).ok());
 }
 
 TEST(Memory, ASessionIsAsBeforeAnAnswerThatFailed) {

@@ -9,6 +9,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "model/fastvlm.h"
+#include "support/paths.h"
 #include "text/chat_prompt.h"
 #include "text/tokenizer.h"
 
@@ -17,9 +18,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-const std::string kData = std::string(FASTVLM_SOURCE_DIR) + "/tests/golden/data/";
-const std::string kModel = kData + "apple_tied";
 
 GenerateOptions MaxTokens(int count) {
   GenerateOptions options;
@@ -35,14 +33,14 @@ UserTurn Text(const std::string& text) {
 
 UserTurn Picture(const std::string& text) {
   UserTurn turn = Text(text);
-  turn.images.push_back(Image::FromFile(kData + "images/wide.png").value());
+  turn.images.push_back(Image::FromFile(kGoldenData + "images/wide.png").value());
   turn.encode.width = turn.encode.height = 128;
   return turn;
 }
 
 class SessionTest : public ::testing::Test {
  protected:
-  SessionTest() : model_(Model::Load(kModel).value()) {}
+  SessionTest() : model_(Model::Load(kTinyModel).value()) {}
 
   Session NewSession(int64_t context_tokens = 0) const {
     SessionOptions options;
@@ -55,8 +53,8 @@ class SessionTest : public ::testing::Test {
 
 // Greedy ids after `prompt`, computed without a session: everything from the start for each token.
 std::vector<int32_t> Recomputed(const std::vector<int32_t>& prompt, int count) {
-  const Checkpoint checkpoint = Checkpoint::Open(kModel).value();
-  const Tokenizer tokenizer = Tokenizer::Load(kModel).value();
+  const Checkpoint checkpoint = Checkpoint::Open(kTinyModel).value();
+  const Tokenizer tokenizer = Tokenizer::Load(kTinyModel).value();
   ThreadPool pool(1);
   const FastVlm model(checkpoint, tokenizer.size(), Precision::kF32, pool);
   const DecoderConfig& config = model.decoder().config();
@@ -84,7 +82,7 @@ TEST_F(SessionTest, ASecondTurnEqualsTheWholeConversationFromTheStart) {
   const Answer second = session.Ask(Text("And now?"), MaxTokens(6)).value();
   EXPECT_EQ(session.context_used(), used + second.prompt_tokens + 6);
 
-  const Tokenizer tokenizer = Tokenizer::Load(kModel).value();
+  const Tokenizer tokenizer = Tokenizer::Load(kTinyModel).value();
   const ChatTurn turn{ChatRole::kUser, "Hello there", 0};
   const ChatTurn next{ChatRole::kUser, "And now?", 0};
   std::vector<int32_t> ids = TokenizePrompt(tokenizer, BuildPrompt({&turn, 1}).value());

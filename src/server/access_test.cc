@@ -23,41 +23,41 @@ AccessOptions Options(std::vector<std::string> keys, std::vector<std::string> or
   return {std::move(keys), std::move(origins), std::move(hosts), loopback};
 }
 
-int Status(const std::optional<ApiError>& error) { return error.has_value() ? error->status : 0; }
+int StatusOf(const std::optional<ApiError>& error) { return error.has_value() ? error->status : 0; }
 
 TEST(Keys, OneOfThemIsNeeded) {
   const Access access(Options({"first", "second"}));
-  EXPECT_EQ(Status(access.CheckKey("Bearer first")), 0);
-  EXPECT_EQ(Status(access.CheckKey("bearer  second")), 0);
+  EXPECT_EQ(StatusOf(access.CheckKey("Bearer first")), 0);
+  EXPECT_EQ(StatusOf(access.CheckKey("bearer  second")), 0);
   for (const char* wrong : {"", "first", "Basic first", "Bearer", "Bearer ", "Bearer firs",
                             "Bearer firstt", "Bearer First", "Bearer first second"}) {
-    EXPECT_EQ(Status(access.CheckKey(wrong)), 401) << wrong;
+    EXPECT_EQ(StatusOf(access.CheckKey(wrong)), 401) << wrong;
   }
-  EXPECT_EQ(Status(Access({}).CheckKey("")), 0);
+  EXPECT_EQ(StatusOf(Access({}).CheckKey("")), 0);
 }
 
 TEST(Source, ALoopbackServerIsOnlyCalledByLoopbackNames) {
   const Access access(Options({}, {}, {"vlm.example"}));
   for (const char* right : {"localhost", "localhost:8080", "LOCALHOST:1", "127.0.0.1:8080",
                             "127.1.2.3", "[::1]:8080", "app.localhost", "vlm.example:443", ""}) {
-    EXPECT_EQ(Status(access.CheckSource(From(right))), 0) << right;
+    EXPECT_EQ(StatusOf(access.CheckSource(From(right))), 0) << right;
   }
   for (const char* wrong : {"evil.example", "evil.example:8080", "127.0.0.1.evil.example",
                             "localhost.evil.example", "192.168.0.1", "[::2]:80", "0.0.0.0"}) {
-    EXPECT_EQ(Status(access.CheckSource(From(wrong))), 403) << wrong;
+    EXPECT_EQ(StatusOf(access.CheckSource(From(wrong))), 403) << wrong;
   }
-  EXPECT_EQ(Status(Access(Options({}, {}, {}, false)).CheckSource(From("box.lan:8080"))), 0);
+  EXPECT_EQ(StatusOf(Access(Options({}, {}, {}, false)).CheckSource(From("box.lan:8080"))), 0);
 }
 
 TEST(Source, PagesOfOthersAreRefusedUnlessAllowed) {
   const Access closed({});
-  EXPECT_EQ(Status(closed.CheckSource(From("localhost:80", "http://localhost:80"))), 0);
+  EXPECT_EQ(StatusOf(closed.CheckSource(From("localhost:80", "http://localhost:80"))), 0);
   for (const char* foreign :
        {"https://evil.example", "null", "http://localhost:81", "localhost:80"}) {
-    EXPECT_EQ(Status(closed.CheckSource(From("localhost:80", foreign))), 403) << foreign;
+    EXPECT_EQ(StatusOf(closed.CheckSource(From("localhost:80", foreign))), 403) << foreign;
   }
   const Access one(Options({}, {"https://app.example"}));
-  EXPECT_EQ(Status(one.CheckSource(From("localhost", "https://app.example"))), 0);
+  EXPECT_EQ(StatusOf(one.CheckSource(From("localhost", "https://app.example"))), 0);
   EXPECT_EQ(one.AllowedOrigin("https://app.example"), "https://app.example");
   EXPECT_EQ(one.AllowedOrigin("https://app.example.evil"), "");
   EXPECT_EQ(Access(Options({}, {"*"})).AllowedOrigin("null"), "*");

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxStops = 16;
+constexpr size_t kMaxOllamaStops = 16;
 
 void ReadOptions(const CallLimits& limits, RequestFields& fields, Call& call) {
   const json* options = fields.Find("options");
@@ -21,7 +21,7 @@ void ReadOptions(const CallLimits& limits, RequestFields& fields, Call& call) {
   if (!options->is_object()) return fields.Wrong("options", "an object", *options);
   RequestFields option_fields(*options, "options.");
   ReadSampling("repeat_penalty", option_fields, call);
-  ReadStop("stop", kMaxStops, option_fields, call);
+  ReadStop("stop", kMaxOllamaStops, option_fields, call);
   int64_t tokens = 0;
   // A negative number means that the client sets no limit.
   if (option_fields.Integer("num_predict", -2, INT64_MAX, &tokens) && tokens > 0) {
@@ -30,7 +30,7 @@ void ReadOptions(const CallLimits& limits, RequestFields& fields, Call& call) {
   if (!option_fields.ok()) fields.Fail(*option_fields.error());
 }
 
-void ReadCommon(const CallLimits& limits, RequestFields& fields, Call& call) {
+void ReadOllamaFields(const CallLimits& limits, RequestFields& fields, Call& call) {
   call.stream = true;
   SetMaxTokens(limits.max_tokens, limits, call);
   fields.String("model", &call.model);
@@ -57,7 +57,7 @@ std::optional<ApiError> ParseOllamaChat(std::string_view body, const CallLimits&
   const json request = ParseRequestJson(body, &error);
   if (error.has_value()) return error;
   RequestFields fields(request);
-  ReadCommon(limits, fields, *call);
+  ReadOllamaFields(limits, fields, *call);
   const json* messages = fields.Find("messages");
   if (messages != nullptr && !(messages->is_array() && messages->empty())) {
     ReadOllamaMessages(limits, fields, *call);
@@ -71,7 +71,7 @@ std::optional<ApiError> ParseOllamaGenerate(std::string_view body, const CallLim
   const json request = ParseRequestJson(body, &error);
   if (error.has_value()) return error;
   RequestFields fields(request);
-  ReadCommon(limits, fields, *call);
+  ReadOllamaFields(limits, fields, *call);
   std::string prompt;
   std::string system;
   bool raw = false;

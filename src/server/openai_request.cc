@@ -17,14 +17,14 @@ using nlohmann::json;
 
 constexpr int kMaxTopLogprobs = 20;  // OpenAI's limits
 constexpr int kMaxCompletionLogprobs = 5;
-constexpr size_t kMaxStops = 4;
+constexpr size_t kMaxOpenAiStops = 4;
 constexpr int kCompletionTokens = 16;  // OpenAI's default
 
 // Fields of both endpoints.
-void ReadCommon(const CallLimits& limits, RequestFields& fields, Call& call) {
+void ReadOpenAiFields(const CallLimits& limits, RequestFields& fields, Call& call) {
   fields.String("model", &call.model);
   ReadSampling("repetition_penalty", fields, call);
-  ReadStop("stop", kMaxStops, fields, call);
+  ReadStop("stop", kMaxOpenAiStops, fields, call);
   fields.Bool("stream", &call.stream);
   if (const json* options = fields.Find("stream_options"); options != nullptr) {
     if (!options->is_object()) return fields.Wrong("stream_options", "an object", *options);
@@ -110,7 +110,7 @@ std::optional<ApiError> ParseChatCompletion(std::string_view body, const CallLim
   const json request = ParseRequestJson(body, &error);
   if (error.has_value()) return error;
   RequestFields fields(request);
-  ReadCommon(limits, fields, *call);
+  ReadOpenAiFields(limits, fields, *call);
   ReadMaxTokens("max_tokens", limits, fields, *call);
   ReadMaxTokens("max_completion_tokens", limits, fields, *call);
   ReadChatLogprobs(fields, *call);
@@ -137,7 +137,7 @@ std::optional<ApiError> ParseCompletion(std::string_view body, const CallLimits&
   const json request = ParseRequestJson(body, &error);
   if (error.has_value()) return error;
   RequestFields fields(request);
-  ReadCommon(limits, fields, *call);
+  ReadOpenAiFields(limits, fields, *call);
   SetMaxTokens(kCompletionTokens, limits, *call);
   ReadMaxTokens("max_tokens", limits, fields, *call);
   ReadPrompt(fields, *call);

@@ -12,8 +12,8 @@ using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
 const std::vector<std::string> kSmall = {
-    "bench", "--model",         kModel, "--encoder",     "64,128", "--prefill", "16", "--decode",
-    "0,8",   "--decode-tokens", "2",    "--repetitions", "1"};
+    "bench",    "--model", kTinyModel,        "--encoder", "64,128",        "--prefill", "16",
+    "--decode", "0,8",     "--decode-tokens", "2",         "--repetitions", "1"};
 
 std::vector<std::string> With(std::vector<std::string> arguments,
                               const std::vector<std::string>& more) {
@@ -50,7 +50,7 @@ TEST(Bench, JsonHasEveryCaseAtEveryPrecision) {
 
 TEST(Bench, TableAndFirstToken) {
   const ProgramResult result =
-      Fastvlm({"bench", "--model", kModel, "--encoder", "64", "--prefill", "8", "--decode", "0",
+      Fastvlm({"bench", "--model", kTinyModel, "--encoder", "64", "--prefill", "8", "--decode", "0",
                "--batch", "3", "--decode-tokens", "1", "--repetitions", "1", "--profile"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   for (const char* text :
@@ -66,7 +66,7 @@ TEST(Bench, WorkerAnswersEachLineAndWritesWhatCameOut) {
   const std::string encoded = scratch / "encoded.npy", visual = scratch / "visual.npy";
   const std::string decoded = scratch / "decoded.npy", again = scratch / "again.npy";
   const ProgramResult result =
-      Fastvlm({"bench", "--worker", "--model", kModel, "--precision", "f32"},
+      Fastvlm({"bench", "--worker", "--model", kTinyModel, "--precision", "f32"},
               "encode 64 " + encoded + "\nprefill 20 " + visual + "\nprefill 20\ndecode 3 20 " +
                   decoded + "\nencode 128\ndecode 3 20 " + again + "\nfirst-token 64\nquit\nx\n");
   ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -90,13 +90,13 @@ TEST(Bench, WorkerRefusesWhatItCannotDo) {
   for (const char* line : {"sing 3", "encode", "encode 100", "encode 0", "prefill 0", "prefill x",
                            "decode 3", "decode 0 3", "decode 1 2000000000", "encode 64 a b"}) {
     const ProgramResult result =
-        Fastvlm({"bench", "--worker", "--model", kModel}, std::string(line) + "\n");
+        Fastvlm({"bench", "--worker", "--model", kTinyModel}, std::string(line) + "\n");
     EXPECT_EQ(result.exit_code, 2) << line;
     EXPECT_EQ(result.out, "ready\n") << line;
     EXPECT_THAT(result.err, HasSubstr("error: ")) << line;
   }
-  EXPECT_EQ(Fastvlm({"bench", "--worker", "--model", kModel, "--precision", "f32,q8"}).exit_code,
-            2);
+  EXPECT_EQ(
+      Fastvlm({"bench", "--worker", "--model", kTinyModel, "--precision", "f32,q8"}).exit_code, 2);
 }
 
 TEST(Bench, WrongUsage) {
@@ -106,7 +106,7 @@ TEST(Bench, WrongUsage) {
                                                         {"--encoder", "100"},
                                                         {"--batch", "257"},
                                                         {"--repetitions", "0"}}) {
-    const ProgramResult result = Fastvlm({"bench", "--model", kModel, flag, value});
+    const ProgramResult result = Fastvlm({"bench", "--model", kTinyModel, flag, value});
     EXPECT_EQ(result.exit_code, 2) << flag;
     EXPECT_THAT(result.err, HasSubstr(value));
   }

@@ -23,7 +23,7 @@ class Installed : public ::testing::Test {
 
   void AddModel() {
     std::filesystem::create_directories(prefix_ / "share/fastvlm/models");
-    std::filesystem::copy(kModel, model_, std::filesystem::copy_options::recursive);
+    std::filesystem::copy(kTinyModel, model_, std::filesystem::copy_options::recursive);
   }
 
   ProgramResult Run(std::vector<std::string> arguments) {
@@ -43,7 +43,7 @@ TEST_F(Installed, IsUsedWithoutModelFlag) {
   const ProgramResult bundled = Run(describe);
   ASSERT_EQ(bundled.exit_code, 0) << bundled.err;
   std::vector<std::string> named = describe;
-  named.insert(named.begin() + 1, {"--model", kModel});
+  named.insert(named.begin() + 1, {"--model", kTinyModel});
   EXPECT_EQ(Json::parse(bundled.out)["token_ids"], Json::parse(Run(named).out)["token_ids"]);
 
   const ProgramResult info = Run({"info", "--json"});

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "program.h"
+#include "support/paths.h"
 
 namespace fastvlm {
 namespace {
@@ -16,7 +17,6 @@ namespace {
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-const std::string kNano = std::string(FASTVLM_SOURCE_DIR) + "/models/nano";
 const std::string kSample = kNano + "/samples/";
 
 std::vector<std::string> Samples() {
@@ -111,7 +111,7 @@ TEST(Compare, Mistakes) {
   const ProgramResult prompt = Fastvlm({"compare", "--prompt", "<image> and", picture});
   EXPECT_EQ(prompt.exit_code, 2);
   EXPECT_THAT(prompt.err, HasSubstr("<image>"));
-  const ProgramResult other = Fastvlm({"compare", "--candidate-model", kModel, picture});
+  const ProgramResult other = Fastvlm({"compare", "--candidate-model", kTinyModel, picture});
   EXPECT_EQ(other.exit_code, 2);
   EXPECT_THAT(other.err, HasSubstr("not the same model"));
 }

@@ -14,7 +14,7 @@ using ::testing::Not;
 using Json = nlohmann::json;
 
 std::vector<std::string> Describe(std::vector<std::string> more) {
-  std::vector<std::string> arguments = {"describe", "--model",      kModel, "--resolution",
+  std::vector<std::string> arguments = {"describe", "--model",      kTinyModel, "--resolution",
                                         "256",      "--max-tokens", "8"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
@@ -145,7 +145,7 @@ TEST(Describe, BadImages) {
     const char* message;
   } kCases[] = {
       {"/no/such/file.jpg", "No such file"},
-      {kGolden, "directory"},
+      {kGoldenData, "directory"},
       {scratch.Write("empty.png", ""), "empty"},
       {scratch.Write("short.png", png.substr(0, png.size() / 2)), "truncated"},
       {scratch.Write("text.jpg", "this is no picture"), "PNG"},  // the message lists the formats
@@ -168,7 +168,7 @@ TEST(Describe, BadModels) {
   EXPECT_EQ(describe(kImage).exit_code, 2) << "a file is no model directory";
   // A copy with a piece missing or cut names the piece.
   const auto copy_model = [&](const std::string& name) {
-    std::filesystem::copy(kModel, scratch / name, std::filesystem::copy_options::recursive);
+    std::filesystem::copy(kTinyModel, scratch / name, std::filesystem::copy_options::recursive);
     return scratch / name;
   };
   const std::string no_vocabulary = copy_model("no_vocabulary");
@@ -189,7 +189,7 @@ TEST(Describe, FullStandardOutputIsAnError) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
   const ProgramResult result =
       RunProgram({"/bin/sh", "-c",
-                  std::string(FASTVLM_PROGRAM) + " describe --model " + kModel +
+                  std::string(FASTVLM_PROGRAM) + " describe --model " + kTinyModel +
                       " --resolution 64 --max-tokens 4 " + kImage + " > /dev/full"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("standard output"));

@@ -13,7 +13,7 @@ namespace {
 using ::testing::HasSubstr;
 
 std::vector<std::string> Encode(const std::string& output, std::vector<std::string> more = {}) {
-  std::vector<std::string> arguments = {"encode",  "--model", kModel,     "--resolution",
+  std::vector<std::string> arguments = {"encode",  "--model", kTinyModel, "--resolution",
                                         "192x128", kImage,    "--output", output};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
@@ -39,7 +39,7 @@ Npy ReadNpy(const std::string& path) {
 
 TEST(Encode, WritesWhatTheLibraryComputes) {
   const ScratchDirectory scratch;
-  const auto model = Model::Load(kModel).value();
+  const auto model = Model::Load(kTinyModel).value();
   const Image image = Image::FromFile(kImage).value();
   EncodeOptions options;
   options.width = 192;

@@ -14,8 +14,8 @@ using ::testing::Not;
 using Json = nlohmann::json;
 
 ProgramResult Eval(const std::string& dataset, std::vector<std::string> more = {}) {
-  std::vector<std::string> arguments = {"eval", "--model",      kModel, "--resolution",
-                                        "128",  "--max-tokens", "6",    dataset};
+  std::vector<std::string> arguments = {"eval", "--model",      kTinyModel, "--resolution",
+                                        "128",  "--max-tokens", "6",        dataset};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return Fastvlm(arguments);
 }
@@ -23,8 +23,8 @@ ProgramResult Eval(const std::string& dataset, std::vector<std::string> more = {
 // What the program answers to a question outside an evaluation.
 std::string AnswerTo(const std::string& question, const std::string& image) {
   const ProgramResult result =
-      Fastvlm({"describe", "--json", "--model", kModel, "--precision", "f32", "--resolution", "128",
-               "--max-tokens", "6", "--prompt", question, image});
+      Fastvlm({"describe", "--json", "--model", kTinyModel, "--precision", "f32", "--resolution",
+               "128", "--max-tokens", "6", "--prompt", question, image});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   return Json::parse(result.out)["text"];
 }
@@ -62,7 +62,7 @@ TEST_F(Eval5, CountsByTaskAndGroup) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1);
   const Json json = Json::parse(result.out);
-  EXPECT_EQ(json["model"], kModel);
+  EXPECT_EQ(json["model"], kTinyModel);
   EXPECT_EQ(json["questions"], 5);
   EXPECT_EQ(json["correct"], 3);
   EXPECT_DOUBLE_EQ(json["exact_match"], 0.6);

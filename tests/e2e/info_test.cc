@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
 TEST(Info, ShowsTheModelAndTheMachine) {
-  const ProgramResult result = Fastvlm({"info", kModel});
+  const ProgramResult result = Fastvlm({"info", kTinyModel});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   for (const char* text : {"apple, BF16", "parameters", "1024 x 1024 pixels, 16 x 16 = 256 tokens",
                            "14 heads", "8192 tokens", "CPU", "threads", "gemm"}) {
@@ -21,7 +21,7 @@ TEST(Info, ShowsTheModelAndTheMachine) {
 }
 
 TEST(Info, Json) {
-  const ProgramResult result = Fastvlm({"info", "--json", kModel});
+  const ProgramResult result = Fastvlm({"info", "--json", kTinyModel});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json json = Json::parse(result.out);
   EXPECT_EQ(json["model"]["layout"], "apple");

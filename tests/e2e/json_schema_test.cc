@@ -24,7 +24,7 @@ const char* const kSchema = R"({"type": "object",
     "sure": {"type": "boolean"}},
   "required": ["caption", "objects", "count", "sure"], "additionalProperties": false})";
 
-ProgramResult Describe(std::vector<std::string> more) {
+ProgramResult DescribeQuietly(std::vector<std::string> more) {
   std::vector<std::string> arguments = {"describe", "--quiet"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return Fastvlm(arguments);
@@ -37,16 +37,16 @@ void ExpectFollows(const std::string& schema, const std::string& text) {
 }
 
 TEST(JsonSchema, TheMostLikelyAnswerFollowsIt) {
-  const ProgramResult result = Describe({"--json-schema", kSchema, kSamples + "demo.png"});
+  const ProgramResult result = DescribeQuietly({"--json-schema", kSchema, kSamples + "demo.png"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   ExpectFollows(kSchema, result.out);
 }
 
 TEST(JsonSchema, EverySampledAnswerFollowsIt) {
   for (int seed = 0; seed < 3; ++seed) {
-    const ProgramResult result =
-        Describe({"--json", "--json-schema", kSchema, "--temperature", "1", "--top-k", "0",
-                  "--seed", std::to_string(seed), "--max-tokens", "400", kSamples + "demo.png"});
+    const ProgramResult result = DescribeQuietly(
+        {"--json", "--json-schema", kSchema, "--temperature", "1", "--top-k", "0", "--seed",
+         std::to_string(seed), "--max-tokens", "400", kSamples + "demo.png"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
     const Json answer = Json::parse(result.out);
     EXPECT_EQ(answer["finish_reason"], "stop");
@@ -58,21 +58,22 @@ TEST(JsonSchema, IsReadFromAFileToo) {
   const ScratchDirectory scratch;
   const std::string schema = R"({"enum": ["yes", "no"]})";
   const std::string path = scratch.Write("answer.schema.json", schema);
-  const ProgramResult result =
-      Describe({"--json-schema", path, "--prompt", "Is there a dog?", kSamples + "demo.png"});
+  const ProgramResult result = DescribeQuietly(
+      {"--json-schema", path, "--prompt", "Is there a dog?", kSamples + "demo.png"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_TRUE(result.out == "\"yes\"\n" || result.out == "\"no\"\n") << result.out;
 }
 
 TEST(JsonSchema, MistakesAreExplained) {
-  ProgramResult result = Describe({"--json-schema", R"({"not": {}})", kSamples + "demo.png"});
+  ProgramResult result =
+      DescribeQuietly({"--json-schema", R"({"not": {}})", kSamples + "demo.png"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("keyword \"not\" is not supported"));
   EXPECT_EQ(result.out, "");
-  result = Describe({"--json-schema", "/no/such.json", kSamples + "demo.png"});
+  result = DescribeQuietly({"--json-schema", "/no/such.json", kSamples + "demo.png"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("/no/such.json"));
-  result = Describe({"--json-schema", "{", kSamples + "demo.png"});
+  result = DescribeQuietly({"--json-schema", "{", kSamples + "demo.png"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("not valid JSON"));
 }

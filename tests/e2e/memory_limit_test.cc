@@ -30,7 +30,7 @@ ProgramResult FastvlmWithin(int64_t mib, const std::vector<std::string>& argumen
 int64_t LeastThatWorks() {
   for (int64_t mib = 32; mib < kPlenty; mib += mib / 8) {
     const ProgramResult result =
-        FastvlmWithin(mib, {"describe", "--model", kModel, "--threads", "1", kImage});
+        FastvlmWithin(mib, {"describe", "--model", kTinyModel, "--threads", "1", kImage});
     if (result.exit_code == 0) return mib;
   }
   return kPlenty;
@@ -56,8 +56,8 @@ std::string LargeBmp(int width, int height) {
 }
 
 TEST(MemoryLimit, AResolutionThatIsTooLarge) {
-  const std::vector<std::string> arguments = {"encode", "--model",      kModel, "--threads",
-                                              "1",      "--resolution", "4096", kImage,
+  const std::vector<std::string> arguments = {"encode", "--model",      kTinyModel, "--threads",
+                                              "1",      "--resolution", "4096",     kImage,
                                               "-o",     "/dev/null"};
   const ProgramResult result = FastvlmWithin(LeastThatWorks() + 64, arguments);
   EXPECT_EQ(result.exit_code, 1) << result.err;
@@ -68,7 +68,7 @@ TEST(MemoryLimit, AResolutionThatIsTooLarge) {
 TEST(MemoryLimit, AnImageThatIsTooLarge) {
   const ScratchDirectory scratch;
   const std::string path = scratch.Write("large.bmp", LargeBmp(20000, 8000));
-  const std::vector<std::string> arguments = {"describe",  "--model", kModel,
+  const std::vector<std::string> arguments = {"describe",  "--model", kTinyModel,
                                               "--threads", "1",       path};
   const ProgramResult result = FastvlmWithin(LeastThatWorks() + 64, arguments);
   EXPECT_EQ(result.exit_code, 1) << result.err;
@@ -78,10 +78,10 @@ TEST(MemoryLimit, AnImageThatIsTooLarge) {
 
 TEST(MemoryLimit, AContextThatIsTooLarge) {
   const ScratchDirectory scratch;
-  for (const auto& file : std::filesystem::directory_iterator(kModel)) {
+  for (const auto& file : std::filesystem::directory_iterator(kTinyModel)) {
     std::filesystem::copy(file.path(), scratch / file.path().filename().string());
   }
-  std::string config = ReadAll(kModel + "/config.json");
+  std::string config = ReadAll(kTinyModel + "/config.json");
   const std::string field = "\"tokenizer_model_max_length\": ";
   const size_t at = config.find(field);
   ASSERT_NE(at, std::string::npos);

@@ -31,7 +31,7 @@ class MlxTest : public ::testing::Test {
     for (const TemporaryDirectory* directory : {&apple_, &mlx_, &export_}) {
       for (const char* name : {"vocab.json", "merges.txt", "added_tokens.json",
                                "tokenizer_config.json", "special_tokens_map.json"}) {
-        std::filesystem::copy(kModel + "/" + name, directory->Path(name));
+        std::filesystem::copy(kTinyModel + "/" + name, directory->Path(name));
       }
     }
   }

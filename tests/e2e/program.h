@@ -10,14 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "support/paths.h"
 #include "support/run_program.h"
 
 namespace fastvlm {
 
-inline const std::string kGolden = std::string(FASTVLM_SOURCE_DIR) + "/tests/golden/data/";
-inline const std::string kModel = kGolden + "apple_tied";
-inline const std::string kImage = kGolden + "images/wide.png";
-inline const std::string kOtherImage = kGolden + "images/tall.png";
+inline const std::string kImage = kGoldenData + "images/wide.png";
+inline const std::string kOtherImage = kGoldenData + "images/tall.png";
 
 // fastvlm with these arguments.
 inline ProgramResult Fastvlm(std::vector<std::string> arguments, const std::string& input = {},

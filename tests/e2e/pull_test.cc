@@ -25,7 +25,7 @@ using Json = nlohmann::json;
 class PullTest : public ::testing::Test {
  protected:
   PullTest() {
-    for (const auto& entry : std::filesystem::directory_iterator(kModel)) {
+    for (const auto& entry : std::filesystem::directory_iterator(kTinyModel)) {
       const std::string name = entry.path().filename().string();
       server_.Add(name, ReadAll(entry.path().string()), name == "model.safetensors");
     }
@@ -90,7 +90,7 @@ TEST_F(PullTest, PullsListsUsesAndRemoves) {
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return Json::parse(result.out)["token_ids"];
   };
-  const Json expected = answer(kModel);
+  const Json expected = answer(kTinyModel);
   EXPECT_EQ(expected.size(), 4u);
   for (const char* name : {"owner/model", "model", "MODEL", "hf:owner/model"}) {
     EXPECT_EQ(answer(name), expected) << name;
@@ -135,12 +135,13 @@ TEST_F(PullTest, NamesStandForOtherModelsToo) {
   ASSERT_EQ(quantized.exit_code, 0) << quantized.err;
 
   const auto compare = [&](const std::string& candidate) {
-    return Run({"compare", "--json", "--model", kModel, "--candidate-model", candidate,
+    return Run({"compare", "--json", "--model", kTinyModel, "--candidate-model", candidate,
                 "--candidate", "q8", "--max-tokens", "1", "--resolution", "64", kImage});
   };
   const ProgramResult named = compare("model");
   ASSERT_EQ(named.exit_code, 0) << named.err;
-  EXPECT_EQ(Json::parse(named.out)["cosine_mean"], Json::parse(compare(kModel).out)["cosine_mean"]);
+  EXPECT_EQ(Json::parse(named.out)["cosine_mean"],
+            Json::parse(compare(kTinyModel).out)["cosine_mean"]);
   EXPECT_THAT(compare("owner/none").err, HasSubstr("owner/model"));
 
   // The language model alone, and the encoder of the fetched one.
@@ -155,7 +156,7 @@ TEST_F(PullTest, NamesStandForOtherModelsToo) {
   const ProgramResult by_name = describe({"--vision", "model"});
   ASSERT_EQ(by_name.exit_code, 0) << by_name.err;
   EXPECT_EQ(Json::parse(by_name.out)["token_ids"],
-            Json::parse(describe({"--vision", kModel}).out)["token_ids"]);
+            Json::parse(describe({"--vision", kTinyModel}).out)["token_ids"]);
   EXPECT_THAT(describe({"--vision", "owner/none"}).err, HasSubstr("owner/model"));
   EXPECT_EQ(Run({"info", out, "--vision", "owner/model"}).exit_code, 0);
 }
@@ -223,7 +224,7 @@ TEST_F(PullTest, TokensAndMissingModels) {
 
 TEST_F(PullTest, Zip) {
   std::vector<std::pair<std::string, std::string>> files = {{"__MACOSX/tiny/._x", "x"}};
-  for (const auto& entry : std::filesystem::directory_iterator(kModel)) {
+  for (const auto& entry : std::filesystem::directory_iterator(kTinyModel)) {
     files.emplace_back("tiny/" + entry.path().filename().string(), ReadAll(entry.path().string()));
   }
   server_.Add("tiny.zip", MakeZip(files, true));

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "program.h"
+#include "support/paths.h"
 #include "support/temporary_directory.h"
 
 namespace fastvlm {
@@ -15,7 +16,6 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-const std::string kNano = std::string(FASTVLM_SOURCE_DIR) + "/models/nano";
 const std::string kFox = kNano + "/samples/fox.png";
 
 std::vector<std::string> Names(const std::string& directory) {

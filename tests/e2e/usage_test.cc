@@ -40,22 +40,24 @@ TEST(Usage, WrongFlags) {
       {{}, "Examples:"},
       {{"paint"}, "'paint' is no command"},
       {{"describe", "--no-such-flag", kImage}, "--no-such-flag"},
-      {{"describe", "--model", kModel, "--max-tokens", "many", kImage}, "many"},
-      {{"describe", "--model", kModel, "--max-tokens", "0", kImage}, "--max-tokens is 0"},
-      {{"describe", "--model", kModel, "--temperature", "-1", kImage}, "--temperature is -1"},
-      {{"describe", "--model", kModel, "--top-p", "0", "--temperature", "1", kImage},
+      {{"describe", "--model", kTinyModel, "--max-tokens", "many", kImage}, "many"},
+      {{"describe", "--model", kTinyModel, "--max-tokens", "0", kImage}, "--max-tokens is 0"},
+      {{"describe", "--model", kTinyModel, "--temperature", "-1", kImage}, "--temperature is -1"},
+      {{"describe", "--model", kTinyModel, "--top-p", "0", "--temperature", "1", kImage},
        "--top-p is 0, expected a number above 0, at most 1"},
-      {{"describe", "--model", kModel, "--repetition-penalty", "nan", kImage},
+      {{"describe", "--model", kTinyModel, "--repetition-penalty", "nan", kImage},
        "--repetition-penalty is nan"},
-      {{"describe", "--model", kModel, "--threads", "-2", kImage}, "-2"},
-      {{"describe", "--model", kModel, "--precision", "f64", kImage}, "f64"},
-      {{"describe", "--model", kModel, "--kv-cache", "q3", kImage}, "q3"},
-      {{"describe", "--model", kModel, "--resolution", "big", kImage}, "'big' is not a resolution"},
-      {{"describe", "--model", kModel, "--resolution", "100", kImage},
+      {{"describe", "--model", kTinyModel, "--threads", "-2", kImage}, "-2"},
+      {{"describe", "--model", kTinyModel, "--precision", "f64", kImage}, "f64"},
+      {{"describe", "--model", kTinyModel, "--kv-cache", "q3", kImage}, "q3"},
+      {{"describe", "--model", kTinyModel, "--resolution", "big", kImage},
+       "'big' is not a resolution"},
+      {{"describe", "--model", kTinyModel, "--resolution", "100", kImage},
        "multiples of 64; try 128x128"},
-      {{"describe", "--model", kModel, "--resolution", "64x", kImage}, "'64x' is not a resolution"},
-      {{"describe", "--model", kModel, "--fit", "squash", kImage}, "squash"},
-      {{"encode", "--model", kModel, kImage}, "--output"},
+      {{"describe", "--model", kTinyModel, "--resolution", "64x", kImage},
+       "'64x' is not a resolution"},
+      {{"describe", "--model", kTinyModel, "--fit", "squash", kImage}, "squash"},
+      {{"encode", "--model", kTinyModel, kImage}, "--output"},
       {{"info", "--threads", "1000"}, "1000"},
   };
   for (const auto& test : kCases) {
@@ -68,7 +70,7 @@ TEST(Usage, WrongFlags) {
 
 TEST(Usage, UnknownInstructionSetIsAnError) {
   const ProgramResult result =
-      Fastvlm({"describe", "--model", kModel, kImage}, "", {"FASTVLM_ISA=mmx"});
+      Fastvlm({"describe", "--model", kTinyModel, kImage}, "", {"FASTVLM_ISA=mmx"});
   EXPECT_NE(result.exit_code, 0);
   EXPECT_THAT(result.err, AllOf(HasSubstr("FASTVLM_ISA=mmx"), HasSubstr("avx2")));
 }

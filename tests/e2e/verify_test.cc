@@ -26,10 +26,10 @@ constexpr const char* kCase = "tied_192x64";
 class VerifyTest : public ::testing::Test {
  protected:
   VerifyTest() {
-    const Json golden = Json::parse(ReadAll(kGolden + "cases.json"))["cases"][kCase];
+    const Json golden = Json::parse(ReadAll(kGoldenData + "cases.json"))["cases"][kCase];
     ids_ = golden["greedy_ids"];
     Json check;
-    check["image"] = kGolden + "images/" + golden["images"][0].get<std::string>();
+    check["image"] = kGoldenData + "images/" + golden["images"][0].get<std::string>();
     check["prompt"] = golden["prompt"];
     check["fit"] = golden["mode"];
     check["width"] = golden["width"];
@@ -46,7 +46,7 @@ class VerifyTest : public ::testing::Test {
 
   // The kept logits of the prompt's last token, by id.
   Json Logits() {
-    const std::string path = kGolden + kCase + ".safetensors";
+    const std::string path = kGoldenData + kCase + ".safetensors";
     const MappedFile file = MappedFile::Open(path).value();
     std::map<std::string, Tensor> tensors;
     const std::vector<StoredTensor> all = ParseSafetensors(file.bytes(), path).value();
@@ -65,7 +65,7 @@ class VerifyTest : public ::testing::Test {
   }
 
   ProgramResult Verify(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments = {"verify", "--model", kModel, "--golden",
+    std::vector<std::string> arguments = {"verify", "--model", kTinyModel, "--golden",
                                           scratch_.Write("golden.json", golden_.dump())};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return Fastvlm(arguments, "", {"XDG_CACHE_HOME=" + (scratch_ / "cache")});
@@ -83,10 +83,10 @@ TEST_F(VerifyTest, TheReferencesOwnNumbersPass) {
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
   EXPECT_THAT(result.out, AllOf(HasSubstr("against tiny: transformers"),
                                 HasSubstr("pass: all 3 checks"), Not(HasSubstr("MISS"))));
-  const Json json = Json::parse(Verify({"--json"}).out);
-  EXPECT_EQ(json["passed"], true);
-  ASSERT_EQ(json["checks"].size(), 3u);
-  EXPECT_LE(json["checks"][1]["difference"].get<double>(), tolerance_);
+  const Json report = Json::parse(Verify({"--json"}).out);
+  EXPECT_EQ(report["passed"], true);
+  ASSERT_EQ(report["checks"].size(), 3u);
+  EXPECT_LE(report["checks"][1]["difference"].get<double>(), tolerance_);
 }
 
 TEST_F(VerifyTest, AWrongLogitMissesByHowMuch) {
@@ -133,7 +133,7 @@ TEST_F(VerifyTest, PicturesAreFetchedOnce) {
 }
 
 TEST_F(VerifyTest, AModelWithoutPublishedValues) {
-  const ProgramResult result = Fastvlm({"verify", "--model", kModel});
+  const ProgramResult result = Fastvlm({"verify", "--model", kTinyModel});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, AllOf(HasSubstr("nobody has published"), HasSubstr("--golden")));
   EXPECT_EQ(result.out, "");

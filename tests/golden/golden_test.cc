@@ -16,6 +16,7 @@
 #include "fastvlm/fastvlm.h"
 #include "image/preprocess.h"
 #include "model/fastvlm.h"
+#include "support/paths.h"
 #include "text/chat_prompt.h"
 #include "text/tokenizer.h"
 
@@ -24,14 +25,12 @@ namespace {
 
 using Json = nlohmann::json;
 
-const std::string kData = std::string(FASTVLM_SOURCE_DIR) + "/tests/golden/data/";
-
 // Largest difference allowed, relative to the largest value of the tensor: ten times the rounding
 // noise of the reference itself, 5e-6 at most (docs/GOLDENS.md).
 constexpr double kTolerance = 5e-5;
 
 const Json& Cases() {
-  static const Json json = Json::parse(std::ifstream(kData + "cases.json"))["cases"];
+  static const Json json = Json::parse(std::ifstream(kGoldenData + "cases.json"))["cases"];
   return json;
 }
 
@@ -100,8 +99,8 @@ class GoldenTest : public ::testing::TestWithParam<Parameter> {
  protected:
   GoldenTest()
       : golden_(Cases()[GetParam().name]),
-        file_(kData + GetParam().name + ".safetensors"),
-        directory_(kData + GetParam().checkpoint) {}
+        file_(kGoldenData + GetParam().name + ".safetensors"),
+        directory_(kGoldenData + GetParam().checkpoint) {}
 
   Fit FitOf() const {
     const std::string mode = golden_["mode"];
@@ -111,7 +110,7 @@ class GoldenTest : public ::testing::TestWithParam<Parameter> {
   std::vector<Image> Images() const {
     std::vector<Image> images;
     for (const Json& name : golden_["images"]) {
-      images.push_back(Image::FromFile(kData + "images/" + name.get<std::string>()).value());
+      images.push_back(Image::FromFile(kGoldenData + "images/" + name.get<std::string>()).value());
     }
     return images;
   }

@@ -32,7 +32,7 @@ const PublishedLogits kPublished[] = {{896, {4.1250f, 9.6875f, 11.1875f}},
                                       {3584, {3.8281f, 9.0625f, 7.9062f}}};
 
 // The published numbers went through 24 to 28 layers in bf16, which keeps 8 bits.
-constexpr float kTolerance = 0.25f;
+constexpr float kLogitTolerance = 0.25f;
 
 class RealWeightsTest : public ::testing::Test {
  protected:
@@ -87,7 +87,7 @@ TEST_F(RealWeightsTest, FirstLogits) {
   model.decoder().Forward(x.data(), tokens, cache, workspace, pool);
   std::vector<float> logits(static_cast<size_t>(model.decoder().vocabulary()));
   model.decoder().Logits(x.data() + (tokens - 1) * config.hidden, logits.data(), workspace, pool);
-  for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(logits[i], published->first[i], kTolerance) << i;
+  for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(logits[i], published->first[i], kLogitTolerance) << i;
 }
 
 TEST_F(RealWeightsTest, SeesTwoCats) {

@@ -14,10 +14,9 @@
 
 #include "fastvlm/engine.h"
 #include "fastvlm/session.h"
+#include "support/paths.h"
 
 namespace fastvlm {
-
-inline const std::string kNano = std::string(FASTVLM_SOURCE_DIR) + "/models/nano";
 
 inline std::shared_ptr<const Image> Picture(const std::string& name) {
   static std::map<std::string, std::shared_ptr<const Image>> pictures;

@@ -14,6 +14,9 @@
 
 namespace fastvlm {
 
+// The elements of an [a, b] array.
+inline size_t Size(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
+
 // `size` elements, poisoned with 0xfb bytes (a large negative float), the last one just before the
 // unreadable page.
 template <typename T>

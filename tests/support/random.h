@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <random>
+#include <vector>
 
 namespace fastvlm {
 
@@ -38,6 +40,12 @@ class TestRandom {
   std::mt19937 generator_;
   ::testing::ScopedTrace trace_;
 };
+
+inline std::vector<float> RandomValues(TestRandom& random, int64_t count, float low, float high) {
+  std::vector<float> values(static_cast<size_t>(count));
+  random.Fill(values.data(), values.size(), low, high);
+  return values;
+}
 
 }  // namespace fastvlm
 

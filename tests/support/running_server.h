@@ -27,12 +27,11 @@
 #include "base/file.h"
 #include "fastvlm/fastvlm.h"
 #include "server/server.h"
+#include "support/paths.h"
 
 namespace fastvlm {
 
 using nlohmann::json;
-
-inline const std::string kNano = std::string(FASTVLM_SOURCE_DIR) + "/models/nano";
 
 inline std::shared_ptr<const Model> Nano() {
   static const std::shared_ptr<const Model> model = Model::Load(kNano).value();

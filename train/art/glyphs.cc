@@ -38,7 +38,7 @@ constexpr FontRow kFonts[] = {
     {"Roboto Medium", true, "Roboto-Medium.ttf", "fonts-roboto-unhinted"},
 };
 
-constexpr int kMaxGlyphSide = 4 * kGlyphEm;
+constexpr int kMaxBitmapSide = 4 * kGlyphEm;
 
 class FreeType {
  public:
@@ -70,7 +70,7 @@ class FreeType {
 Status CopyBitmap(const FT_GlyphSlot slot, const std::string& path, char character,
                   RenderedGlyph* out) {
   const FT_Bitmap& bitmap = slot->bitmap;
-  if (bitmap.width > kMaxGlyphSide || bitmap.rows > kMaxGlyphSide ||
+  if (bitmap.width > kMaxBitmapSide || bitmap.rows > kMaxBitmapSide ||
       (bitmap.rows > 0 && (bitmap.pixel_mode != FT_PIXEL_MODE_GRAY || bitmap.pitch < 0))) {
     return Error(StatusCode::kDataError,
                  "{}: character '{}' renders to a bitmap of {} x {} in mode {}", path, character,

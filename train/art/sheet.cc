@@ -16,12 +16,12 @@ constexpr int kGap = 8;
 constexpr int kColumns = 6;  // of concepts
 constexpr int kFontLine = 40;
 
-struct CairoDeleter {
+struct SheetDeleter {
   void operator()(cairo_surface_t* surface) const { cairo_surface_destroy(surface); }
   void operator()(cairo_t* context) const { cairo_destroy(context); }
 };
-using Surface = std::unique_ptr<cairo_surface_t, CairoDeleter>;
-using Context = std::unique_ptr<cairo_t, CairoDeleter>;
+using Surface = std::unique_ptr<cairo_surface_t, SheetDeleter>;
+using Context = std::unique_ptr<cairo_t, SheetDeleter>;
 
 Surface SpriteSurface(const uint8_t* rgba) {
   Surface surface(cairo_image_surface_create(CAIRO_FORMAT_ARGB32, kSpriteSide, kSpriteSide));

@@ -9,7 +9,7 @@
 namespace fastvlm::train {
 namespace {
 
-constexpr std::array<Place, 9> kPlaces = {
+constexpr std::array<Place, 9> kAnnotatedPlaces = {
     Place::kMiddle,  Place::kLeft,     Place::kRight,      Place::kTop,        Place::kBottom,
     Place::kTopLeft, Place::kTopRight, Place::kBottomLeft, Place::kBottomRight};
 
@@ -33,7 +33,7 @@ void AddPhrases(Phrases phrases, const Slots& slots, std::vector<std::string>& l
 
 void AddConcept(const Concept& thing, size_t index, std::vector<std::string>& lines) {
   const std::string indefinite = Indefinite(thing);
-  const Place place = kPlaces[index % kPlaces.size()];
+  const Place place = kAnnotatedPlaces[index % kAnnotatedPlaces.size()];
   const std::string_view where = PlacePhrase(place);
   const char* color = NamedColors()[index % NamedColors().size()].name;
   const std::string ground = std::string(" on ") + WithArticle(color) + " background.";
@@ -70,7 +70,7 @@ std::vector<std::string> SystematicLines(const Art& art) {
     lines.push_back(Capitalized(color.name) + ".");
     lines.push_back("The text on " + WithArticle(color.name) + " background.");
   }
-  for (Place place : kPlaces) {
+  for (Place place : kAnnotatedPlaces) {
     const std::string where(PlacePhrase(place));
     lines.push_back(Capitalized(where) + ".");
     AddPhrases(WhatAtPhrases(), {nullptr, where, {}}, lines);

@@ -41,7 +41,7 @@ std::vector<std::string> MergeLines(const BpeModel& model) {
 }
 
 // The flags of an added token, without its id.
-Json AddedToken(std::string_view content) {
+Json AddedTokenEntry(std::string_view content) {
   return {{"content", content}, {"lstrip", false},      {"normalized", false},
           {"rstrip", false},    {"single_word", false}, {"special", true}};
 }
@@ -57,7 +57,7 @@ Json TokenizerJson(const BpeModel& model) {
   Json added = Json::array();
   for (const std::string_view content : kSpecialTokens) {
     Json token = {{"id", model.tokens.size() + added.size()}};
-    token.update(AddedToken(content));
+    token.update(AddedTokenEntry(content));
     added.push_back(std::move(token));
   }
   const Json split = {{"type", "Split"},
@@ -90,7 +90,7 @@ Json AdditionalTokens() { return Json::array({"<|im_start|>", "<|im_end|>", kIma
 Json ConfigJson(const BpeModel& model) {
   Json decoder = Json::object();
   for (size_t i = 0; i < kSpecialTokens.size(); ++i) {
-    decoder[std::to_string(model.tokens.size() + i)] = AddedToken(kSpecialTokens[i]);
+    decoder[std::to_string(model.tokens.size() + i)] = AddedTokenEntry(kSpecialTokens[i]);
   }
   return {{"add_prefix_space", false},
           {"added_tokens_decoder", decoder},
@@ -109,8 +109,8 @@ Json ConfigJson(const BpeModel& model) {
 
 Json SpecialTokensMap() {
   return {{"additional_special_tokens", AdditionalTokens()},
-          {"eos_token", AddedToken(kEndToken)},
-          {"pad_token", AddedToken(kPadToken)}};
+          {"eos_token", AddedTokenEntry(kEndToken)},
+          {"pad_token", AddedTokenEntry(kPadToken)}};
 }
 
 Status WriteText(const std::string& path, std::string_view text) {

@@ -23,8 +23,8 @@ Status WriteText(const std::string& path, const std::string& text) {
   return WriteFileAtomically(path, {&bytes, 1});
 }
 
-Status WriteJson(const std::string& path, const ordered_json& json) {
-  return WriteText(path, json.dump(2) + "\n");
+Status WriteJson(const std::string& path, const ordered_json& object) {
+  return WriteText(path, object.dump(2) + "\n");
 }
 
 int32_t TokenId(const Tokenizer& tokenizer, const char* spelling) {

@@ -10,8 +10,6 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-size_t Size(int64_t a, int64_t b) { return GemmSize(a, b); }
-
 // A step of the depth is a pair of values.
 class Problem final : public GemmProblem {
  public:

@@ -12,8 +12,6 @@ namespace {
 
 constexpr int64_t kSpan = kF16Run * kF16RunsPerSpan;
 
-size_t Size(int64_t a, int64_t b) { return GemmSize(a, b); }
-int64_t RoundUp(int64_t a, int64_t b) { return GemmRoundUp(a, b); }
 float ToBf16(float value) { return F32FromBf16(Bf16FromF32(value)); }
 
 // The header's bound of the error before the activation.

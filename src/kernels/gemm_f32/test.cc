@@ -18,7 +18,7 @@ class Problem final : public GemmProblem {
       : GemmProblem(shape, variant.tile_n),
         variant_(variant),
         bf16_(bf16),
-        wide_(GemmSize(padded_columns(), shape.depth)),
+        wide_(Size(padded_columns(), shape.depth)),
         narrow_(wide_.size()) {}
 
   void Prepare() override {

@@ -14,14 +14,12 @@
 #include <vector>
 
 #include "base/cpu_features.h"
+#include "base/round.h"
 #include "kernels/gemm_shared/output.h"
 #include "support/guarded_buffer.h"
 #include "support/random.h"
 
 namespace fastvlm {
-
-inline size_t GemmSize(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
-inline int64_t GemmRoundUp(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 inline double Activated(Activation activation, double x) {
   if (activation == Activation::kGelu) return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
@@ -40,13 +38,13 @@ class GemmProblem {
  public:
   GemmProblem(const GemmShape& shape, int64_t tile_n)
       : shape_(shape),
-        padded_(GemmRoundUp(shape.columns, tile_n)),
-        values_(GemmSize(shape.rows - 1, x_stride()) + GemmSize(shape.depth, 1)),
-        weight_(GemmSize(shape.columns, shape.depth)),
-        start_(GemmSize(padded_, 1)),
-        scale_(GemmSize(shape.columns, 1)),
-        residual_(GemmSize(shape.rows - 1, residual_stride()) + GemmSize(shape.columns, 1)),
-        y_(GemmSize(shape.rows - 1, y_stride()) + GemmSize(shape.columns, 1)) {}
+        padded_(RoundUp(shape.columns, tile_n)),
+        values_(Size(shape.rows - 1, x_stride()) + Size(shape.depth, 1)),
+        weight_(Size(shape.columns, shape.depth)),
+        start_(Size(padded_, 1)),
+        scale_(Size(shape.columns, 1)),
+        residual_(Size(shape.rows - 1, residual_stride()) + Size(shape.columns, 1)),
+        y_(Size(shape.rows - 1, y_stride()) + Size(shape.columns, 1)) {}
   virtual ~GemmProblem() = default;
 
   // Brings the operands into the kernel's types and layouts.
@@ -100,8 +98,8 @@ class GemmProblem {
     for (int64_t i = 0; i < shape_.rows; ++i) {
       for (int64_t j = 0; j < shape_.columns; ++j) {
         double expected = Activated(activation, Sum(i, j));
-        if (scale) expected *= scale_[GemmSize(j, 1)];
-        if (residual) expected += residual_[GemmSize(i, residual_stride()) + GemmSize(j, 1)];
+        if (scale) expected *= scale_[Size(j, 1)];
+        if (residual) expected += residual_[Size(i, residual_stride()) + Size(j, 1)];
         ASSERT_NEAR(y(i, j), expected, tolerance) << shape_.rows << " x " << shape_.columns << " x "
                                                   << shape_.depth << " at " << i << ", " << j;
       }
@@ -125,13 +123,13 @@ class GemmProblem {
     return result;
   }
 
-  float& value(int64_t i, int64_t p) { return values_[GemmSize(i, x_stride()) + GemmSize(p, 1)]; }
+  float& value(int64_t i, int64_t p) { return values_[Size(i, x_stride()) + Size(p, 1)]; }
   float value(int64_t i, int64_t p) const { return Mutable().value(i, p); }
-  float& weight(int64_t j, int64_t p) { return weight_[GemmSize(j, depth()) + GemmSize(p, 1)]; }
+  float& weight(int64_t j, int64_t p) { return weight_[Size(j, depth()) + Size(p, 1)]; }
   float weight(int64_t j, int64_t p) const { return Mutable().weight(j, p); }
-  float& start(int64_t j) { return start_[GemmSize(j, 1)]; }
+  float& start(int64_t j) { return start_[Size(j, 1)]; }
   float start(int64_t j) const { return Mutable().start(j); }
-  float& y(int64_t i, int64_t j) { return y_[GemmSize(i, y_stride()) + GemmSize(j, 1)]; }
+  float& y(int64_t i, int64_t j) { return y_[Size(i, y_stride()) + Size(j, 1)]; }
 
   // The operands of rows [first, first + rows()) of another problem.
   void CopyOperands(const GemmProblem& from, int64_t first = 0) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/float16.h"
+#include "base/round.h"
 #include "kernels/gemm_shared/quantized_variant.h"
 #include "kernels/quantize_rows/args.h"
 #include "support/guarded_buffer.h"
@@ -30,15 +31,13 @@ struct QuantizedCase {
   GemmQuantizedVariant variant;
 };
 
-inline int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Weights [columns][blocks * 32] in the layout the headers describe.
 class QuantizedPanels {
  public:
   QuantizedPanels(const QuantizedCase& test, int64_t columns, int64_t blocks)
       : test_(test),
         blocks_(blocks),
-        bytes_(static_cast<size_t>(CeilDivide(columns, test.variant.tile_n) * panel_stride())) {
+        bytes_(static_cast<size_t>(CeilDiv(columns, test.variant.tile_n) * panel_stride())) {
     std::memset(bytes_.data(), 0, bytes_.size());
   }
 
@@ -102,8 +101,8 @@ class QuantizedProblem {
         columns_(columns),
         blocks_(blocks),
         y_stride_(columns + padding),
-        x_(Size(CeilDivide(rows, test.variant.tile_m) * tile_bytes())),
-        start_(Size(CeilDivide(columns, test.variant.tile_n) * test.variant.tile_n)),
+        x_(Size(CeilDiv(rows, test.variant.tile_m) * tile_bytes())),
+        start_(Size(CeilDiv(columns, test.variant.tile_n) * test.variant.tile_n)),
         y_(Size(rows * y_stride_ - padding)) {}
 
   int64_t depth() const { return blocks_ * kQuantBlock; }
@@ -179,7 +178,7 @@ class QuantizedProblem {
     args.activation = activation;
     const GemmQuantizedVariant& variant = test_.variant;
     if (!wide) return variant.fn(args);
-    const int64_t panels = CeilDivide(columns_, variant.tile_n);
+    const int64_t panels = CeilDiv(columns_, variant.tile_n);
     GuardedBuffer<uint8_t> unpacked(Size(panels * blocks_ * variant.wide_block_bytes));
     for (int64_t p = 0; p < panels; ++p) {
       variant.widen(weights.data() + p * weights.panel_stride(), blocks_,

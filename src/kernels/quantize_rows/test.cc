@@ -18,8 +18,6 @@ namespace {
 constexpr int64_t kBlock = 32;
 constexpr int32_t kFactor = -128;
 
-size_t Size(int64_t a, int64_t b) { return static_cast<size_t>(a * b); }
-
 class QuantizeRowsTest : public ::testing::TestWithParam<QuantizeRowsVariant> {
  protected:
   void SetUp() override {

@@ -12,7 +12,7 @@ namespace fastvlm {
 namespace {
 
 // A wait for the engine looks this often whether the client is still there.
-constexpr std::chrono::milliseconds kLook(100);
+constexpr std::chrono::milliseconds kLookForPieces(100);
 constexpr int kClientClosedRequest = 499;  // nginx's status for this; only the log shows it
 
 // One answer on its way to the client.
@@ -29,7 +29,7 @@ class Delivery {
   bool Wait() {
     const size_t before = pieces_.size();
     while (pieces_.size() == before && !generation_->ended()) {
-      generation_->Take(kLook, &pieces_);
+      generation_->Take(kLookForPieces, &pieces_);
       if (connection_.ClientGone()) return Gone();
     }
     return true;

@@ -44,7 +44,7 @@ ordered_json Details(const ModelInfo& info) {
           {"quantization_level", QuantizationName(info.precision)}};
 }
 
-ordered_json ModelEntry(const ServerContext& context) {
+ordered_json TagEntry(const ServerContext& context) {
   const ModelInfo& info = context.engine.model().info();
   return {{"name", context.options.model_name},
           {"model", context.options.model_name},
@@ -92,14 +92,14 @@ void OllamaGenerate(ServerContext& context, Exchange& exchange) {
 }
 
 void OllamaTags(ServerContext& context, Exchange& exchange) {
-  ordered_json model = ModelEntry(context);
+  ordered_json model = TagEntry(context);
   model["modified_at"] = TimestampNow();
   SendJson(200, ordered_json{{"models", ordered_json::array({std::move(model)})}}.dump(),
            exchange.response);
 }
 
 void OllamaPs(ServerContext& context, Exchange& exchange) {
-  ordered_json model = ModelEntry(context);
+  ordered_json model = TagEntry(context);
   model["expires_at"] = "9999-12-31T23:59:59Z";  // it stays loaded
   model["size_vram"] = 0;
   SendJson(200, ordered_json{{"models", ordered_json::array({std::move(model)})}}.dump(),
