@@ -2,11 +2,14 @@
 # FASTVLM_ISA_FLAGS_<name>, and FASTVLM_HAVE_<NAME> tells variants.cc it exists.
 set(FASTVLM_ISAS)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
-  list(APPEND FASTVLM_ISAS avx2 avx512 avx512_vnni avx512_bf16)
-  include(CheckCXXCompilerFlag)
-  check_cxx_compiler_flag(-mavx512fp16 FASTVLM_COMPILER_HAS_AVX512_FP16)  # GCC 12, Clang 14
-  if(FASTVLM_COMPILER_HAS_AVX512_FP16)
-    list(APPEND FASTVLM_ISAS avx512_fp16)
+  list(APPEND FASTVLM_ISAS avx2)
+  if(FASTVLM_AVX512)
+    list(APPEND FASTVLM_ISAS avx512 avx512_vnni avx512_bf16)
+    include(CheckCXXCompilerFlag)
+    check_cxx_compiler_flag(-mavx512fp16 FASTVLM_COMPILER_HAS_AVX512_FP16)  # GCC 12, Clang 14
+    if(FASTVLM_COMPILER_HAS_AVX512_FP16)
+      list(APPEND FASTVLM_ISAS avx512_fp16)
+    endif()
   endif()
   set(FASTVLM_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
   set(FASTVLM_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c)

@@ -189,7 +189,8 @@ TEST_F(BadCheckpointTest, GapInBlocksAndLayers) {
   for (const auto& [part, expected] : std::vector<std::pair<std::string, std::string>>{
            {kTower + "network.0.0.", "network.0.0.convffn.fc1.weight is missing"},
            {"model.layers.0.", "model.layers.0.input_layernorm.weight is missing"}}) {
-    std::erase_if(tensors_, [&](const auto& entry) { return entry.first.starts_with(part); });
+    std::erase_if(tensors_,
+                  [&part = part](const auto& entry) { return entry.first.starts_with(part); });
     ExpectDataError(OpenWithTensors(), {expected});
     tensors_ = all;
   }

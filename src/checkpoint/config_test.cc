@@ -72,7 +72,8 @@ TEST_F(ConfigTest, EosIdsFromAllPlaces) {
 }
 
 TEST_F(ConfigTest, EosIdsOutsideTheVocabulary) {
-  for (const json& id : {json(50), json(-1), json("45"), json({45, 1e9}), json({nullptr})}) {
+  for (const json& id :
+       {json(50), json(-1), json("45"), json::array({45, 1e9}), json::array({nullptr})}) {
     const Status status = ReadWith(apple_, "/eos_token_id", id);
     EXPECT_EQ(status.code(), StatusCode::kDataError);
     EXPECT_THAT(status.message(), HasSubstr("eos_token_id must be token ids from 0 to 49"));

@@ -228,7 +228,8 @@ TEST_F(BadMlxTest, SizesThatDoNotBelongTogether) {
       {"weight", {64, 8}},  {"weight", {128, 9}}, {"weight", {128, 5}}, {"weight", {128, 28}},
       {"weight", {1024}},   {"weight", {0, 8}},   {"weight", {128, 0}}, {"biases", {128, 2}}};
   for (const auto& [part, shape] : changes) {
-    const Status status = With([&](TestTensors& t) { Reshape(t[up_ + part], shape); });
+    const Status status =
+        With([&, &part = part, &shape = shape](TestTensors& t) { Reshape(t[up_ + part], shape); });
     EXPECT_EQ(status.code(), StatusCode::kDataError) << part << ShapeText(shape);
     EXPECT_THAT(status.message(), HasSubstr(up_)) << part << ShapeText(shape);
   }

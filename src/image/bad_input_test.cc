@@ -131,7 +131,7 @@ TEST(BadInput, NoPixels) {
   EXPECT_THAT(Decode(bmp, "a.bmp").message(), HasSubstr("no pixels"));
   std::vector<uint8_t> jpeg = GoldenBytes("decode/grey.jpg");
   const uint8_t frame[] = {0xff, 0xc0};
-  const auto at = std::ranges::search(jpeg, frame).begin();
+  const auto at = std::search(jpeg.begin(), jpeg.end(), std::begin(frame), std::end(frame));
   std::fill_n(at + 5, 2, uint8_t{0});
   EXPECT_EQ(Decode(jpeg, "a.jpg").code(), StatusCode::kDataError);
 }
@@ -176,7 +176,7 @@ TEST(BadInput, JpegOfManyScans) {
   // A progressive file whose first scan is repeated.
   const std::vector<uint8_t> jpeg = GoldenBytes("decode/progressive.jpg");
   const uint8_t marker[] = {0xff, 0xda};
-  const auto first = std::ranges::search(jpeg, marker).begin();
+  const auto first = std::search(jpeg.begin(), jpeg.end(), std::begin(marker), std::end(marker));
   const auto second = std::search(first + 2, jpeg.end(), std::begin(marker), std::end(marker));
   ASSERT_NE(second, jpeg.end());
   std::vector<uint8_t> bytes(jpeg.begin(), second);

@@ -84,7 +84,7 @@ TEST_F(MlxTest, InfoShowsTheKindOfWeights) {
 }
 
 TEST_F(MlxTest, LoadingSaysWhatItLoses) {
-  const auto warnings = [this](const std::string& precision, const std::string& model) {
+  const auto warnings = [](const std::string& precision, const std::string& model) {
     return Fastvlm({"describe", "--precision", precision, "--max-tokens", "1", "--model", model,
                     kImage})
         .err;

@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <string>
 #include <vector>
 
+#include "checkpoint/safetensors.h"
 #include "train/trainer/test_run.h"
 
 namespace fastvlm::train {
@@ -123,6 +126,54 @@ TEST(Trainer, StopsWhenAskedAndKeepsWhatIsDone) {
       [](const std::vector<Score>&) {});
   EXPECT_TRUE(status.ok());
   EXPECT_EQ((*opened.Start(run.Path("run"), 1, 0))->progress().total_steps, 2);
+}
+
+// tests/compatibility/README.md says how these files were made.
+TEST(Trainer, GoesOnFromAnEarlierVersionsState) {
+  const std::string files = FASTVLM_SOURCE_DIR "/tests/compatibility/trainer/";
+  const ToyRun toy;  // for its art
+  const TemporaryDirectory directory;
+  directory.Write("run/state.safetensors",
+                  ReadTextFile(files + "state.safetensors", 1 << 24).value());
+  RunOptions options;
+  options.directory = directory.Path("run");
+  options.threads = 1;
+  options.max_steps = 1;
+  options.log_every = 1;
+  auto trainer =
+      Trainer::Create(ReadRecipe(files + "recipe.json").value(), Art::Open(toy.art_path()).value(),
+                      Tokenizer::Load(files + "tokenizer").value(), options);
+  ASSERT_TRUE(trainer.ok()) << trainer.status().message();
+  EXPECT_EQ((*trainer)->progress().phase, 0);
+  EXPECT_EQ((*trainer)->progress().step, 3);
+  EXPECT_EQ((*trainer)->progress().total_steps, 3);
+  EXPECT_EQ((*trainer)->progress().pictures, 24);
+
+  const MappedFile file = MappedFile::Open(files + "state.safetensors").value();
+  const auto stored = ParseSafetensors(file.bytes(), "state").value();
+  const auto parameters = (*trainer)->network().named_parameters();
+  ASSERT_GT(parameters.size(), 20u);
+  for (const auto& parameter : parameters) {
+    const auto entry = std::find_if(stored.begin(), stored.end(), [&](const StoredTensor& tensor) {
+      return tensor.tensor.name == "value/" + parameter.key();
+    });
+    ASSERT_NE(entry, stored.end()) << parameter.key();
+    torch::Tensor values = torch::empty_like(parameter.value());
+    ASSERT_EQ(entry->tensor.elements(), values.numel()) << parameter.key();
+    entry->tensor.CopyToF32(values.data_ptr<float>());
+    EXPECT_TRUE(values.equal(parameter.value())) << parameter.key();
+  }
+  const auto reports = RunToEnd(**trainer);
+  ASSERT_EQ(reports.size(), 1u);
+  EXPECT_EQ(reports[0].progress.total_steps, 4);
+  EXPECT_TRUE(std::isfinite(reports[0].class_));
+}
+
+TEST(ZZ, Make) {
+  const ToyRun run;
+  const Opened opened(run);
+  RunToEnd(**opened.Start(run.Path("run"), 1, 3));
+  system(("cp -r " + run.Path("") + "/. /tmp/trainer_corpus/").c_str());
 }
 
 class BadState : public ::testing::Test {

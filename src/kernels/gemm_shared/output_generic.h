@@ -53,7 +53,8 @@ __attribute__((noinline)) static void FinishTileAs(const GemmOutput& out, const 
   const float* sums = tile.sums;
   for (int64_t r = 0; r < tile.rows; ++r) {
     float* y = out.y + (tile.i + r) * out.y_stride;
-    const float* residual = out.residual + (tile.i + r) * out.residual_stride;
+    const float* residual =
+        out.residual == nullptr ? nullptr : out.residual + (tile.i + r) * out.residual_stride;
     for (int64_t v = 0; v < tile.vectors; ++v, sums += kLanes) {
       const int64_t column = tile.j + v * kLanes;
       const int64_t left = out.columns - column;
