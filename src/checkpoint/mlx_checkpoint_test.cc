@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 
 #define ASSERT_OPENED(checkpoint) ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message()
 
-std::vector<float> Flatten(const Checkpoint& checkpoint) {
+std::vector<float> FlattenDecoder(const Checkpoint& checkpoint) {
   return FlattenModel(checkpoint.tensors());
 }
 
@@ -23,7 +23,7 @@ std::vector<float> AppleValues(const TinyModel& model, int bits) {
   const TemporaryDirectory directory;
   directory.Write("config.json", AppleConfig(model));
   directory.Write("model.safetensors", EncodeSafetensors(RoundedAppleTensors(model, bits)));
-  return Flatten(Checkpoint::Open(directory.path()).value());
+  return FlattenDecoder(Checkpoint::Open(directory.path()).value());
 }
 
 std::vector<MlxForm> QuantizedForms() {
@@ -43,7 +43,7 @@ TEST(MlxCheckpointTest, ConversionGivesTheSameModel) {
     EXPECT_EQ(opened->config().layout, "mlx");
     EXPECT_EQ(opened->config().dtype_text, "BF16");
     EXPECT_EQ(opened->config().vision.image_size, 64);
-    EXPECT_EQ(Flatten(*opened), AppleValues(model, 0));
+    EXPECT_EQ(FlattenDecoder(*opened), AppleValues(model, 0));
   }
 }
 
@@ -58,7 +58,7 @@ TEST(MlxCheckpointTest, QuantizedConversionGivesTheDequantizedModel) {
       ASSERT_OPENED(opened);
       EXPECT_EQ(opened->config().dtype_text,
                 fmt::format("{}-bit MLX (groups of {})", form.bits, form.group));
-      EXPECT_EQ(Flatten(*opened), AppleValues(model, form.bits)) << form.bits;
+      EXPECT_EQ(FlattenDecoder(*opened), AppleValues(model, form.bits)) << form.bits;
     }
   }
 }
@@ -98,7 +98,7 @@ TEST(MlxCheckpointTest, BitsMayDifferFromLayerToLayer) {
   directory.Write("model.safetensors", EncodeSafetensors(tensors));
   const auto opened = Checkpoint::Open(directory.path());
   ASSERT_OPENED(opened);
-  EXPECT_EQ(Flatten(*opened), AppleValues(model, 4));
+  EXPECT_EQ(FlattenDecoder(*opened), AppleValues(model, 4));
 }
 
 class MlxExportTest : public ::testing::Test {
@@ -127,7 +127,7 @@ TEST_F(MlxExportTest, WithTheOriginalsEncoderIsTheSameModel) {
     ASSERT_OPENED(opened);
     EXPECT_EQ(opened->config().layout, "mlx_export");
     EXPECT_EQ(opened->config().vision.image_size, 64);
-    EXPECT_EQ(Flatten(*opened), AppleValues(model_, form.bits)) << form.bits;
+    EXPECT_EQ(FlattenDecoder(*opened), AppleValues(model_, form.bits)) << form.bits;
   }
 }
 
@@ -140,7 +140,7 @@ TEST_F(MlxExportTest, TheEncoderMayComeFromAnyLayoutThatHasIt) {
   for (const std::string& vision : {fast_vlm.path(), mlx.path()}) {
     const auto opened = OpenWith(vision);
     ASSERT_OPENED(opened);
-    EXPECT_EQ(Flatten(*opened), expected);
+    EXPECT_EQ(FlattenDecoder(*opened), expected);
   }
 }
 

@@ -16,8 +16,8 @@ Result<std::vector<StoredTensor>> Parse(const std::string& file) {
 }
 
 // The message for a file of this header and `data_bytes` zeros.
-std::string ErrorOf(const std::string& json, size_t data_bytes) {
-  const auto result = Parse(SafetensorsPrefix(json) + std::string(data_bytes, '\0'));
+std::string ErrorOf(const std::string& header, size_t data_bytes) {
+  const auto result = Parse(SafetensorsPrefix(header) + std::string(data_bytes, '\0'));
   if (result.ok()) return "no error";
   EXPECT_EQ(result.status().code(), StatusCode::kDataError);
   EXPECT_THAT(result.status().message(), HasSubstr("a.file: "));
@@ -75,13 +75,13 @@ TEST(SafetensorsTest, HeaderLongerThanTheFile) {
 }
 
 TEST(SafetensorsTest, TruncatedDataNameTheTensorAndBothSizes) {
-  const std::string json = R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
-  const size_t full = 8 + json.size() + 8;
-  EXPECT_EQ(ErrorOf(json, 8), "no error");
-  EXPECT_THAT(ErrorOf(json, 7), AllOf(HasSubstr(fmt::format("tensor x needs up to {}", full)),
-                                      HasSubstr(fmt::format("has {} bytes", full - 1)),
-                                      HasSubstr("truncated, download it again")));
-  EXPECT_THAT(ErrorOf(json, 9), HasSubstr(fmt::format("tensors end at {}", full)));
+  const std::string header = R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+  const size_t full = 8 + header.size() + 8;
+  EXPECT_EQ(ErrorOf(header, 8), "no error");
+  EXPECT_THAT(ErrorOf(header, 7), AllOf(HasSubstr(fmt::format("tensor x needs up to {}", full)),
+                                        HasSubstr(fmt::format("has {} bytes", full - 1)),
+                                        HasSubstr("truncated, download it again")));
+  EXPECT_THAT(ErrorOf(header, 9), HasSubstr(fmt::format("tensors end at {}", full)));
 }
 
 TEST(SafetensorsTest, OverlappingAndMissingData) {

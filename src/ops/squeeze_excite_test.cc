@@ -59,11 +59,15 @@ std::vector<double> Reference(const SqueezeExciteWeights& w, const float* x, int
 
 TEST(SqueezeExcite, MatchesDoubleWithEveryThreadCount) {
   TestRandom random;
-  struct Shape {
+  struct MapShape {
     int64_t pixels, channels, reduced;
   };
-  for (const Shape& s :
-       {Shape{1, 1, 1}, {256, 3072, 192}, {12, 48, 3}, {49, 523, 33}, {4, 16, 1}, {300, 8, 50}}) {
+  for (const MapShape& s : {MapShape{1, 1, 1},
+                            {256, 3072, 192},
+                            {12, 48, 3},
+                            {49, 523, 33},
+                            {4, 16, 1},
+                            {300, 8, 50}}) {
     const SqueezeExciteWeights weights = RandomWeights(s.channels, s.reduced, random);
     const size_t size = static_cast<size_t>(s.pixels * s.channels);
     GuardedBuffer<float> x(size);

@@ -53,11 +53,11 @@ Map Convolve(Map& x, int64_t channels, const float* bias, const WeightFn& weight
 
 TEST(Stem, MatchesDoubleWithEveryThreadCount) {
   TestRandom random;
-  struct Shape {
+  struct MapShape {
     int64_t height, width, channels;
   };
-  for (const Shape& s :
-       {Shape{1, 1, 1}, {64, 64, 96}, {33, 47, 24}, {128, 6, 8}, {5, 130, 17}, {66, 9, 3}}) {
+  for (const MapShape& s :
+       {MapShape{1, 1, 1}, {64, 64, 96}, {33, 47, 24}, {128, 6, 8}, {5, 130, 17}, {66, 9, 3}}) {
     StemConvWeights conv;
     conv.out_channels = s.channels;
     conv.weight = RandomBuffer(27 * s.channels, random);

@@ -87,7 +87,7 @@ case $step in
   sources)
     # What it answers is checked elsewhere. Without optimisation, and in batches, it compiles in a quarter of the time.
     build_examples "$work/sources" -DFASTVLM_SOURCE="$root" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 \
-      -DCMAKE_UNITY_BUILD=ON
+      -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=32
     "$work/sources/describe" "$picture" "$root/models/nano"
     if grep -E '^(OPENSSL|OpenSSL|CURL|LIBZIP|HTTPLIB|CLI11)' "$work/sources/CMakeCache.txt"; then
       echo "  ^ the library alone looked for what only the program needs" >&2

@@ -16,7 +16,7 @@ namespace {
 using Json = nlohmann::json;
 
 const std::string kSource = FASTVLM_SOURCE_DIR;
-const std::string kSamples = kSource + "/models/nano/samples/";
+const std::string kNanoSamples = kSource + "/models/nano/samples/";
 
 std::vector<Json> ReadLines(const std::string& path) {
   std::ifstream file(path);
@@ -32,7 +32,7 @@ TEST(Nano, AnswersAsTransformersDoes) {
     const ProgramResult result =
         RunProgram({FASTVLM_PROGRAM, "describe", "--json", "--precision", "f32", "--max-tokens",
                     "64", "--prompt", line["question"].get<std::string>(),
-                    kSamples + line["image"].get<std::string>()});
+                    kNanoSamples + line["image"].get<std::string>()});
     ASSERT_EQ(result.exit_code, 0) << result.err;
     const Json answer = Json::parse(result.out);
     EXPECT_EQ(answer["text"], line["text"]) << line.dump();
@@ -44,7 +44,7 @@ TEST(Nano, AnswersAsTransformersDoes) {
 TEST(Nano, AnswersAlikeAtEveryPrecision) {
   const auto correct = [](const char* precision) {
     const ProgramResult result =
-        RunProgram({FASTVLM_PROGRAM, "eval", "--json", "--precision", precision, kSamples});
+        RunProgram({FASTVLM_PROGRAM, "eval", "--json", "--precision", precision, kNanoSamples});
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return Json::parse(result.out)["correct"].get<int>();
   };
@@ -61,7 +61,7 @@ TEST(Nano, AnswersAlikeWithEveryCache) {
       const auto answer = [&](const std::vector<std::string>& flags) {
         std::vector<std::string> command = {FASTVLM_PROGRAM, "describe", "--json"};
         command.insert(command.end(), flags.begin(), flags.end());
-        command.push_back(kSamples + picture + ".png");
+        command.push_back(kNanoSamples + picture + ".png");
         const ProgramResult result = RunProgram(command);
         EXPECT_EQ(result.exit_code, 0) << result.err;
         return Json::parse(result.out)["text"];
@@ -72,16 +72,16 @@ TEST(Nano, AnswersAlikeWithEveryCache) {
 }
 
 TEST(Nano, SamplesAreAnswered) {
-  const ProgramResult result = RunProgram({FASTVLM_PROGRAM, "eval", "--json", kSamples});
+  const ProgramResult result = RunProgram({FASTVLM_PROGRAM, "eval", "--json", kNanoSamples});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(ReadLines(kSamples + "questions.jsonl").size(),
+  EXPECT_EQ(ReadLines(kNanoSamples + "questions.jsonl").size(),
             Json::parse(result.out)["questions"].get<size_t>());
 }
 
 TEST(Nano, ServesOtherSizesAndShapes) {
   for (const char* resolution : {"256", "512", "192x320"}) {
     const ProgramResult result = RunProgram(
-        {FASTVLM_PROGRAM, "describe", "--resolution", resolution, kSamples + "demo.png"});
+        {FASTVLM_PROGRAM, "describe", "--resolution", resolution, kNanoSamples + "demo.png"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
     EXPECT_FALSE(result.out.empty());
   }

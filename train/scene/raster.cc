@@ -46,13 +46,13 @@ Inverse Invert(const Pose& pose) {
   return i;
 }
 
-struct Box {
+struct PixelBox {
   int x0, y0, x1, y1;
 };
 
 // The canvas pixels that the raster can touch.
 template <int kChannels>
-Box Reach(const Raster<kChannels>& raster, const Pose& pose, const Canvas& canvas) {
+PixelBox Reach(const Raster<kChannels>& raster, const Pose& pose, const Canvas& canvas) {
   const float c = Cosine(pose.angle) * pose.scale, s = Sine(pose.angle) * pose.scale;
   const float mirror = pose.flip ? -1.0f : 1.0f;
   float low_x = 1e9f, low_y = 1e9f, high_x = -1e9f, high_y = -1e9f;
@@ -75,7 +75,7 @@ template <int kChannels>
 void DrawSampled(const Raster<kChannels>& raster, const Pose& pose, const Rgb& tint, Canvas& canvas,
                  const CellGrid* grid, Coverage* coverage) {
   const Inverse inverse = Invert(pose);
-  const Box box = Reach(raster, pose, canvas);
+  const PixelBox box = Reach(raster, pose, canvas);
   const float max_u = static_cast<float>(raster.width), max_v = static_cast<float>(raster.height);
   for (int y = box.y0; y < box.y1; ++y) {
     float* out = canvas.Row(y) + box.x0 * 3;

@@ -133,16 +133,16 @@ TEST(Trainer, GoesOnFromAnEarlierVersionsState) {
   const std::string files = FASTVLM_SOURCE_DIR "/tests/compatibility/trainer/";
   const ToyRun toy;  // for its art
   const TemporaryDirectory directory;
-  directory.Write("run/state.safetensors",
-                  ReadTextFile(files + "state.safetensors", 1 << 24).value());
+  directory.Write("state.safetensors", ReadTextFile(files + "state.safetensors", 1 << 24).value());
   RunOptions options;
-  options.directory = directory.Path("run");
+  options.directory = directory.path();
   options.threads = 1;
   options.max_steps = 1;
   options.log_every = 1;
-  auto trainer =
-      Trainer::Create(ReadRecipe(files + "recipe.json").value(), Art::Open(toy.art_path()).value(),
-                      Tokenizer::Load(files + "tokenizer").value(), options);
+  const Recipe recipe = ReadRecipe(files + "recipe.json").value();
+  const Art art = Art::Open(toy.art_path()).value();
+  const Tokenizer tokenizer = Tokenizer::Load(files + "tokenizer").value();
+  auto trainer = Trainer::Create(recipe, art, tokenizer, options);
   ASSERT_TRUE(trainer.ok()) << trainer.status().message();
   EXPECT_EQ((*trainer)->progress().phase, 0);
   EXPECT_EQ((*trainer)->progress().step, 3);
@@ -167,13 +167,6 @@ TEST(Trainer, GoesOnFromAnEarlierVersionsState) {
   ASSERT_EQ(reports.size(), 1u);
   EXPECT_EQ(reports[0].progress.total_steps, 4);
   EXPECT_TRUE(std::isfinite(reports[0].class_));
-}
-
-TEST(ZZ, Make) {
-  const ToyRun run;
-  const Opened opened(run);
-  RunToEnd(**opened.Start(run.Path("run"), 1, 3));
-  system(("cp -r " + run.Path("") + "/. /tmp/trainer_corpus/").c_str());
 }
 
 class BadState : public ::testing::Test {
