@@ -9,7 +9,8 @@ if [ "$preset" = release ]; then preset=test; fi  # as optimised, with the tests
 
 dependencies=(--train)
 case $preset in
-  asan | tsan) ;;  # the page is not tested there
+  asan) dependencies+=(--fuzz) ;;  # Clang; the page is not tested there
+  tsan) ;;
   *) dependencies+=(--web-tests) ;;
 esac
 scripts/install-deps.sh "${dependencies[@]}"

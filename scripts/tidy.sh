@@ -5,9 +5,10 @@
 #   BASE       the commit to compare with; by default where this branch left origin/main, or the commit before
 #              this one if it has not left it
 # Changed are the sources that differ from BASE, and for a header all sources of its folder. Of these the first 40
-# by name are checked, a minute or two of work. Clang reads each source by itself, so this also finds an include
-# that is missing where the build compiles sources in batches. Tests are left out, because Clang cannot read the headers that GCC
-# precompiles for them. Where no commit can be compared with, as in a clone of depth 1, src/base is checked.
+# by name are checked, a minute or two of work. Clang reads each source by itself, so an include that is missing
+# is found here, where the build reads sources in batches. Tests are left out, because Clang cannot read the
+# headers that GCC precompiles for them. Where no commit can be compared with, as in a clone of depth 1, src/base
+# is checked.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build/release}

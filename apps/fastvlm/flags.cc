@@ -65,6 +65,7 @@ std::string WithFlagNames(const std::string& message) {
       {"set encoder to q8", "use --encoder q8"},
       {"leave out calibrate", "leave out --calibrate"},
       {"lower target", "lower --target"},
+      {"lower context_tokens, or choose a cache of fewer bits", "try --kv-cache q8"},
       {"lower max_active or context_tokens", "lower --max-active or --context"},
   };
   std::string text = message;

@@ -37,7 +37,7 @@ struct Vocabulary {
 // are the ones of HF; single_word is refused. "truncation" and "padding" are ignored.
 // Ids are within 0..kMaxTokenId. Errors: kNotFound names what was looked for; kDataError;
 // kUnsupported for another kind of tokenizer, saying what was expected and found;
-// kResourceExhausted beyond the limits of json_file.h.
+// kResourceExhausted beyond a limit on size, depth, merges or added tokens.
 Result<Vocabulary> ReadVocabulary(const std::string& directory);
 
 // tokenizer_json.cc: the content of tokenizer.json. `path` is for messages.
