@@ -147,10 +147,11 @@ std::vector<CachedModel> ModelCache::List() const {
   std::vector<CachedModel> models;
   ForEachModel(root_ + "/models", [&](const std::string& name, const std::string& directory) {
     Result<Manifest> manifest = ReadManifest(directory);
-    const bool newer = manifest.status().code() == StatusCode::kUnsupported;
-    if (!manifest.ok() && !newer) return;
+    const Status status = manifest.status();
+    const bool newer = status.code() == StatusCode::kUnsupported;
+    if (!status.ok() && !newer) return;
     models.push_back({name, directory, TreeBytes(directory), true,
-                      newer ? Manifest() : std::move(manifest).value(), manifest.status()});
+                      newer ? Manifest() : std::move(manifest).value(), status});
   });
   ForEachModel(root_ + "/partial", [&](const std::string& name, const std::string& directory) {
     models.push_back({name, directory, TreeBytes(directory), false, {}, {}});
