@@ -15,7 +15,7 @@ namespace fastvlm {
 
 // tokenizer_model_max_length of every published FastVLM; Qwen2's own files say up to 131072.
 inline constexpr int64_t kTrainedContext = 8192;
-// A longer side than this, in pixels, is no picture's but a mistake or an attack.
+// A longer side than this, in pixels, is not believed of a configuration.
 inline constexpr int64_t kMaxImageSize = 16384;
 
 enum class Mixer { kRepMixer, kAttention };
