@@ -55,6 +55,8 @@ endfunction()
 
 # fastvlm_kernel(name): the folder src/kernels/<name>. scalar.cc, variants.cc and
 # pack.cc (if present) are baseline code; <isa>.cc gets the flags of its ISA.
+# A batch build takes the variants.cc and pack.cc of all kernels together. It leaves out sources with flags of
+# their own, and scalar.cc, whose local names are those of the other kernels too.
 function(fastvlm_kernel name)
   set(dir ${PROJECT_SOURCE_DIR}/src/kernels/${name})
   set(sources)
@@ -64,6 +66,7 @@ function(fastvlm_kernel name)
     endif()
   endforeach()
   target_sources(fastvlm_kernels PRIVATE ${sources})
+  set_source_files_properties(${dir}/scalar.cc PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   foreach(isa IN LISTS FASTVLM_ISAS)
     if(EXISTS ${dir}/${isa}.cc)
       target_sources(fastvlm_kernels PRIVATE ${dir}/${isa}.cc)

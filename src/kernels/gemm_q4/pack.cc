@@ -9,8 +9,8 @@ namespace fastvlm {
 namespace {
 
 // nibbles: [32], q + 8; scale: f16.
-void StoreBlock(const uint8_t* nibbles, const void* scale, int64_t column,
-                const GemmQuantizedVariant& variant, uint8_t* block) {
+void StoreBlockQ4(const uint8_t* nibbles, const void* scale, int64_t column,
+                  const GemmQuantizedVariant& variant, uint8_t* block) {
   constexpr int64_t kGroup = 4;
   const int64_t half_n = variant.tile_n / 2;
   const int shift = column < half_n ? 0 : 4;
@@ -21,7 +21,7 @@ void StoreBlock(const uint8_t* nibbles, const void* scale, int64_t column,
   std::memcpy(block + kQuantBlock * half_n + 2 * column, scale, 2);
 }
 
-void CheckLayout(const GemmQuantizedVariant& variant) {
+void CheckLayoutQ4(const GemmQuantizedVariant& variant) {
   FASTVLM_CHECK(variant.group == 4 && variant.offset == 8);
 }
 
@@ -29,26 +29,26 @@ void CheckLayout(const GemmQuantizedVariant& variant) {
 
 void PackColumnQ4(const float* w, int64_t k, int64_t column, const GemmQuantizedVariant& variant,
                   uint8_t* panel) {
-  CheckLayout(variant);
+  CheckLayoutQ4(variant);
   for (int64_t begin = 0; begin < k; begin += kQuantBlock, panel += variant.block_bytes) {
     int8_t q[kQuantBlock];
     const uint16_t scale = QuantizeBlockQ4(w + begin, std::min(kQuantBlock, k - begin), q);
     uint8_t nibbles[kQuantBlock];
     for (int64_t p = 0; p < kQuantBlock; ++p) nibbles[p] = static_cast<uint8_t>(q[p] + 8);
-    StoreBlock(nibbles, &scale, column, variant, panel);
+    StoreBlockQ4(nibbles, &scale, column, variant, panel);
   }
 }
 
 void PackColumnQ4Blocks(const uint8_t* stored, int64_t blocks, int64_t column,
                         const GemmQuantizedVariant& variant, uint8_t* panel) {
-  CheckLayout(variant);
+  CheckLayoutQ4(variant);
   for (int64_t b = 0; b < blocks; ++b, stored += kQ4BlockBytes, panel += variant.block_bytes) {
     uint8_t nibbles[kQuantBlock];
     for (int64_t i = 0; i < 16; ++i) {
       nibbles[i] = stored[2 + i] & 0xf;
       nibbles[16 + i] = stored[2 + i] >> 4;
     }
-    StoreBlock(nibbles, stored, column, variant, panel);
+    StoreBlockQ4(nibbles, stored, column, variant, panel);
   }
 }
 

@@ -19,8 +19,8 @@ void StoreGroups(const uint8_t* q, uint8_t flip, uint8_t* to, int64_t stride) {
   }
 }
 
-void StoreBlock(const uint8_t* q, const void* scale, int64_t column,
-                const GemmQuantizedVariant& variant, uint8_t* block) {
+void StoreBlockQ8(const uint8_t* q, const void* scale, int64_t column,
+                  const GemmQuantizedVariant& variant, uint8_t* block) {
   // Modulo 256, adding 128 is flipping the highest bit.
   const auto flip = static_cast<uint8_t>(variant.offset);
   const int64_t group = variant.group;
@@ -51,7 +51,7 @@ void ScaleColumn(float factor, int64_t column, const GemmQuantizedVariant& varia
   }
 }
 
-void CheckLayout(const GemmQuantizedVariant& variant) {
+void CheckLayoutQ8(const GemmQuantizedVariant& variant) {
   FASTVLM_CHECK(variant.group == 2 || variant.group == 4);
   FASTVLM_CHECK(variant.offset == 0 || variant.offset == 128);
 }
@@ -60,25 +60,25 @@ void CheckLayout(const GemmQuantizedVariant& variant) {
 
 void PackColumnQ8(const float* w, int64_t k, int64_t column, const GemmQuantizedVariant& variant,
                   uint8_t* panel) {
-  CheckLayout(variant);
+  CheckLayoutQ8(variant);
   for (int64_t begin = 0; begin < k; begin += kQuantBlock, panel += variant.block_bytes) {
     int8_t q[kQuantBlock];
     const uint16_t scale = QuantizeBlockQ8(w + begin, std::min(kQuantBlock, k - begin), q);
-    StoreBlock(reinterpret_cast<const uint8_t*>(q), &scale, column, variant, panel);
+    StoreBlockQ8(reinterpret_cast<const uint8_t*>(q), &scale, column, variant, panel);
   }
 }
 
 void PackColumnQ8Blocks(const uint8_t* stored, int64_t blocks, int64_t column,
                         const GemmQuantizedVariant& variant, uint8_t* panel) {
-  CheckLayout(variant);
+  CheckLayoutQ8(variant);
   for (int64_t b = 0; b < blocks; ++b, stored += kQ8BlockBytes, panel += variant.block_bytes) {
-    StoreBlock(stored + 2, stored, column, variant, panel);
+    StoreBlockQ8(stored + 2, stored, column, variant, panel);
   }
 }
 
 void ShareScalesOfPairs(int64_t blocks, int64_t count, const GemmQuantizedVariant& variant,
                         uint8_t* panel) {
-  CheckLayout(variant);
+  CheckLayoutQ8(variant);
   FASTVLM_CHECK(blocks % 2 == 0);
   for (int64_t b = 0; b < blocks; b += 2, panel += 2 * variant.block_bytes) {
     for (int64_t j = 0; j < count; ++j) {
