@@ -1,5 +1,6 @@
 #include "checkpoint/tensor_files.h"
 
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -63,7 +64,7 @@ Status CheckAgainstIndex(const WeightMap& map, const std::string& directory,
                          const TensorFiles& all) {
   for (const auto& [name, shard] : map) {
     const auto found = all.tensors.find(name);
-    const std::string expected = directory + "/" + shard;
+    const std::string expected = fmt::format("{}/{}", directory, shard);
     if (found == all.tensors.end()) {
       return Error(StatusCode::kDataError,
                    "{}: tensor {} is missing, though {} lists it: the files do not belong together",
@@ -94,7 +95,7 @@ Status OpenShards(const std::string& directory, TensorFiles* all) {
                  shards.size(), kMaxShards);
   }
   for (const std::string& shard : shards) {
-    const std::string path = directory + "/" + shard;
+    const std::string path = fmt::format("{}/{}", directory, shard);
     if (!Exists(path)) {
       return Error(StatusCode::kNotFound, "{}: no such file, though {} lists it: download it too",
                    path, all->path);
