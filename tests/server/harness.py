@@ -1,9 +1,11 @@
 """A server process under test, and a runner for the test functions of a module."""
 import base64
+import contextlib
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -64,6 +66,15 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """The process does nothing in the with block; what is sent to it waits."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def wait(self, seconds=30) -> int:
         code = self.process.wait(seconds)

@@ -56,17 +56,13 @@ def test_streaming_with_usage():
     assert usage.completion_tokens > 0
 
 
-def test_a_stream_that_is_closed_early_is_cancelled():
-    def is_cancelled():
-        before = server.metric("fastvlm_requests_cancelled_total")
-        # Without a picture nano goes on to the end of its context.
-        stream = ask(messages=[{"role": "user", "content": "Hello"}], stream=True, max_tokens=900)
-        next(iter(stream))
-        stream.close()
-        assert eventually(lambda: server.metric("fastvlm_requests_active") == 0)
-        return server.metric("fastvlm_requests_cancelled_total") == before + 1
-    # On a busy machine an answer may be complete before its client gets to close the stream.
-    assert any(is_cancelled() for _ in range(20))
+def test_a_client_that_goes_away_is_cancelled():
+    before = server.metric("fastvlm_requests_cancelled_total")
+    # The server finds the request and the closed connection at the same time, however fast it answers.
+    with server.stopped():
+        expect(openai.APITimeoutError, messages=[image_message(PROMPT)], stream=True, timeout=0.5)
+    assert eventually(lambda: server.metric("fastvlm_requests_cancelled_total") == before + 1)
+    assert eventually(lambda: server.metric("fastvlm_requests_active") == 0)
     answer = ask(messages=[image_message(PROMPT)])  # nothing is stuck
     assert answer.choices[0].message.content == described(PROMPT)
 
@@ -212,18 +208,17 @@ def test_a_full_queue():
     async def flood():
         async with openai.AsyncOpenAI(base_url=busy.url + "/v1", api_key="none",
                                       max_retries=0) as many:
-            return await asyncio.gather(*(many.chat.completions.create(
-                model="nano", messages=[image_message(f"Number {i}?")],
-                extra_body={"resolution": 256}) for i in range(10)), return_exceptions=True)
-    refused = served = []
+            with busy.stopped():  # so that it finds all of them at once
+                asks = [asyncio.create_task(many.chat.completions.create(
+                    model="nano", messages=[image_message(f"Number {i}?")],
+                    extra_body={"resolution": 768})) for i in range(5)]
+                await asyncio.sleep(1)
+            return await asyncio.gather(*asks, return_exceptions=True)
     with Server("--max-active", "1", "--max-queue", "1", "--image-cache-mb", "0") as busy:
-        for _ in range(20):  # until three of the ten were there at the same time
-            results = asyncio.run(flood())
-            refused = [result for result in results if isinstance(result, openai.RateLimitError)]
-            served = [result for result in results if not isinstance(result, Exception)]
-            assert served and len(refused) + len(served) == 10, results
-            if refused:
-                break
+        results = asyncio.run(flood())
+    refused = [result for result in results if isinstance(result, openai.RateLimitError)]
+    served = [result for result in results if not isinstance(result, Exception)]
+    assert refused and served and len(refused) + len(served) == 5, results
     assert int(refused[0].response.headers["Retry-After"]) > 0
 
 
