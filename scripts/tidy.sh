@@ -47,4 +47,5 @@ if [ ${#sources[@]} -gt $most ]; then
   sources=("${sources[@]:0:$most}")
 fi
 printf '%s\n' "${sources[@]}"
-printf '%s\0' "${sources[@]}" | xargs -0 -P "$(nproc)" -n 1 clang-tidy -p "$build" --quiet
+printf '%s\0' "${sources[@]}" | xargs -0 -P "$(nproc)" -n 1 clang-tidy -p "$build" --quiet \
+  --extra-arg=-Wno-unknown-warning-option  # GCC's names of warnings

@@ -1,5 +1,7 @@
 #include "convert/quantize_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -309,7 +311,9 @@ Status SetDecoderMetadata(const Checkpoint& checkpoint, const Vocabulary& vocabu
   writer->SetStrings("tokenizer.ggml.tokens", list.tokens);
   writer->SetInt32s("tokenizer.ggml.token_type", list.types);
   std::vector<std::string> merges;
-  for (const auto& [left, right] : vocabulary.merges) merges.push_back(left + " " + right);
+  for (const auto& [left, right] : vocabulary.merges) {
+    merges.push_back(fmt::format("{} {}", left, right));
+  }
   writer->SetStrings("tokenizer.ggml.merges", merges);
   SetSpecialTokens(config, vocabulary, writer);
   writer->SetString("tokenizer.chat_template", chat_template);

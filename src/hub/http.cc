@@ -231,8 +231,7 @@ HttpOutcome HttpGet(const HttpRequest& request, const HttpOptions& options,
   for (const std::string& header : request.headers) {
     curl_slist* longer = curl_slist_append(headers.get(), header.c_str());
     FASTVLM_CHECK(longer != nullptr);
-    headers.release();
-    headers.reset(longer);
+    if (headers == nullptr) headers.reset(longer);  // else the list still begins at the same item
   }
   Transfer transfer{options, begin, data, {}, {}, {}, {}, false};
   char detail[CURL_ERROR_SIZE] = "";

@@ -102,7 +102,7 @@ ApiServer::ApiServer(Engine& engine, const ServerOptions& options)
     }
   }));
   set_exception_handler(
-      [](const httplib::Request& request, httplib::Response& response, std::exception_ptr) {
+      [](const httplib::Request& request, httplib::Response& response, const std::exception_ptr&) {
         SendError(HttpError(500), DialectOf(request.path), response);
       });
   set_post_routing_handler([this](const httplib::Request& request, httplib::Response& response) {

@@ -79,8 +79,8 @@ TEST_P(QuantizedFiles, SayTheSameOfThemselves) {
   const auto info = InspectModel(directory_);
   ASSERT_TRUE(info.ok()) << info.status().message();
   const json recorded = json::parse(ReadFile(directory_ + "/info.json"))["model"];
-  EXPECT_EQ(info->layout, recorded["layout"]);
-  EXPECT_EQ(info->dtype, recorded["dtype"]);
+  EXPECT_EQ(info->layout, recorded["layout"].get<std::string>());
+  EXPECT_EQ(info->dtype, recorded["dtype"].get<std::string>());
   EXPECT_EQ(info->vocabulary, recorded["vocabulary"]);
   EXPECT_EQ(info->image_size, recorded["image_size"]);
   EXPECT_EQ(info->context_tokens, recorded["context_tokens"]);
@@ -95,7 +95,8 @@ TEST_P(QuantizedFiles, SayTheSameOfThemselves) {
   ASSERT_EQ(info->calibration->kept.size(), calibration["kept"].size());
   EXPECT_FALSE(calibration["kept"].empty());
   for (size_t i = 0; i < calibration["kept"].size(); ++i) {
-    EXPECT_EQ(info->calibration->kept[i].tensor, calibration["kept"][i]["tensor"]);
+    EXPECT_EQ(info->calibration->kept[i].tensor,
+              calibration["kept"][i]["tensor"].get<std::string>());
     EXPECT_EQ(info->calibration->kept[i].loss, calibration["kept"][i]["loss"]);
   }
 }

@@ -12,10 +12,18 @@ FASTVLM_PROGRAM=${2:+$(realpath "$2")}
 export FASTVLM_PROGRAM
 shift $(($# < 2 ? $# : 2))
 
-if [ -z "${FASTVLM_CHROMIUM:-}" ] && ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null; then
-  echo "skipped: no chromium; scripts/install-deps.sh --web-tests installs it" >&2
-  exit 77
+if [ -z "${FASTVLM_CHROMIUM:-}" ]; then
+  for name in chromium chromium-browser; do
+    # Ubuntu's chromium-browser may only say that Chromium is a snap to be installed.
+    if "$name" --version >/dev/null 2>&1; then FASTVLM_CHROMIUM=$(command -v "$name") && break; fi
+  done
+  if [ -z "${FASTVLM_CHROMIUM:-}" ]; then
+    echo "skipped: no Chromium; on Debian scripts/install-deps.sh --web-tests installs it, on Ubuntu:" \
+      "snap install chromium" >&2
+    exit 77
+  fi
 fi
+export FASTVLM_CHROMIUM
 python=$directory/venv/bin/python
 if ! cmp -s "$here/requirements.txt" "$directory/venv/requirements.txt"; then
   mkdir -p "$directory"

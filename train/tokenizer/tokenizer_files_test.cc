@@ -186,7 +186,7 @@ TEST_F(TransformersGolden, ChatTemplateIsOurPrompt) {
     }
     const Result<std::string> prompt = BuildPrompt(turns, chat["add_generation_prompt"]);
     ASSERT_TRUE(prompt.ok()) << prompt.status().message();
-    EXPECT_EQ(*prompt, chat["prompt"]);
+    EXPECT_EQ(*prompt, chat["prompt"].get<std::string>());
     std::vector<int32_t> ids = TokenizePrompt(*tokenizer_, *prompt);
     for (int32_t& id : ids) {
       if (id == kImageTokenIndex) id = *tokenizer_->TokenId(kImageToken);
