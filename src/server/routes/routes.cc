@@ -71,7 +71,7 @@ std::string MethodsOf(std::string_view path) {
   return methods;
 }
 
-void SendJson(int status, std::string body, httplib::Response& response) {
+void SendJson(int status, const std::string& body, httplib::Response& response) {
   response.status = status;
   response.set_content(body, "application/json");
 }

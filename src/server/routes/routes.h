@@ -65,7 +65,7 @@ const Route* FindRoute(std::string_view method, std::string_view path);
 // The methods a path has, "GET, HEAD"; empty: there is no such path.
 std::string MethodsOf(std::string_view path);
 
-void SendJson(int status, std::string body, httplib::Response& response);
+void SendJson(int status, const std::string& body, httplib::Response& response);
 void SendError(const ApiError& error, Dialect dialect, httplib::Response& response);
 
 // The handlers; each file of this folder has those of one subject.
