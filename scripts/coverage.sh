@@ -9,9 +9,10 @@ command -v gcovr >/dev/null || {
   exit 1
 }
 build=build/coverage
+# Warnings are no errors, since GCC guesses wrong without its usual inlining.
 # -O1, because the kernels' tests would take hours at -O0. Counters are atomic: many tests have threads.
 cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS="--coverage -fprofile-update=atomic -O1" \
-  -DFASTVLM_BUILD_TESTS=ON -DCMAKE_UNITY_BUILD=ON
+  -DFASTVLM_BUILD_TESTS=ON -DFASTVLM_WERROR=OFF -DCMAKE_UNITY_BUILD=ON
 cmake --build $build
 find $build -name '*.gcda' -delete
 status=0
