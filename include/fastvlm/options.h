@@ -80,7 +80,11 @@ struct SamplingOptions {
   // Makes tokens of the answer so far less likely: divides their positive logits and multiplies
   // their negative ones.
   float repetition_penalty = 1;
-  uint64_t seed = 0;  // the same seed gives the same answer
+  // OpenAI's: subtracted from the logit of a token of the answer so far, once for each time it
+  // stands there.
+  float frequency_penalty = 0;
+  float presence_penalty = 0;  // and once, however often it stands there
+  uint64_t seed = 0;           // the same seed gives the same answer
 };
 
 template <typename Visitor>
@@ -96,6 +100,10 @@ void VisitFields(SamplingOptions& options, Visitor&& visit) {
         FieldRange{0, 1});
   visit("repetition_penalty", options.repetition_penalty,
         "Above 1, words already used become less likely", FieldRange{0, 100, /*above_low=*/true});
+  visit("frequency_penalty", options.frequency_penalty,
+        "Above 0, words become less likely each time they are used", FieldRange{-2, 2});
+  visit("presence_penalty", options.presence_penalty,
+        "Above 0, words become less likely once they are used", FieldRange{-2, 2});
   visit("seed", options.seed, "Random seed; the same seed gives the same answer", FieldRange{});
 }
 

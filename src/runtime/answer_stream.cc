@@ -45,13 +45,20 @@ std::string_view AnswerStream::Take() {
     stopped_ = true;
   }
   if (stopped_) {
+    end = WithoutSpaces(end);
     text_.resize(end);
     return Give(end);
   }
   size_t held = 0;
   const std::string_view open = std::string_view(text_).substr(given_);
   for (const std::string& stop : stop_) held = std::max(held, Overlap(open, stop));
-  return Give(text_.size() - held);
+  return Give(WithoutSpaces(text_.size() - held));
+}
+
+// Where the text before `end` that may be given out ends: behind its last word, if it is trimmed.
+size_t AnswerStream::WithoutSpaces(size_t end) const {
+  if (!trim_ || end == 0) return end;
+  return std::max(given_, text_.find_last_not_of(kSpaces, end - 1) + 1);
 }
 
 std::string_view AnswerStream::Give(size_t end) {
@@ -64,13 +71,8 @@ std::string_view AnswerStream::Finish() {
   const size_t before = given_;
   piece_ = decoder_.Finish();
   Take();
-  given_ = text_.size();
-  return std::string_view(text_).substr(before);
-}
-
-std::string_view AnswerStream::text() const {
-  const std::string_view text = std::string_view(text_).substr(0, given_);
-  return trim_ ? text.substr(0, text.find_last_not_of(kSpaces) + 1) : text;
+  given_ = WithoutSpaces(text_.size());
+  return text().substr(before);
 }
 
 }  // namespace fastvlm

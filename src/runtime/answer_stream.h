@@ -16,9 +16,9 @@ namespace fastvlm {
 // be the beginning of a stop text are held back until that is decided.
 class AnswerStream {
  public:
-  // trim: leave out the white space before the first word, and in text() that at the end. No stop
-  // text is looked for in the white space before the first word then. Stop texts must not be empty.
-  // `tokenizer` must outlive the stream.
+  // trim: leave out the white space before the first word and after the last one, which is held
+  // back until a word follows. No stop text is looked for in the white space before the first word
+  // then. Stop texts must not be empty. `tokenizer` must outlive the stream.
   AnswerStream(const Tokenizer& tokenizer, bool trim, std::vector<std::string> stop = {})
       : decoder_(tokenizer), trim_(trim), stop_(std::move(stop)) {}
 
@@ -32,10 +32,11 @@ class AnswerStream {
 
   bool stopped() const { return stopped_; }  // true after a stop text, when nothing may follow
   // All that was given out.
-  std::string_view text() const;
+  std::string_view text() const { return std::string_view(text_).substr(0, given_); }
 
  private:
   std::string_view Take();
+  size_t WithoutSpaces(size_t end) const;
   std::string_view Give(size_t end);
 
   StreamDecoder decoder_;

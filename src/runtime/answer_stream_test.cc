@@ -34,7 +34,7 @@ class AnswerStreamTest : public ::testing::Test {
 
 TEST_F(AnswerStreamTest, TrimsTheText) {
   const Shown trimmed = Feed(" \n A fox.\n", true, {});
-  EXPECT_EQ(trimmed.streamed, "A fox.\n");
+  EXPECT_EQ(trimmed.streamed, "A fox.");
   EXPECT_EQ(trimmed.text, "A fox.");
   EXPECT_EQ(Feed(" \n A fox.\n", false, {}).text, " \n A fox.\n");
   EXPECT_EQ(Feed(" \n", true, {}).text, "");
@@ -56,6 +56,17 @@ TEST_F(AnswerStreamTest, EndsBeforeTheFirstStopText) {
     EXPECT_EQ(shown.stopped, expected != text) << stop;
   }
   EXPECT_EQ(Feed(text, false, {"right", "left", "xyz"}).text, "A fox on the ");
+}
+
+TEST_F(AnswerStreamTest, WhiteSpaceBeforeAStopTextIsNotGivenOut) {
+  const std::string text = "A fox on the left.\n\n A fountain.";
+  for (const char* stop : {"on", "A fountain", "\n A", "fox"}) {
+    const Shown shown = Feed(text, true, {stop});
+    EXPECT_EQ(shown.streamed, shown.text) << stop;
+    EXPECT_TRUE(shown.stopped) << stop;
+  }
+  EXPECT_EQ(Feed(text, true, {"on"}).streamed, "A fox");
+  EXPECT_EQ(Feed(text, true, {}).streamed, text);
 }
 
 TEST_F(AnswerStreamTest, GivesOutWhatCannotBecomeAStopText) {

@@ -44,7 +44,7 @@ Status ValidateSampling(const SamplingOptions& options) { return CheckRanges(opt
 Status ValidateGenerate(const GenerateOptions& options) { return CheckRanges(options); }
 
 Sampler::Sampler(const SamplingOptions& options, int64_t vocabulary)
-    : options_(options), generator_(options.seed), seen_(static_cast<size_t>(vocabulary)) {
+    : options_(options), generator_(options.seed), counts_(static_cast<size_t>(vocabulary)) {
   if (options.temperature < kColdest) return;
   const auto all = static_cast<size_t>(vocabulary);
   const bool whole = options.top_k == 0;
@@ -53,20 +53,24 @@ Sampler::Sampler(const SamplingOptions& options, int64_t vocabulary)
 }
 
 void Sampler::Observe(int32_t token) {
-  if (token >= 0 && static_cast<size_t>(token) < seen_.size())
-    seen_[static_cast<size_t>(token)] = true;
+  if (token >= 0 && static_cast<size_t>(token) < counts_.size()) {
+    ++counts_[static_cast<size_t>(token)];
+  }
 }
 
 void Sampler::PenaliseSeen(std::span<float> logits) const {
   const float penalty = options_.repetition_penalty;
-  if (penalty == 1) return;
+  const float frequency = options_.frequency_penalty, presence = options_.presence_penalty;
+  if (penalty == 1 && frequency == 0 && presence == 0) return;
   for (size_t i = 0; i < logits.size(); ++i) {
-    if (seen_[i]) logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+    if (counts_[i] == 0) continue;
+    logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+    logits[i] -= static_cast<float>(counts_[i]) * frequency + presence;
   }
 }
 
 int32_t Sampler::Next(std::span<float> logits) {
-  FASTVLM_CHECK(logits.size() == seen_.size());
+  FASTVLM_CHECK(logits.size() == counts_.size());
   PenaliseSeen(logits);
   if (options_.temperature < kColdest) return MostLikelyToken(logits);
   candidates_.clear();

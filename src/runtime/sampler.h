@@ -16,15 +16,16 @@ namespace fastvlm {
 Status ValidateSampling(const SamplingOptions& options);
 Status ValidateGenerate(const GenerateOptions& options);  // with its sampling
 
-// Applies, in the order of transformers' logits processors: repetition penalty, temperature,
-// top-k, top-p, min-p; then draws. With temperature 0 it takes the most likely token, the lowest id
-// among equals, after the repetition penalty. The same seed gives the same draws on every machine.
+// Applies, in the order of transformers' logits processors: penalties (repetition, then frequency
+// and presence), temperature, top-k, top-p, min-p; then draws. With temperature 0 it takes the most
+// likely token, the lowest id among equals, after the penalties. The same seed gives the same draws
+// on every machine.
 class Sampler {
  public:
   // options: valid. vocabulary: number of logits.
   Sampler(const SamplingOptions& options, int64_t vocabulary);
 
-  // Tokens that count as seen for the repetition penalty.
+  // Tokens that the penalties count.
   void Observe(int32_t token);
 
   // logits: [vocabulary], changed in place. Tokens with infinite or NaN logits are never drawn; -1
@@ -51,7 +52,7 @@ class Sampler {
   std::mt19937_64 generator_;
   std::vector<Candidate> candidates_;  // sized once; reused for every token
   std::vector<Candidate> halved_;      // used by KeepTopP
-  std::vector<bool> seen_;
+  std::vector<int32_t> counts_;        // of each token so far
 };
 
 }  // namespace fastvlm

@@ -139,6 +139,17 @@ TEST(Sampler, RepetitionPenaltyActsOnBothSigns) {
   EXPECT_EQ(negative[0], -2.0f);
 }
 
+TEST(Sampler, FrequencyCountsAndPresenceDoesNot) {
+  SamplingOptions options;
+  options.frequency_penalty = 0.5f;
+  options.presence_penalty = 1;
+  Sampler sampler(options, 3);
+  for (int32_t token : {0, 0, 0, 1}) sampler.Observe(token);
+  std::vector<float> logits = {4, 3, -1};
+  EXPECT_EQ(sampler.Next(logits), 0);  // the lower id of two equals
+  EXPECT_EQ(logits, (std::vector<float>{1.5f, 1.5f, -1}));
+}
+
 // With top-k as large as the vocabulary nothing is sorted; what may be drawn stays the same.
 TEST(Sampler, TopPOfAWholeVocabularyIsThatOfASortedOne) {
   constexpr size_t kTokens = 150;

@@ -255,7 +255,10 @@ void ApiServer::AddHeaders(const httplib::Request& request, httplib::Response& r
   if (origin != "*") response.set_header("Vary", "Origin");
   if (request.method != "OPTIONS") return;
   response.set_header("Access-Control-Allow-Methods", "GET, POST");
-  response.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
+  // Clients in a page send headers of their own, such as the openai package's x-stainless-os.
+  const std::string asked = request.get_header_value("Access-Control-Request-Headers");
+  response.set_header("Access-Control-Allow-Headers",
+                      asked.empty() ? "Authorization, Content-Type" : asked);
   response.set_header("Access-Control-Max-Age", "600");
 }
 

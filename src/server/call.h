@@ -35,6 +35,8 @@ struct Call {
   bool seed_given = false;
   bool stream = false;
   bool include_usage = false;  // in a stream
+  // What the client should know of how its request was taken; a header of the answer says it.
+  std::vector<std::string> notes;
 };
 
 }  // namespace fastvlm

@@ -7,11 +7,32 @@
 
 namespace fastvlm {
 
-// temperature, top_p, top_k, min_p, seed, and the repetition penalty under its name in this API.
-void ReadSampling(const char* penalty_name, RequestFields& fields, Call& call);
+// What the APIs differ in.
+struct SamplingNames {
+  const char* repetition_penalty;
+  float max_temperature;
+};
 
-// `name`: a string, or a list of at most `most`; empty strings are errors.
-void ReadStop(const char* name, size_t most, RequestFields& fields, Call& call);
+// The fields of SamplingOptions, and those of samplers that other programs have: these may be
+// there, switched off.
+void ReadSampling(const SamplingNames& names, RequestFields& fields, Call& call);
+
+// "stop": a string or a list of strings. Empty ones count as absent.
+void ReadStop(RequestFields& fields, Call& call);
+
+// The schema that the answer follows. `param` says where the request has it. A second one is an
+// error.
+void SetSchema(const Json& schema, const std::string& param, RequestFields& fields, Call& call);
+
+// `name`: "json", or a schema.
+void ReadFormat(const char* name, RequestFields& fields, Call& call);
+
+// OpenAI's "response_format".
+void ReadResponseFormat(RequestFields& fields, Call& call);
+
+// "tools" and "functions" of a model that may, but need not, call them: it never does, and a note
+// says so. Those that it must call are errors.
+void ReadTools(RequestFields& fields, Call& call);
 
 // resolution: 512 or "640x448", width first.
 void ReadResolution(RequestFields& fields, Call& call);

@@ -3,18 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "server/base64.h"
 
 namespace fastvlm {
 namespace {
 
-using nlohmann::json;
-
 constexpr size_t kMaxTokenName = 64;
 constexpr size_t kMaxUrl = 4096;
+constexpr size_t kMaxMediaType = 256;
 
 bool IsNameCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -36,20 +38,80 @@ std::optional<Role> ParseRole(std::string_view name) {
   return std::nullopt;
 }
 
-bool StartsWithIgnoringCase(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size() &&
-         std::equal(prefix.begin(), prefix.end(), text.begin(), [](char a, char b) {
-           return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
-         });
+bool EqualIgnoringCase(std::string_view text, std::string_view lower) {
+  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
+    return b == (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a);
+  });
+}
+
+bool StartsWithIgnoringCase(std::string_view text, std::string_view lower) {
+  return EqualIgnoringCase(text.substr(0, lower.size()), lower);
 }
 
 void AddText(const std::string& text, Message& message) {
   message.content.push_back({NeutralizeControlTokens(text), nullptr});
 }
 
+std::string_view WithoutBlanks(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const size_t first = text.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
+}
+
+// "a%20b" as "a b"; a percent sign without two hexadecimal digits stays.
+std::string DecodePercents(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    uint8_t byte = 0;
+    const char* digits = text.data() + i + 1;
+    if (text[i] == '%' && i + 2 < text.size() &&
+        std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
+      result += static_cast<char>(byte);
+      i += 2;
+    } else {
+      result += text[i];
+    }
+  }
+  return result;
+}
+
+// The bytes of a data URI (RFC 2397), from behind "data:"; what is wrong with it in `problem`.
+std::vector<uint8_t> ReadDataUri(std::string_view text, std::string& problem) {
+  const size_t comma = text.substr(0, kMaxMediaType).find(',');
+  if (comma == std::string_view::npos) {
+    problem = "Invalid image: expected a data URI like 'data:image/jpeg;base64,...'.";
+    return {};
+  }
+  const std::string_view type = WithoutBlanks(text.substr(0, comma));
+  const size_t last = type.rfind(';');
+  const bool base64 = last != std::string_view::npos &&
+                      EqualIgnoringCase(WithoutBlanks(type.substr(last + 1)), "base64");
+  std::string plain;  // escaped characters are the exception
+  text.remove_prefix(comma + 1);
+  if (text.find('%') != std::string_view::npos) text = plain = DecodePercents(text);
+  if (!base64) {
+    if (text.empty()) problem = "Invalid image: its data URI is empty.";
+    return {text.begin(), text.end()};
+  }
+  std::optional<std::vector<uint8_t>> file = DecodeBase64(text);
+  if (!file.has_value() || file->empty()) problem = "Invalid image: its data is not base64.";
+  return std::move(file).value_or(std::vector<uint8_t>());
+}
+
+// True if `text` begins like a URL: "file:".
+bool HasScheme(std::string_view text) {
+  const size_t colon = text.substr(0, 32).find(':');
+  return colon != std::string_view::npos && colon > 0 &&
+         std::all_of(text.begin(), text.begin() + static_cast<ptrdiff_t>(colon),
+                     [](char c) { return IsNameCharacter(c) || c == '+' || c == '-' || c == '.'; });
+}
+
 // Fills in where the picture that `text` names is, or returns what is wrong with it.
-std::optional<std::string> LocateImage(std::string_view text, bool bare_base64,
-                                       const CallLimits& limits, CallImage& source) {
+std::optional<std::string> LocateImage(std::string_view text, const CallLimits& limits,
+                                       CallImage& source) {
+  text = WithoutBlanks(text);
   if (StartsWithIgnoringCase(text, "http://") || StartsWithIgnoringCase(text, "https://")) {
     if (!limits.allow_remote_images) {
       return "Image URLs are not fetched by this server; send the image itself as a data URI "
@@ -60,24 +122,23 @@ std::optional<std::string> LocateImage(std::string_view text, bool bare_base64,
     return std::nullopt;
   }
   if (StartsWithIgnoringCase(text, "data:")) {
-    const size_t comma = text.substr(0, 256).find(',');
-    if (comma == std::string_view::npos || !text.substr(0, comma).ends_with(";base64")) {
-      return "Invalid image: expected a data URI like 'data:image/jpeg;base64,...'.";
-    }
-    text.remove_prefix(comma + 1);
-  } else if (!bare_base64) {
-    return "Invalid image URL: expected a data URI ('data:image/jpeg;base64,...').";
+    std::string problem;
+    source.file = ReadDataUri(text.substr(5), problem);
+    return problem.empty() ? std::nullopt : std::optional(std::move(problem));
   }
-  std::optional<std::vector<uint8_t>> file = DecodeBase64(text);
-  if (!file.has_value() || file->empty()) return "Invalid image: its data is not base64.";
+  constexpr const char* kExpected =
+      "Invalid image URL: expected a data URI ('data:image/jpeg;base64,...').";
+  if (HasScheme(text)) return kExpected;
+  std::optional<std::vector<uint8_t>> file = DecodeBase64(text);  // without the frame of a URI
+  if (!file.has_value() || file->empty()) return kExpected;
   source.file = *std::move(file);
   return std::nullopt;
 }
 
-// Adds a picture to the message and to call.images. `text` is a data URI, an http(s) URL or, with
-// `bare_base64`, base64 alone; `param` says where the request has it.
-void AddImage(const std::string& text, bool bare_base64, const std::string& param,
-              const CallLimits& limits, RequestFields& fields, Message& message, Call& call) {
+// Adds a picture to the message and to call.images. `text` is a data URI, an http(s) URL or base64
+// alone; `param` says where the request has it.
+void AddImage(const std::string& text, const std::string& param, const CallLimits& limits,
+              RequestFields& fields, Message& message, Call& call) {
   if (message.role != Role::kUser) {
     return fields.Fail(
         BadRequest(param, fmt::format("Invalid value for '{}': only messages of the role 'user' "
@@ -90,64 +151,98 @@ void AddImage(const std::string& text, bool bare_base64, const std::string& para
   }
   CallImage source;
   source.param = param;
-  if (const auto problem = LocateImage(text, bare_base64, limits, source)) {
+  if (const auto problem = LocateImage(text, limits, source)) {
     return fields.Fail(BadRequest(param, *problem));
   }
   message.content.push_back({"", source.decoded});
   call.images.push_back(std::move(source));
 }
 
-void ReadImageUrl(const json& part, const std::string& param, const CallLimits& limits,
-                  RequestFields& fields, Message& message, Call& call) {
-  RequestFields part_fields(part, param + ".");
-  const json* image = part_fields.Find("image_url");
+// The URL in field `name` of a part: a text, or an object that has it as `key`.
+std::string ReadUrl(const char* name, const char* key, RequestFields& part) {
+  const Json* image = part.Find(name);
   std::string url;
-  if (image != nullptr && image->is_string()) {  // as many clients send it
-    url = image->get<std::string>();
-  } else if (image != nullptr && image->is_object()) {
-    RequestFields image_fields(*image, param + ".image_url.");
-    image_fields.String("url", &url);
-    std::string detail = "auto";  // there is one way to look at an image
-    image_fields.String("detail", &detail);
-    if (!image_fields.ok()) return fields.Fail(*image_fields.error());
+  if (image != nullptr && image->is_string()) return image->get<std::string>();
+  if (image != nullptr && image->is_object()) {
+    RequestFields image_fields(*image, part.Name(name) + ".");
+    image_fields.String(key, &url);
+    // There is one way to look at an image, and its bytes say what kind it is.
+    image_fields.Ignore({"detail", "format", "type", "media_type"});
+    image_fields.RefuseUnknown();
+    part.Join(image_fields);
   }
-  if (url.empty()) {
-    return fields.Fail(BadRequest(param, fmt::format("Missing required parameter: '{}.image_url."
-                                                     "url'.",
-                                                     param)));
+  if (url.empty() && part.ok()) {
+    const std::string param = fmt::format("{}.{}", part.Name(name), key);
+    part.Fail(BadRequest(param, fmt::format("Missing required parameter: '{}'.", param)));
   }
-  AddImage(url, /*bare_base64=*/false, param, limits, fields, message, call);
+  return url;
 }
 
-void ReadPart(const json& part, const std::string& param, const CallLimits& limits,
+// A picture as Anthropic's messages have it: {"type": "base64", "data": ...} or {"type": "url",
+// ...}.
+std::string ReadSource(RequestFields& part) {
+  const Json* source = part.Find("source");
+  const bool is_url = source != nullptr && source->is_object() && source->contains("url");
+  return ReadUrl("source", is_url ? "url" : "data", part);
+}
+
+std::string ReadText(const char* name, RequestFields& part) {
+  std::string text;
+  part.String(name, &text);
+  if (part.ok() && part.Find(name) == nullptr) {
+    part.Fail(BadRequest(part.Name(name),
+                         fmt::format("Missing required parameter: '{}'.", part.Name(name))));
+  }
+  return text;
+}
+
+// A part of a content: OpenAI's of both its APIs, and Anthropic's.
+void ReadPart(const Json& value, const std::string& param, const CallLimits& limits,
               RequestFields& fields, Message& message, Call& call) {
-  if (!part.is_object()) {
+  if (!value.is_object()) {
     return fields.Fail(
         BadRequest(param, fmt::format("Invalid value for '{}': expected an object, found {}.",
-                                      param, ShownValue(part))));
+                                      param, ShownValue(value))));
   }
-  RequestFields part_fields(part, param + ".");
-  std::string type;
-  part_fields.String("type", &type);
-  if (!part_fields.ok()) return fields.Fail(*part_fields.error());
-  if (type == "image_url") return ReadImageUrl(part, param, limits, fields, message, call);
-  if (type == "text") {
-    std::string text;
-    part_fields.String("text", &text);
-    if (part_fields.ok() && part_fields.Find("text") == nullptr) {
-      part_fields.Fail(
-          BadRequest(param, fmt::format("Missing required parameter: '{}.text'.", param)));
-    }
-    if (!part_fields.ok()) return fields.Fail(*part_fields.error());
-    return AddText(text, message);
-  }
-  fields.Fail(BadRequest(param, fmt::format("Invalid value for '{}.type': expected 'text' or "
+  RequestFields part(value, param + ".");
+  std::string type, text, picture;
+  bool has_picture = true;
+  part.String("type", &type);
+  part.Ignore({"cache_control", "annotations", "detail", "id"});
+  if (type == "image_url" || type == "input_image") {
+    picture = ReadUrl("image_url", "url", part);
+  } else if (type == "image") {
+    picture = ReadSource(part);
+  } else if (type == "text" || type == "input_text" || type == "output_text") {
+    has_picture = false;
+    text = ReadText("text", part);
+  } else if (type == "refusal") {
+    has_picture = false;
+    text = ReadText("refusal", part);
+  } else if (part.ok()) {
+    part.Fail(BadRequest(param, fmt::format("Invalid value for '{}.type': expected 'text' or "
                                             "'image_url', found {}.",
                                             param, ShownValue(type))));
+  }
+  part.RefuseUnknown();
+  if (part.ok() && !has_picture) AddText(text, message);
+  if (part.ok() && has_picture) AddImage(picture, param, limits, part, message, call);
+  fields.Join(part);
+}
+
+void ReadContent(const CallLimits& limits, RequestFields& fields, Message& message, Call& call) {
+  const Json* content = fields.Find("content");
+  if (content == nullptr) return;  // an empty message
+  if (content->is_string()) return AddText(content->get<std::string>(), message);
+  if (!content->is_array()) return fields.Wrong("content", "a string or a list of parts", *content);
+  for (size_t i = 0; i < content->size() && fields.ok(); ++i) {
+    ReadPart((*content)[i], fmt::format("{}[{}]", fields.Name("content"), i), limits, fields,
+             message, call);
+  }
 }
 
 // The role; false after an error.
-bool BeginMessage(const json& value, const std::string& param, RequestFields& fields,
+bool BeginMessage(const Json& value, const std::string& param, RequestFields& fields,
                   RequestFields& message_fields, Message& message) {
   if (!value.is_object()) {
     fields.Fail(
@@ -159,6 +254,10 @@ bool BeginMessage(const json& value, const std::string& param, RequestFields& fi
   message_fields.String("role", &name);
   message_fields.Refuse("tool_calls");
   message_fields.Refuse("function_call");
+  message_fields.Refuse("audio");
+  // What our own answers and those of others carry, and what a model of this kind has no use for.
+  message_fields.Ignore({"name", "refusal", "annotations", "reasoning", "reasoning_content",
+                         "reasoning_details", "thinking", "id"});
   if (!message_fields.ok()) {
     fields.Fail(*message_fields.error());
     return false;
@@ -174,42 +273,24 @@ bool BeginMessage(const json& value, const std::string& param, RequestFields& fi
   return true;
 }
 
-// The prompt has room for one system message, so those at the beginning are joined. The engine puts
-// each part on a line of its own; so two parts cannot make a control token together.
-void AddMessage(Message message, Call& call) {
-  const bool joins = message.role == Role::kSystem && call.request.messages.size() == 1 &&
-                     call.request.messages[0].role == Role::kSystem;
-  if (!joins) return call.request.messages.push_back(std::move(message));
-  for (ContentPart& part : message.content)
-    call.request.messages[0].content.push_back(std::move(part));
+bool IsBlank(const Message& message) {
+  return std::all_of(message.content.begin(), message.content.end(), [](const ContentPart& part) {
+    return part.image == nullptr && WithoutBlanks(part.text).empty();
+  });
 }
 
-// Calls read(message_fields, message) for each of "messages", once its role is known.
-template <typename Read>
-void ReadMessages(RequestFields& fields, Call& call, const Read& read) {
-  const json* messages = fields.Find("messages");
-  if (messages == nullptr) {
-    return fields.Fail(BadRequest("messages", "Missing required parameter: 'messages'."));
+// The prompt has room for one system message, which stands at its beginning: all are joined there.
+// The engine puts each part on a line of its own; so two parts cannot make a control token
+// together.
+void AddMessage(Message message, Call& call) {
+  std::vector<Message>& messages = call.request.messages;
+  if (message.role != Role::kSystem) return messages.push_back(std::move(message));
+  if (IsBlank(message)) return;
+  if (messages.empty() || messages[0].role != Role::kSystem) {
+    messages.insert(messages.begin(), std::move(message));
+    return;
   }
-  if (!messages->is_array()) return fields.Wrong("messages", "a list", *messages);
-  for (size_t i = 0; i < messages->size() && fields.ok(); ++i) {
-    const std::string param = fmt::format("messages[{}]", i);
-    const json& value = (*messages)[i];
-    RequestFields message_fields(value, param + ".");
-    Message message;
-    if (!BeginMessage(value, param, fields, message_fields, message)) return;
-    if (message.role == Role::kSystem && i > 0 &&
-        call.request.messages.back().role != Role::kSystem) {
-      return fields.Fail(BadRequest(param + ".role",
-                                    "Messages of the role 'system' must stand at the beginning."));
-    }
-    read(message_fields, message);
-    if (!message_fields.ok()) return fields.Fail(*message_fields.error());
-    AddMessage(std::move(message), call);
-  }
-  if (fields.ok() && call.request.messages.empty()) {
-    fields.Fail(BadRequest("messages", "Invalid 'messages': expected at least one message."));
-  }
+  for (ContentPart& part : message.content) messages[0].content.push_back(std::move(part));
 }
 
 }  // namespace
@@ -224,48 +305,41 @@ std::string NeutralizeControlTokens(std::string_view text) {
   return result;
 }
 
-void ReadOpenAiMessages(const CallLimits& limits, RequestFields& fields, Call& call) {
-  ReadMessages(fields, call, [&](RequestFields& message_fields, Message& message) {
-    const json* content = message_fields.Find("content");
-    const std::string name = message_fields.Name("content");
-    if (content == nullptr) {
-      if (message.role == Role::kAssistant) return;  // an empty answer
-      return message_fields.Fail(
-          BadRequest(name, fmt::format("Missing required parameter: '{}'.", name)));
-    }
-    if (content->is_string()) return AddText(content->get<std::string>(), message);
-    if (!content->is_array() || content->empty()) {
-      return message_fields.Wrong("content", "a string or a list of parts", *content);
-    }
-    for (size_t i = 0; i < content->size() && message_fields.ok(); ++i) {
-      ReadPart((*content)[i], fmt::format("{}[{}]", name, i), limits, message_fields, message,
-               call);
-    }
-  });
+void ReadMessages(const CallLimits& limits, RequestFields& fields, Call& call) {
+  const Json* messages = fields.Find("messages");
+  if (messages == nullptr) {
+    return fields.Fail(BadRequest("messages", "Missing required parameter: 'messages'."));
+  }
+  if (!messages->is_array()) return fields.Wrong("messages", "a list", *messages);
+  for (size_t i = 0; i < messages->size() && fields.ok(); ++i) {
+    const std::string param = fmt::format("messages[{}]", i);
+    const Json& value = (*messages)[i];
+    RequestFields message_fields(value, param + ".");
+    Message message;
+    if (!BeginMessage(value, param, fields, message_fields, message)) return;
+    ReadImageList(limits, message_fields, message, call);
+    ReadContent(limits, message_fields, message, call);
+    message_fields.RefuseUnknown();
+    if (!message_fields.ok()) return fields.Fail(*message_fields.error());
+    if (message.content.empty()) AddText("", message);
+    AddMessage(std::move(message), call);
+  }
+  if (fields.ok() && call.request.messages.empty()) {
+    fields.Fail(BadRequest("messages", "Invalid 'messages': expected at least one message."));
+  }
 }
 
-void ReadOllamaMessages(const CallLimits& limits, RequestFields& fields, Call& call) {
-  ReadMessages(fields, call, [&](RequestFields& message_fields, Message& message) {
-    ReadOllamaImages(limits, message_fields, message, call);
-    std::string text;
-    message_fields.String("content", &text);
-    AddText(text, message);
-  });
-}
-
-void ReadOllamaImages(const CallLimits& limits, RequestFields& fields, Message& message,
-                      Call& call) {
-  const json* images = fields.Find("images");
+void ReadImageList(const CallLimits& limits, RequestFields& fields, Message& message, Call& call) {
+  const Json* images = fields.Find("images");
   if (images == nullptr) return;
   if (!images->is_array()) return fields.Wrong("images", "a list", *images);
   for (size_t i = 0; i < images->size() && fields.ok(); ++i) {
     const std::string param = fmt::format("{}[{}]", fields.Name("images"), i);
-    const json& image = (*images)[i];
+    const Json& image = (*images)[i];
     if (!image.is_string()) {
       return fields.Fail(BadRequest(param, "Invalid image: expected base64."));
     }
-    AddImage(image.get_ref<const std::string&>(), /*bare_base64=*/true, param, limits, fields,
-             message, call);
+    AddImage(image.get_ref<const std::string&>(), param, limits, fields, message, call);
   }
 }
 

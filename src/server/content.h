@@ -15,16 +15,13 @@ namespace fastvlm {
 // for a picture. The rest stays as it is.
 std::string NeutralizeControlTokens(std::string_view text);
 
-// OpenAI's "messages": content is a text or a list of parts. "developer" is "system"; system
-// messages at the beginning are joined to one.
-void ReadOpenAiMessages(const CallLimits& limits, RequestFields& fields, Call& call);
+// "messages". Their content is a text or a list of parts, as OpenAI has it, and "images" is a list
+// of pictures, as Ollama has it. "developer" is "system". System messages, wherever they stand,
+// become one at the front, and empty ones count as absent.
+void ReadMessages(const CallLimits& limits, RequestFields& fields, Call& call);
 
-// Ollama's "messages": content is a text; "images" is a list of base64.
-void ReadOllamaMessages(const CallLimits& limits, RequestFields& fields, Call& call);
-
-// Ollama's "images" of a message, or of a request that is one question: a list of base64.
-void ReadOllamaImages(const CallLimits& limits, RequestFields& fields, Message& message,
-                      Call& call);
+// "images" of a message, or of a request that is one question.
+void ReadImageList(const CallLimits& limits, RequestFields& fields, Message& message, Call& call);
 
 }  // namespace fastvlm
 

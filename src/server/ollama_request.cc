@@ -11,23 +11,26 @@
 namespace fastvlm {
 namespace {
 
-using nlohmann::json;
-
-constexpr size_t kMaxOllamaStops = 16;
+constexpr SamplingNames kSamplingNames = {"repeat_penalty", /*max_temperature=*/100};
 
 void ReadOptions(const CallLimits& limits, RequestFields& fields, Call& call) {
-  const json* options = fields.Find("options");
+  const Json* options = fields.Find("options");
   if (options == nullptr) return;
   if (!options->is_object()) return fields.Wrong("options", "an object", *options);
   RequestFields option_fields(*options, "options.");
-  ReadSampling("repeat_penalty", option_fields, call);
-  ReadStop("stop", kMaxOllamaStops, option_fields, call);
+  ReadSampling(kSamplingNames, option_fields, call);
+  ReadStop(option_fields, call);
   int64_t tokens = 0;
   // A negative number means that the client sets no limit.
   if (option_fields.Integer("num_predict", -2, INT64_MAX, &tokens) && tokens > 0) {
     SetMaxTokens(tokens, limits, call);
   }
-  if (!option_fields.ok()) fields.Fail(*option_fields.error());
+  // How Ollama runs its models.
+  option_fields.Ignore({"num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "num_keep",
+                        "use_mmap", "use_mlock", "low_vram", "f16_kv", "vocab_only", "numa",
+                        "logits_all", "penalize_newline"});
+  option_fields.RefuseUnknown();
+  fields.Join(option_fields);
 }
 
 void ReadOllamaFields(const CallLimits& limits, RequestFields& fields, Call& call) {
@@ -37,16 +40,10 @@ void ReadOllamaFields(const CallLimits& limits, RequestFields& fields, Call& cal
   fields.Bool("stream", &call.stream);
   ReadOptions(limits, fields, call);
   ReadResolution(fields, call);
-  fields.Refuse("tools");
-  if (const json* format = fields.Find("format"); format != nullptr && *format != "") {
-    if (*format == "json") {
-      call.request.generate.json_schema = R"({"type":"object"})";
-    } else if (format->is_object()) {
-      call.request.generate.json_schema = format->dump();
-    } else {
-      fields.Wrong("format", "\"json\" or a JSON schema", *format);
-    }
-  }
+  ReadTools(fields, call);
+  ReadFormat("format", fields, call);
+  ReadResponseFormat(fields, call);
+  fields.Ignore({"keep_alive", "think", "truncate", "shift"});
 }
 
 }  // namespace
@@ -54,21 +51,22 @@ void ReadOllamaFields(const CallLimits& limits, RequestFields& fields, Call& cal
 std::optional<ApiError> ParseOllamaChat(std::string_view body, const CallLimits& limits,
                                         Call* call) {
   std::optional<ApiError> error;
-  const json request = ParseRequestJson(body, &error);
+  const Json request = ParseRequestJson(body, &call->notes, &error);
   if (error.has_value()) return error;
   RequestFields fields(request);
   ReadOllamaFields(limits, fields, *call);
-  const json* messages = fields.Find("messages");
+  const Json* messages = fields.Find("messages");
   if (messages != nullptr && !(messages->is_array() && messages->empty())) {
-    ReadOllamaMessages(limits, fields, *call);
+    ReadMessages(limits, fields, *call);
   }
+  fields.RefuseUnknown();
   return fields.error();
 }
 
 std::optional<ApiError> ParseOllamaGenerate(std::string_view body, const CallLimits& limits,
                                             Call* call) {
   std::optional<ApiError> error;
-  const json request = ParseRequestJson(body, &error);
+  const Json request = ParseRequestJson(body, &call->notes, &error);
   if (error.has_value()) return error;
   RequestFields fields(request);
   ReadOllamaFields(limits, fields, *call);
@@ -80,8 +78,10 @@ std::optional<ApiError> ParseOllamaGenerate(std::string_view body, const CallLim
   fields.Bool("raw", &raw);
   fields.Refuse("suffix");
   fields.Refuse("template");
+  fields.Refuse("context");
   Message user;
-  ReadOllamaImages(limits, fields, user, *call);
+  ReadImageList(limits, fields, user, *call);
+  fields.RefuseUnknown();
   if (!fields.ok()) return fields.error();
   if (raw && !call->images.empty()) {
     return BadRequest("raw", "With 'raw' there can be no images.");
@@ -89,7 +89,7 @@ std::optional<ApiError> ParseOllamaGenerate(std::string_view body, const CallLim
   if (raw && !prompt.empty()) {
     call->request.prompt = std::move(prompt);
   } else if (!prompt.empty() || !call->images.empty()) {
-    if (!system.empty()) {
+    if (system.find_first_not_of(" \t\r\n") != std::string::npos) {
       call->request.messages.push_back(
           {Role::kSystem, {{NeutralizeControlTokens(system), nullptr}}});
     }

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/json.h"
 #include "server/common_fields.h"
 #include "server/content.h"
 #include "server/request_fields.h"
@@ -13,20 +12,22 @@
 namespace fastvlm {
 namespace {
 
-using nlohmann::json;
-
+constexpr SamplingNames kSamplingNames = {"repetition_penalty", /*max_temperature=*/2};
 constexpr int kMaxTopLogprobs = 20;  // OpenAI's limits
 constexpr int kMaxCompletionLogprobs = 5;
-constexpr size_t kMaxOpenAiStops = 4;
 constexpr int kCompletionTokens = 16;  // OpenAI's default
 
 // Fields of both endpoints.
 void ReadOpenAiFields(const CallLimits& limits, RequestFields& fields, Call& call) {
   fields.String("model", &call.model);
-  ReadSampling("repetition_penalty", fields, call);
-  ReadStop("stop", kMaxOpenAiStops, fields, call);
+  ReadSampling(kSamplingNames, fields, call);
+  if (fields.Find("repetition_penalty") == nullptr) {  // llama.cpp's name for it
+    fields.Number("repeat_penalty", FieldRange{0, 100, /*above_low=*/true},
+                  &call.request.generate.sampling.repetition_penalty);
+  }
+  ReadStop(fields, call);
   fields.Bool("stream", &call.stream);
-  if (const json* options = fields.Find("stream_options"); options != nullptr) {
+  if (const Json* options = fields.Find("stream_options"); options != nullptr) {
     if (!options->is_object()) return fields.Wrong("stream_options", "an object", *options);
     if (!call.stream) {
       return fields.Fail(
@@ -36,19 +37,20 @@ void ReadOpenAiFields(const CallLimits& limits, RequestFields& fields, Call& cal
     }
     RequestFields option_fields(*options, "stream_options.");
     option_fields.Bool("include_usage", &call.include_usage);
-    option_fields.Ignore({"include_obfuscation"});
+    option_fields.Ignore({"include_obfuscation", "continuous_usage_stats"});
     option_fields.RefuseUnknown();
-    if (!option_fields.ok()) fields.Fail(*option_fields.error());
+    fields.Join(option_fields);
   }
   fields.Refuse("n", 1);
   fields.Refuse("logit_bias");
-  fields.Refuse("frequency_penalty");
-  fields.Refuse("presence_penalty");
-  fields.Ignore({"user"});
+  fields.Ignore({"user", "cache_prompt", "timings_per_token", "return_progress", "keep_alive"});
   SetMaxTokens(limits.max_tokens, limits, call);
 }
 
 void ReadMaxTokens(const char* name, const CallLimits& limits, RequestFields& fields, Call& call) {
+  if (const Json* value = fields.Find(name); value != nullptr && *value == -1) {
+    return SetMaxTokens(limits.max_tokens, limits, call);  // no limit but the server's
+  }
   int64_t tokens = 0;
   if (fields.Integer(name, 1, INT64_MAX, &tokens)) SetMaxTokens(tokens, limits, call);
 }
@@ -65,33 +67,8 @@ void ReadChatLogprobs(RequestFields& fields, Call& call) {
   if (logprobs) call.request.top_logprobs = static_cast<int>(alternatives);
 }
 
-void ReadResponseFormat(RequestFields& fields, Call& call) {
-  const json* format = fields.Find("response_format");
-  if (format == nullptr) return;
-  if (!format->is_object()) return fields.Wrong("response_format", "an object", *format);
-  RequestFields format_fields(*format, "response_format.");
-  std::string type;
-  format_fields.String("type", &type);
-  if (type == "json_object") {
-    call.request.generate.json_schema = R"({"type":"object"})";
-  } else if (type == "json_schema") {
-    const json* wrapper = format_fields.Find("json_schema");
-    const json* schema =
-        wrapper != nullptr && wrapper->is_object() ? FindMember(*wrapper, "schema") : nullptr;
-    if (schema == nullptr || !(schema->is_object() || schema->is_boolean())) {
-      return fields.Fail(
-          BadRequest("response_format.json_schema.schema",
-                     "Missing required parameter: 'response_format.json_schema.schema'."));
-    }
-    call.request.generate.json_schema = schema->dump();
-  } else if (type != "text") {
-    format_fields.Wrong("type", "'text', 'json_object' or 'json_schema'", json(type));
-  }
-  if (!format_fields.ok()) fields.Fail(*format_fields.error());
-}
-
 void ReadPrompt(RequestFields& fields, Call& call) {
-  const json* prompt = fields.Find("prompt");
+  const Json* prompt = fields.Find("prompt");
   if (prompt != nullptr && prompt->is_array() && prompt->size() == 1) prompt = &(*prompt)[0];
   if (prompt == nullptr) {
     return fields.Fail(BadRequest("prompt", "Missing required parameter: 'prompt'."));
@@ -107,7 +84,7 @@ void ReadPrompt(RequestFields& fields, Call& call) {
 std::optional<ApiError> ParseChatCompletion(std::string_view body, const CallLimits& limits,
                                             Call* call) {
   std::optional<ApiError> error;
-  const json request = ParseRequestJson(body, &error);
+  const Json request = ParseRequestJson(body, &call->notes, &error);
   if (error.has_value()) return error;
   RequestFields fields(request);
   ReadOpenAiFields(limits, fields, *call);
@@ -115,18 +92,18 @@ std::optional<ApiError> ParseChatCompletion(std::string_view body, const CallLim
   ReadMaxTokens("max_completion_tokens", limits, fields, *call);
   ReadChatLogprobs(fields, *call);
   ReadResponseFormat(fields, *call);
+  // Where llama.cpp, vLLM and Ollama have a schema.
+  for (const char* name : {"json_schema", "guided_json", "format"}) ReadFormat(name, fields, *call);
   ReadResolution(fields, *call);
-  ReadOpenAiMessages(limits, fields, *call);
-  fields.Refuse("tools");
-  fields.Refuse("functions");
-  fields.Refuse("tool_choice", "none");
-  fields.Refuse("function_call", "none");
-  fields.Refuse("modalities", json::array({"text"}));
+  ReadMessages(limits, fields, *call);
+  ReadTools(fields, *call);
+  fields.Refuse("modalities", Json::array({"text"}));
   fields.Refuse("audio");
   fields.Refuse("web_search_options");
   fields.Ignore({"store", "metadata", "service_tier", "parallel_tool_calls", "reasoning_effort",
                  "prediction", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
-                 "verbosity"});
+                 "verbosity", "enable_thinking", "chat_template_kwargs", "reasoning",
+                 "reasoning_format", "think", "add_generation_prompt"});
   fields.RefuseUnknown();
   return fields.error();
 }
@@ -134,7 +111,7 @@ std::optional<ApiError> ParseChatCompletion(std::string_view body, const CallLim
 std::optional<ApiError> ParseCompletion(std::string_view body, const CallLimits& limits,
                                         Call* call) {
   std::optional<ApiError> error;
-  const json request = ParseRequestJson(body, &error);
+  const Json request = ParseRequestJson(body, &call->notes, &error);
   if (error.has_value()) return error;
   RequestFields fields(request);
   ReadOpenAiFields(limits, fields, *call);

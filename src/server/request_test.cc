@@ -164,28 +164,53 @@ TEST(ChatRequest, ErrorsNameTheField) {
       {{{"messages", "Hi"}}, "messages", "expected a list"},
       {{{"messages", {1}}}, "messages[0]", "expected an object"},
       {{{"messages", {{{"role", "tool"}, {"content", "x"}}}}}, "messages[0]", "role"},
-      {{{"messages", {{{"role", "user"}}}}}, "messages[0].content", "Missing"},
       {{{"messages", {{{"role", "user"}, {"content", 5}}}}}, "messages[0].content", "string"},
-      {{{"messages", {{{"role", "user"}, {"content", json::array()}}}}}, "messages[0].content", ""},
       {{{"messages", {{{"role", "user"}, {"content", {{{"type", "audio"}}}}}}}},
        "messages[0].content[0]",
        "'text' or 'image_url'"},
+      {{{"messages", {{{"role", "system"}, {"content", " "}}}}},
+       "messages",
+       "at least one message"},
+      {{{"messages", {{{"role", "user"}, {"content", "a"}, {"pictures", {1}}}}}},
+       "messages[0].pictures",
+       "Unrecognized"},
       {{{"messages",
-         {{{"role", "user"}, {"content", "a"}}, {{"role", "system"}, {"content", "b"}}}}},
-       "messages[1].role",
-       "at the beginning"},
+         {{{"role", "user"}, {"content", {{{"type", "text"}, {"text", "a"}, {"url", "b"}}}}}}}},
+       "messages[0].content[0].url",
+       "Unrecognized"},
+      {{{"messages",
+         {{{"role", "user"},
+           {"content", {{{"type", "image_url"}, {"image_url", {{"url", "a"}, {"path", "b"}}}}}}}}}},
+       "messages[0].content[0].image_url.path",
+       "Unrecognized"},
+      {{{"response_format", {{"type", "text"}, {"schema", {{"type", "object"}}}}}},
+       "response_format.schema",
+       "Unrecognized"},
+      {{{"response_format", {{"type", "json_object"}, {"schema", {{"type", "object"}}}}},
+        {"guided_json", {{"type", "object"}}}},
+       "guided_json",
+       "second schema"},
+      {{{"response_format",
+         {{"type", "json_schema"}, {"json_schema", {{"schema", {{"type", "object"}}}, {"x", 1}}}}}},
+       "response_format.json_schema.x",
+       "Unrecognized"},
       {{{"temperature", 3}}, "temperature", "0 to 2"},
       {{{"temperature", "hot"}}, "temperature", "found \"hot\""},
       {{{"top_p", -1}}, "top_p", "0 to 1"},
       {{{"max_tokens", 0}}, "max_tokens", "at least 1"},
+      {{{"max_tokens", -2}}, "max_tokens", "at least 1"},
+      {{{"frequency_penalty", 2.5}}, "frequency_penalty", "-2 to 2"},
+      {{{"dry_multiplier", 0.8}}, "dry_multiplier", "not supported"},
+      {{{"mirostat", 2}}, "mirostat", "not supported"},
       {{{"max_tokens", 1.5}}, "max_tokens", "integer"},
       {{{"max_tokens", 1e300}}, "max_tokens", "integer"},
       {{{"seed", 18446744073709551615u}}, "seed", "integer"},
       {{{"n", 2}}, "n", "not supported"},
-      {{{"tools", {1}}}, "tools", "not supported"},
+      {{{"tools", {1}}, {"tool_choice", "required"}}, "tool_choice", "not supported"},
+      {{{"tools", 1}}, "tools", "a list"},
       {{{"logit_bias", {{"5", 1}}}}, "logit_bias", "not supported"},
-      {{{"stop", {"a", "b", "c", "d", "e"}}}, "stop", "at most 4"},
-      {{{"stop", ""}}, "stop", "string"},
+      {{{"stop", std::vector<std::string>(33, "a")}}, "stop", "at most 32"},
+      {{{"stop", {1}}}, "stop", "string"},
       {{{"stream", "yes"}}, "stream", "true or false"},
       {{{"stream_options", {{"include_usage", true}}}}, "stream_options", "only allowed"},
       {{{"top_logprobs", 2}}, "top_logprobs", "'logprobs'"},
@@ -220,7 +245,8 @@ TEST(ChatRequest, BadImagesAreRefused) {
   };
   EXPECT_THAT(Refused(with_url("file:///etc/passwd")).message, HasSubstr("data URI"));
   EXPECT_THAT(Refused(with_url("/etc/passwd")).message, HasSubstr("data URI"));
-  EXPECT_THAT(Refused(with_url("data:image/png,raw")).message, HasSubstr("base64"));
+  EXPECT_THAT(Refused(with_url("data:image/png")).message, HasSubstr("base64"));
+  EXPECT_THAT(Refused(with_url("data:image/png,")).message, HasSubstr("empty"));
   EXPECT_THAT(Refused(with_url("data:image/png;base64,???")).message, HasSubstr("not base64"));
   EXPECT_THAT(Refused(with_url("data:image/png;base64,")).message, HasSubstr("not base64"));
   EXPECT_THAT(Refused(with_url(5)).message, HasSubstr("expected a string"));
@@ -239,14 +265,21 @@ TEST(ChatRequest, BadImagesAreRefused) {
   EXPECT_THAT(Refused(many).message, HasSubstr("at most 2"));
 }
 
+// A body with so many keys.
+std::string Keys(int count) {
+  std::string body = "{\"k\":0";
+  for (int i = 1; i < count; ++i) body += ",\"k" + std::to_string(i) + "\":0";
+  return body + "}";
+}
+
 TEST(ChatRequest, WhatIsNoJsonObjectIsRefused) {
   const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
   std::string many = "{\"messages\":[0";
   for (int i = 0; i < 200'000; ++i) many += ",0";
   many += "]}";
-  for (const std::string& body : {std::string(), std::string("{"), std::string("[]"),
-                                  std::string("\"x\""), deep, many, std::string("{\"a\":\"\xff\"}"),
-                                  std::string("{\"a\":\"\\ud800\"}"), std::string(3, '\0')}) {
+  for (const std::string& body :
+       {std::string(), std::string("{"), std::string("[]"), std::string("\"x\""), deep, many,
+        std::string("{\"a\":\"\xff\"}"), Keys(1001), std::string(3, '\0')}) {
     Call call;
     const auto error = ParseChatCompletion(body, kLimits, &call);
     ASSERT_TRUE(error.has_value()) << body.substr(0, 20);
@@ -306,7 +339,139 @@ TEST(CompletionRequest, TakesOneText) {
   }
 }
 
-TEST(OllamaRequest, ChatStreamsByDefaultAndPassesOverUnknownFields) {
+std::vector<uint8_t> Picture(const std::string& url) {
+  const Call call =
+      Parsed(Chat({{"messages",
+                    {{{"role", "user"},
+                      {"content", {{{"type", "image_url"}, {"image_url", {{"url", url}}}}}}}}}}));
+  return call.images.empty() ? std::vector<uint8_t>() : call.images[0].file;
+}
+
+TEST(ChatRequest, DataUrisAsBrowsersTakeThem) {
+  for (const char* url :
+       {"data:image/png;base64,AP8C", "DATA:;BASE64,AP8C", "data:image/png; base64 ,AP8C",
+        " data:image/png;name=a%20b.png;base64,\r\nAP8C\n", "data:image/png;base64,AP%38C", "AP8C",
+        "data:image/png,%00%ff%02", "data:,%00\xc3\xbf%02"}) {
+    if (std::string_view(url).find("\xc3") !=
+        std::string_view::npos) {  // bytes stand for themselves
+      EXPECT_THAT(Picture(url), ElementsAre(0, 0xc3, 0xbf, 2)) << url;
+    } else {
+      EXPECT_THAT(Picture(url), ElementsAre(0, 0xff, 2)) << url;
+    }
+  }
+  EXPECT_THAT(Picture("data:,100%25%"), ElementsAre('1', '0', '0', '%', '%'));
+}
+
+TEST(ChatRequest, PicturesInThePlacesOfOtherApis) {
+  const char* bodies[] = {
+      R"({"messages": [{"role": "user", "content": "Hi", "images": ["AAEC"]}]})",
+      R"({"messages": [{"role": "user", "content": [
+          {"type": "input_image", "image_url": "data:image/png;base64,AAEC", "detail": "low"},
+          {"type": "input_text", "text": "Hi"}]}]})",
+      R"({"messages": [{"role": "user", "content": [
+          {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAEC"}},
+          {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}]}]})",
+  };
+  for (const char* body : bodies) {
+    for (const auto parse : {ParseChatCompletion, ParseOllamaChat}) {
+      Call call;
+      const auto error = parse(body, kLimits, &call);
+      ASSERT_FALSE(error.has_value()) << body << error->message;
+      ASSERT_EQ(call.images.size(), 1u) << body;
+      EXPECT_THAT(call.images[0].file, ElementsAre(0, 1, 2));
+      ASSERT_EQ(call.request.messages[0].content.size(), 2u);
+      EXPECT_EQ(call.request.messages[0].content[1].text, "Hi");
+    }
+  }
+}
+
+TEST(ChatRequest, SchemasInThePlacesOfOtherServersKeepTheOrderOfTheirKeys) {
+  const std::string schema =
+      R"({"type":"object","properties":{"why":{"type":"string"},"answer":{"enum":["b","a"]}},"required":["why","answer"]})";
+  for (const std::string& field :
+       {R"("response_format":{"type":"json_schema","json_schema":{"name":"x","schema":)" + schema +
+            "}}",
+        R"("response_format":{"type":"json_schema","schema":)" + schema + "}",
+        R"("response_format":{"type":"json_object","schema":)" + schema + "}",
+        R"("json_schema":)" + schema, R"("guided_json":)" + schema, R"("format":)" + schema}) {
+    Call call;
+    const auto error = ParseChatCompletion(
+        R"({"messages":[{"role":"user","content":"Hi"}],)" + field + "}", kLimits, &call);
+    ASSERT_FALSE(error.has_value()) << field << error->message;
+    EXPECT_EQ(call.request.generate.json_schema, schema) << field;
+  }
+  Call ollama;
+  ASSERT_FALSE(ParseOllamaGenerate(R"({"prompt":"Hi","format":)" + schema + "}", kLimits, &ollama));
+  EXPECT_EQ(ollama.request.generate.json_schema, schema);
+}
+
+TEST(ChatRequest, WhatClientsSendWithoutMeaningItIsTaken) {
+  const Call call = Parsed(Chat({{"max_tokens", -1},
+                                 {"stop", {"", "a", "b", "c", "d", "e"}},
+                                 {"dry_multiplier", 0},
+                                 {"dry_base", 1.75},
+                                 {"xtc_probability", 0},
+                                 {"xtc_threshold", 0.1},
+                                 {"typical_p", 1},
+                                 {"repeat_penalty", 1.5},
+                                 {"frequency_penalty", 1},
+                                 {"presence_penalty", -0.5},
+                                 {"cache_prompt", true},
+                                 {"enable_thinking", true},
+                                 {"reasoning_effort", "low"},
+                                 {"chat_template_kwargs", {{"enable_thinking", false}}},
+                                 {"unknown_but_off", false},
+                                 {"unknown_but_empty", json::array()},
+                                 {"tools", {{{"type", "function"}}}},
+                                 {"tool_choice", "auto"}}));
+  EXPECT_EQ(call.request.generate.max_tokens, 100);
+  EXPECT_THAT(call.request.stop, ElementsAre("a", "b", "c", "d", "e"));
+  EXPECT_FLOAT_EQ(call.request.generate.sampling.repetition_penalty, 1.5f);
+  EXPECT_FLOAT_EQ(call.request.generate.sampling.frequency_penalty, 1);
+  EXPECT_FLOAT_EQ(call.request.generate.sampling.presence_penalty, -0.5f);
+  EXPECT_THAT(call.notes, ElementsAre("tools are never called"));
+  EXPECT_TRUE(Parsed(Chat({{"stop", ""}})).request.stop.empty());
+}
+
+TEST(ChatRequest, SystemMessagesAnywhereStandAtTheFrontAndEmptyOnesNowhere) {
+  const Call call = Parsed(
+      Chat({{"messages",
+             {{{"role", "system"}, {"content", ""}},
+              {{"role", "user"}, {"content", "A"}},
+              {{"role", "system"}, {"content", nullptr}},
+              {{"role", "developer"}, {"content", "B"}},
+              {{"role", "assistant"}, {"content", {{{"type", "refusal"}, {"refusal", "No."}}}}},
+              {{"role", "system"}, {"content", "C"}},
+              {{"role", "user"}, {"content", nullptr}}}}}));
+  ASSERT_EQ(call.request.messages.size(), 4u);
+  EXPECT_EQ(call.request.messages[0].role, Role::kSystem);
+  EXPECT_EQ(call.request.messages[0].content[0].text, "B");
+  EXPECT_EQ(call.request.messages[0].content[1].text, "C");
+  EXPECT_EQ(call.request.messages[1].content[0].text, "A");
+  EXPECT_EQ(call.request.messages[2].content[0].text, "No.");
+  EXPECT_EQ(call.request.messages[3].content[0].text, "");
+}
+
+TEST(ChatRequest, HalfASurrogatePairIsReplacedAndNoted) {
+  const auto text = [](const std::string& escaped) {
+    Call call;
+    const auto error = ParseChatCompletion(
+        R"({"messages":[{"role":"user","content":")" + escaped + "\"}]}", kLimits, &call);
+    EXPECT_FALSE(error.has_value()) << escaped << error->message;
+    EXPECT_EQ(call.notes.size(), escaped == R"(\ud83d\ude00)" ? 0u : 1u) << escaped;
+    return call.request.messages.at(0).content.at(0).text;
+  };
+  EXPECT_EQ(text(R"(\ud83d\ude00)"), "\U0001F600");
+  EXPECT_EQ(text(R"(a\ud83d)"), "a\ufffd");
+  EXPECT_EQ(text(R"(\ude00b)"), "\ufffdb");
+  EXPECT_EQ(text(R"(\ud83d\ud83d\ude00)"), "\ufffd\U0001F600");
+  EXPECT_EQ(text(R"(\\ud83d\ud83dx)"), "\\ud83d\ufffdx");
+  Call call;
+  const auto latin1 = ParseChatCompletion("{\"messages\":[\"\xe9\"]}", kLimits, &call);
+  EXPECT_THAT(latin1->message, HasSubstr("not UTF-8"));
+}
+
+TEST(OllamaRequest, ChatStreamsByDefault) {
   Call call;
   const auto error = ParseOllamaChat(
       R"({"model": "m", "messages": [{"role": "user", "content": "Hi", "images": ["AAEC"]}],
@@ -337,14 +502,17 @@ TEST(OllamaRequest, WithoutAQuestionItIsEmpty) {
 }
 
 TEST(OllamaRequest, WrongOnesAreRefused) {
-  for (const char* wrong :
-       {R"({"messages": [{"role": "user", "content": "a", "images": "AAEC"}]})",
-        R"({"messages": [{"role": "user", "content": "a", "images": [7]}]})",
-        R"({"messages": [{"role": "user", "content": "a", "images": ["?"]}]})",
-        R"({"messages": 3})", R"({"messages": [{"role": "x", "content": "a"}]})",
-        R"({"messages": [{"role": "user", "content": "a"}], "format": 3})",
-        R"({"messages": [{"role": "user", "content": "a"}], "options": {"temperature": "x"}})",
-        R"({"messages": [{"role": "user", "content": "a"}], "tools": [{}]})"}) {
+  for (
+      const char* wrong :
+      {R"({"messages": [{"role": "user", "content": "a", "images": "AAEC"}]})",
+       R"({"messages": [{"role": "user", "content": "a", "images": [7]}]})",
+       R"({"messages": [{"role": "user", "content": "a", "images": ["?"]}]})", R"({"messages": 3})",
+       R"({"messages": [{"role": "x", "content": "a"}]})",
+       R"({"messages": [{"role": "user", "content": "a"}], "format": 3})",
+       R"({"messages": [{"role": "user", "content": "a"}], "options": {"temperature": "x"}})",
+       R"({"messages": [{"role": "user", "content": "a"}], "tools": [{}], "tool_choice": "required"})",
+       R"({"messages": [{"role": "user", "content": "a"}], "options": {"frobnicate": 3}})",
+       R"({"messages": [{"role": "user", "content": "a"}], "frobnicate": 3})"}) {
     Call call;
     EXPECT_TRUE(ParseOllamaChat(wrong, kLimits, &call).has_value()) << wrong;
   }

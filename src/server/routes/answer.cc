@@ -1,5 +1,7 @@
 #include "server/routes/answer.h"
 
+#include <fmt/ranges.h>
+
 #include <chrono>
 #include <optional>
 #include <random>
@@ -124,6 +126,9 @@ void SetStream(std::shared_ptr<Delivery> delivery, Exchange& exchange) {
 void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Call call,
                 std::unique_ptr<AnswerFormat> format) {
   const bool stream = call.stream;
+  if (!call.notes.empty()) {
+    exchange.response.set_header("X-Fastvlm-Note", fmt::format("{}", fmt::join(call.notes, "; ")));
+  }
   if (context.engine.stats().queued >= std::max(context.options.max_queued, 1)) {
     return SendError(TooManyRequests(), dialect, exchange.response);
   }
