@@ -69,6 +69,7 @@ TEST(SchemaKeywords, APatternMayBeginWithWhatItRefuses) {
   ExpectTexts(R"x({"pattern":"^(?!.*\\.\\.)[a-z.]*[a-z]@([a-z]+-)*([a-z]+\\.)+[a-z]{2,20}$",
                   "maxLength":4000})x",
               {R"("a@b.org")"}, {R"("a..c@b.org")"});
+  ExpectTexts(R"({"format":"email","maxLength":100})", {R"("jo@example.org")"}, {R"("jo")"});
   // A decimal number with at least one digit.
   ExpectTexts(R"x({"pattern":"^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$"})x",
               {R"("1")", R"("-0.5")", R"(".5")", R"("+12.")"}, {R"("")", R"("+")", R"("-.")"});

@@ -59,9 +59,9 @@ Result<Strings> StringsOf(Schemas& schemas, const Place& place,
   if (known != nullptr && max != kUnlimited) max = std::min(max, std::max(min, kMaxFormatLength));
   Result<CharAutomaton> automaton = BuildAutomaton(parsed->allowed, min, max, refused);
   // Where counting up to the greatest length takes too many states, a smaller one is used.
-  while (!automaton.ok() && max != kUnlimited && max / 4 >= std::max(min, kMinCountedLength)) {
+  while (!automaton.ok() && max != kUnlimited && max > std::max(min, kMinCountedLength)) {
     FASTVLM_RETURN_IF_ERROR(schemas.Spend(place.path, kCostOfRetry));
-    max /= 4;
+    max = std::max({max / 4, min, kMinCountedLength});
     automaton = BuildAutomaton(parsed->allowed, min, max, refused);
   }
   if (!automaton.ok()) {
