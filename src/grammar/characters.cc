@@ -100,8 +100,15 @@ class PartBuilder {
 // together with the length of these texts as far as it matters.
 class SubsetBuilder {
  public:
-  SubsetBuilder(const PartBuilder& builder, int exit, int min_length, int max_length)
-      : builder_(builder), exit_(exit), min_(min_length), max_(max_length) {
+  // Parts from `refused_begin` on belong to what is refused, whose exit is `refused_exit`.
+  SubsetBuilder(const PartBuilder& builder, int exit, int refused_begin, int refused_exit,
+                int min_length, int max_length)
+      : builder_(builder),
+        exit_(exit),
+        refused_begin_(refused_begin),
+        refused_exit_(refused_exit),
+        min_(min_length),
+        max_(max_length) {
     CutAlphabet();
   }
 
@@ -158,7 +165,8 @@ class SubsetBuilder {
     }
     // Parts that only lead to others are left out, so that equal states are found to be equal.
     std::erase_if(seen, [&](int part) {
-      return part != exit_ && builder_.parts[static_cast<size_t>(part)].set < 0;
+      return part != exit_ && part != refused_exit_ &&
+             builder_.parts[static_cast<size_t>(part)].set < 0;
     });
     return {seen.begin(), seen.end()};
   }
@@ -168,9 +176,10 @@ class SubsetBuilder {
     if (is_new) {
       order_.push_back(&entry->first);
       CharAutomaton::State state;
-      state.accepting =
-          entry->first.length >= min_ &&
-          std::binary_search(entry->first.parts.begin(), entry->first.parts.end(), exit_);
+      const auto has = [parts = &entry->first.parts](int part) {
+        return std::binary_search(parts->begin(), parts->end(), part);
+      };
+      state.accepting = entry->first.length >= min_ && has(exit_) && !has(refused_exit_);
       result_.states.push_back(std::move(state));
     }
     return entry->second;
@@ -179,6 +188,7 @@ class SubsetBuilder {
   void Expand(size_t id) {
     const Key& key = *order_[id];
     if (max_ != kUnlimited && key.length == max_) return;
+    if (!key.parts.empty() && key.parts.front() >= refused_begin_) return;  // nothing is allowed
     const int counted = max_ == kUnlimited ? min_ : max_;
     const int length = std::min(key.length + 1, counted);
     std::map<int, std::vector<int>> targets;  // by piece of the alphabet
@@ -237,7 +247,7 @@ class SubsetBuilder {
   }
 
   const PartBuilder& builder_;
-  const int exit_, min_, max_;
+  const int exit_, refused_begin_, refused_exit_, min_, max_;
   std::vector<char32_t> cuts_;
   std::vector<std::vector<int>> pieces_;  // of each set
   std::map<Key, int> ids_;
@@ -317,12 +327,54 @@ Expression Repeat(Expression part, int min, int max) {
 
 Expression Optional(Expression part) { return Repeat(std::move(part), 0, 1); }
 
-Result<CharAutomaton> BuildAutomaton(const Expression& expression, int min_length, int max_length) {
+Result<CharAutomaton> BuildAutomaton(const Expression& expression, int min_length, int max_length,
+                                     const Expression& refused) {
   PartBuilder builder;
   builder.Add();
   const int exit = builder.Build(expression, 0);
+  const int refused_begin = builder.Add();
+  if (!builder.full) builder.parts[0].free.push_back(refused_begin);
+  const int refused_exit = builder.Build(refused, refused_begin);
   if (builder.full) return Error(StatusCode::kInvalidArgument, "too long when written out");
-  return SubsetBuilder(builder, exit, min_length, max_length).Run();
+  return SubsetBuilder(builder, exit, refused_begin, refused_exit, min_length, max_length).Run();
+}
+
+TextLengths LengthsOf(const Expression& expression) {
+  const auto sum = [](int a, int b) {
+    return a == kUnlimited || b == kUnlimited || a > kUnlimited - b ? kUnlimited : a + b;
+  };
+  const auto product = [](int length, int times) {
+    if (length == 0 || times == 0) return 0;
+    return length > kUnlimited / times ? kUnlimited : length * times;
+  };
+  if (expression.kind == Expression::Kind::kSet) return {1, 1};
+  const bool choice = expression.kind == Expression::Kind::kChoice;
+  TextLengths all = {choice && !expression.parts.empty() ? kUnlimited : 0, 0};
+  for (const Expression& part : expression.parts) {
+    const TextLengths one = LengthsOf(part);
+    if (choice) {
+      all = {std::min(all.shortest, one.shortest), std::max(all.longest, one.longest)};
+    } else if (expression.kind == Expression::Kind::kRepeat) {
+      all = {product(one.shortest, expression.min), product(one.longest, expression.max)};
+    } else {
+      all = {sum(all.shortest, one.shortest), sum(all.longest, one.longest)};
+    }
+  }
+  return all;
+}
+
+bool Accepts(const CharAutomaton& automaton, const std::u32string& text) {
+  if (automaton.states.empty()) return false;
+  size_t at = 0;
+  for (const char32_t c : text) {
+    const auto& edges = automaton.states[at].edges;
+    const auto edge = std::find_if(edges.begin(), edges.end(), [&](const auto& candidate) {
+      return candidate.range.low <= c && c <= candidate.range.high;
+    });
+    if (edge == edges.end()) return false;
+    at = static_cast<size_t>(edge->target);
+  }
+  return automaton.states[at].accepting;
 }
 
 }  // namespace fastvlm::grammar

@@ -3,6 +3,7 @@
 #define FASTVLM_GRAMMAR_CHARACTERS_H_
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -53,9 +54,20 @@ struct CharAutomaton {
   std::vector<State> states;
 };
 
-// An automaton for those texts of `expression` that have min_length to max_length characters.
-// kInvalidArgument if it would be too large.
-Result<CharAutomaton> BuildAutomaton(const Expression& expression, int min_length, int max_length);
+// An automaton for those texts of `expression` that have min_length to max_length characters and
+// are no texts of `refused`. kInvalidArgument if it would be too large.
+Result<CharAutomaton> BuildAutomaton(const Expression& expression, int min_length, int max_length,
+                                     const Expression& refused = Choice({}));
+
+// The lengths of the shortest and the longest text of `expression`, in characters; kUnlimited where
+// there is no longest one. `expression` holds no choice of none.
+struct TextLengths {
+  int shortest, longest;
+};
+TextLengths LengthsOf(const Expression& expression);
+
+// Whether the automaton accepts this text.
+bool Accepts(const CharAutomaton& automaton, const std::u32string& text);
 
 }  // namespace fastvlm::grammar
 

@@ -11,6 +11,10 @@ namespace {
 #define FASTVLM_TIME                                         \
   "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?" \
   "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+#define FASTVLM_DAYS \
+  "([0-9]{1,4}Y([0-9]{1,2}M([0-9]{1,2}D)?)?|[0-9]{1,2}M([0-9]{1,2}D)?|[0-9]{1,4}D)"
+#define FASTVLM_HOURS \
+  "([0-9]{1,2}H([0-9]{1,2}M([0-9]{1,2}S)?)?|[0-9]{1,2}M([0-9]{1,2}S)?|[0-9]{1,4}S)"
 
 struct Format {
   const char* name;
@@ -28,8 +32,15 @@ constexpr Format kFormats[] = {
     {"email",
      "^[A-Za-z0-9_]{1,15}([.+-][A-Za-z0-9_]{1,15}){0,3}@([A-Za-z0-9]{1,20}(-[A-Za-z0-9]{1,20}){0,2}"
      "\\.){1,3}[A-Za-z]{2,12}$"},
+    // Web addresses. The last label has letters only, so that the host is not taken for numbers.
+    {"uri",
+     "^https?://([a-z0-9]+(-[a-z0-9]+)*\\.)+[a-z]{2,}(/[A-Za-z0-9._~/-]*(\\?[A-Za-z0-9._~/"
+     "=&-]*)?)?$"},
+    {"duration", "^P([0-9]{1,4}W|" FASTVLM_DAYS "(T" FASTVLM_HOURS ")?|T" FASTVLM_HOURS ")$"},
 };
 
+#undef FASTVLM_HOURS
+#undef FASTVLM_DAYS
 #undef FASTVLM_DATE
 #undef FASTVLM_TIME
 
@@ -40,15 +51,6 @@ const char* FormatPattern(std::string_view name) {
     if (name == format.name) return format.pattern;
   }
   return nullptr;
-}
-
-std::string FormatNames() {
-  std::string names;
-  for (const Format& format : kFormats) {
-    if (!names.empty()) names += ", ";
-    names += format.name;
-  }
-  return names;
 }
 
 }  // namespace fastvlm::grammar

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,8 @@ Expression Digits(size_t min, size_t max) {
   return Repeat(Digit(0, 9), static_cast<int>(min), static_cast<int>(max));
 }
 Expression Nothing() { return Choice({}); }
+
+constexpr size_t kMaxMultiples = 40'000;  // states of an automaton for multiples
 
 // Strings of as many digits as `low` and `high` have. If low_tight is set they are not below `low`,
 // and if high_tight is set not above `high`.
@@ -184,6 +188,18 @@ Expression IntegerRange(int64_t low, int64_t high) {
   return Choice(std::move(choices));
 }
 
+Expression AnyInteger() {
+  return Choice(
+      {Text("0"), Sequence({Optional(Text("-")), Digit(1, 9), Digits(0, size_t{kMaxDigits} - 1)})});
+}
+
+Expression AnyDecimal() {
+  const Expression whole =
+      Choice({Text("0"), Sequence({Digit(1, 9), Digits(0, size_t{kMaxDigits} - 1)})});
+  return Sequence(
+      {Optional(Text("-")), whole, Optional(Sequence({Text("."), Digits(1, size_t{kMaxDigits})}))});
+}
+
 Expression AnyNumber() {
   const Expression whole =
       Choice({Text("0"), Sequence({Digit(1, 9), Digits(0, size_t{kMaxDigits} - 1)})});
@@ -214,6 +230,52 @@ Expression DecimalRange(const std::optional<DecimalBound>& low,
                                      ParseMagnitude(high ? *high : largest)));
   }
   return Choice(std::move(choices));
+}
+
+Result<CharAutomaton> MultiplesOf(const CharAutomaton& numbers, const Divisor& divisor) {
+  // What has been read: the state of `numbers`, the digits so far modulo the divisor's, and how
+  // many digits have come after the point; -1 before it.
+  using Key = std::tuple<int, uint64_t, int>;
+  std::map<Key, int> ids;
+  std::vector<Key> order;
+  CharAutomaton multiples;
+  const auto state_of = [&](const Key& key) {
+    const auto [entry, is_new] = ids.try_emplace(key, static_cast<int>(order.size()));
+    if (is_new) order.push_back(key);
+    return entry->second;
+  };
+  if (!numbers.states.empty()) state_of({0, 0, -1});
+  for (size_t id = 0; id < order.size(); ++id) {
+    if (order.size() > kMaxMultiples) {
+      return Error(StatusCode::kInvalidArgument, "too many different remainders to follow");
+    }
+    const auto [state, rest, fraction] = order[id];
+    const CharAutomaton::State& from = numbers.states[static_cast<size_t>(state)];
+    CharAutomaton::State to;
+    // The digits after the point that did not come are zeros.
+    uint64_t whole = rest;
+    for (int i = std::max(fraction, 0); i < divisor.fraction; ++i)
+      whole = whole * 10 % divisor.digits;
+    to.accepting = from.accepting && whole == 0;
+    for (const CharAutomaton::Edge& edge : from.edges) {
+      for (char32_t c = edge.range.low; c <= edge.range.high; ++c) {
+        Key next = {edge.target, rest, fraction};
+        if (c == '.') {
+          if (divisor.fraction == 0) continue;
+          std::get<2>(next) = 0;
+        } else if (c >= '0' && c <= '9') {
+          if (fraction >= divisor.fraction) continue;
+          std::get<1>(next) = (rest * 10 + (c - '0')) % divisor.digits;
+          if (fraction >= 0) ++std::get<2>(next);
+        } else if (c != '-') {
+          continue;
+        }
+        to.edges.push_back({{c, c}, state_of(next)});
+      }
+    }
+    multiples.states.push_back(std::move(to));
+  }
+  return multiples;
 }
 
 }  // namespace fastvlm::grammar

@@ -17,6 +17,11 @@ inline constexpr int kMaxDigits = 15;
 // The integers from low to high, both included; low <= high.
 Expression IntegerRange(int64_t low, int64_t high);
 
+// Any integer of up to 15 digits, and any number of up to as many before and after the point. They
+// have no exponent.
+Expression AnyInteger();
+Expression AnyDecimal();
+
 // Any number: up to 15 digits before and after the point, an exponent up to 99.
 Expression AnyNumber();
 
@@ -28,6 +33,16 @@ struct DecimalBound {
 // digits before the point and as many after it.
 Expression DecimalRange(const std::optional<DecimalBound>& low,
                         const std::optional<DecimalBound>& high);
+
+// digits / 10^fraction, where digits is above 0.
+struct Divisor {
+  uint64_t digits;
+  int fraction;
+};
+// Those numbers without exponent that `numbers` accepts and that are multiples of `divisor`, with
+// at most as many digits after the point as the divisor. kInvalidArgument if the automaton would be
+// too large.
+Result<CharAutomaton> MultiplesOf(const CharAutomaton& numbers, const Divisor& divisor);
 
 }  // namespace fastvlm::grammar
 

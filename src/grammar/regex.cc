@@ -42,18 +42,19 @@ CharSet WithoutControls(const CharSet& set) {
   return kept;
 }
 
-CharSet Others(const CharSet& set) { return WithoutControls(Complement(set)); }
-
-Expression AnyText() { return Repeat(Set(Others({})), 0, kUnlimited); }
+Expression AnyText() { return Repeat(Set(WithoutControls(Complement({}))), 0, kUnlimited); }
 
 class Parser {
  public:
   explicit Parser(std::u32string text) : text_(std::move(text)) {}
 
-  Result<Expression> Parse() {
-    std::vector<Expression> choices;
+  Result<Regex> Parse() {
+    std::vector<Expression> choices, refused;
     while (true) {
       const bool begins = Take('^');
+      while (begins && text_.compare(position_, 3, U"(?!") == 0) {
+        FASTVLM_RETURN_IF_ERROR(ParseRefused(refused));
+      }
       FASTVLM_ASSIGN_OR_RETURN(Expression part, ParseSequence(0));
       const bool ends = Take('$');
       if (!Done() && !Next('|')) return Wrong("expected the end of an alternative after \"$\"");
@@ -64,10 +65,34 @@ class Parser {
       choices.push_back(Sequence(std::move(whole)));
       if (!Take('|')) break;
     }
-    return Choice(std::move(choices));
+    if (!refused.empty() && choices.size() > 1) {
+      return Wrong("\"(?!\" is supported only where no alternatives are outside of groups");
+    }
+    return Regex{Choice(std::move(choices)), Choice(std::move(refused))};
   }
 
  private:
+  // Reads "(?!...)" at the beginning, and adds the texts that it refuses. Where sets of characters
+  // are larger for some validators, they are the larger ones here.
+  Status ParseRefused(std::vector<Expression>& refused) {
+    position_ += 3;
+    refusing_ = true;
+    do {
+      Take('^');
+      FASTVLM_ASSIGN_OR_RETURN(Expression begin, ParseSequence(1));
+      std::vector<Expression> whole = {std::move(begin)};
+      if (!Take('$')) whole.push_back(Repeat(Set(Complement({})), 0, kUnlimited));
+      refused.push_back(Sequence(std::move(whole)));
+    } while (Take('|'));
+    refusing_ = false;
+    return Take(')') ? Status() : Wrong("a group is not closed");
+  }
+
+  // All characters that are not in `set`; only what is refused includes control characters.
+  CharSet Others(const CharSet& set) const {
+    return refusing_ ? Complement(set) : WithoutControls(Complement(set));
+  }
+
   bool Done() const { return position_ == text_.size(); }
   bool Next(char32_t c) const { return !Done() && text_[position_] == c; }
   bool Take(char32_t c) {
@@ -95,7 +120,7 @@ class Parser {
         if (nesting > 0) break;
         return Wrong("\")\" without \"(\"");
       }
-      if (Next('$') && nesting == 0) break;
+      if (Next('$') && nesting == (refusing_ ? 1 : 0)) break;
       FASTVLM_ASSIGN_OR_RETURN(Expression atom, ParseAtom(nesting));
       FASTVLM_ASSIGN_OR_RETURN(atom, ParseQuantifier(std::move(atom)));
       parts.push_back(std::move(atom));
@@ -112,6 +137,7 @@ class Parser {
         return ParseClass();
       case '.':
         ++position_;
+        if (refusing_) return Set(Complement({}));
         return Set(Others({{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}));
       case '\\': {
         ++position_;
@@ -139,7 +165,9 @@ class Parser {
     if (nesting >= kMaxNesting) return Wrong("too many groups inside each other");
     ++position_;
     if (Take('?') && !Take(':')) {
-      return Wrong("of the groups that begin with \"(?\" only \"(?:\" is supported");
+      return Wrong(
+          "of the groups that begin with \"(?\" only \"(?:\" is supported, and at the beginning "
+          "\"^(?!\"");
     }
     FASTVLM_ASSIGN_OR_RETURN(Expression inner, ParseChoice(nesting + 1));
     if (!Take(')')) return Wrong("a group is not closed");
@@ -203,9 +231,10 @@ class Parser {
       case 'W':
         return Others(WordCharacters());
       case 's':
-        return where == Where::kNegatedClass ? AllSpaces() : AsciiSpaces();
+        return (where == Where::kNegatedClass) != refusing_ ? AllSpaces() : AsciiSpaces();
       case 'S':
-        return Others(AllSpaces());
+        if (!refusing_) return Others(AllSpaces());
+        return Complement(where == Where::kNegatedClass ? AllSpaces() : AsciiSpaces());
       case 't':
         return one('\t');
       case 'n':
@@ -289,11 +318,12 @@ class Parser {
 
   const std::u32string text_;
   size_t position_ = 0;
+  bool refusing_ = false;  // within "(?!...)"
 };
 
 }  // namespace
 
-Result<Expression> ParseRegex(std::string_view pattern) {
+Result<Regex> ParseRegex(std::string_view pattern) {
   if (!IsValidUtf8(pattern)) return Error(StatusCode::kInvalidArgument, "not valid UTF-8");
   return Parser(ToCodePoints(pattern)).Parse();
 }

@@ -167,8 +167,17 @@ Result<Json> Schemas::Flatten(const Place& place) {
   }
   Json rest = Json::object();
   for (const auto& [name, value] : place.schema.items()) {
-    const bool joins = name == "$ref" || name == "allOf" || name == "uniqueItems";
-    if (!joins && !OnlyDescribes(name)) rest[name] = value;
+    const bool joins = name == "$ref" || name == "allOf" || name == "nullable";
+    const bool says_nothing =
+        OnlyDescribes(name) || (name == "uniqueItems" && value == Json(false));
+    if (!joins && !says_nothing) rest[name] = value;
+  }
+  // OpenAPI's way to allow null; it speaks of the type that stands beside it, and of nothing else.
+  const Json* nullable = Member(place.schema, "nullable");
+  if (nullable != nullptr && *nullable == Json(true) && rest.contains("type")) {
+    FASTVLM_ASSIGN_OR_RETURN(auto types, Types(place));
+    if (!Contains(types, "null")) types.push_back("null");
+    rest["type"] = types;
   }
   std::vector<Place> others;
   if (const Json* reference = Member(place.schema, "$ref")) {
@@ -219,11 +228,13 @@ Result<Json> Schemas::JoinFlat(const Json& a, const Json& b, const std::string& 
     if (mine == nullptr) {
       joined[name] = value;
     } else if (name == "minLength" || name == "minItems" || name == "minimum" ||
-               name == "exclusiveMinimum") {
+               name == "exclusiveMinimum" || name == "minProperties") {
       if (value > *mine) joined[name] = value;
     } else if (name == "maxLength" || name == "maxItems" || name == "maximum" ||
-               name == "exclusiveMaximum") {
+               name == "exclusiveMaximum" || name == "maxProperties") {
       if (value < *mine) joined[name] = value;
+    } else if (name == "propertyNames") {
+      joined[name] = AllOf(*mine, value);
     } else if (name != "type" && name != "enum" && name != "const" && name != "properties" &&
                name != "required" && name != "additionalProperties" && name != "items" &&
                name != "prefixItems" && value != *mine) {

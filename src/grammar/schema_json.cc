@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <iterator>
 
 #include "base/json.h"
 #include "base/printable.h"
+#include "grammar/network.h"
 
 namespace fastvlm::grammar {
 namespace {
@@ -15,9 +17,11 @@ constexpr size_t kMaxSchemaValues = 10'000;
 constexpr int kMaxSchemaDepth = 64;
 
 constexpr std::string_view kAnnotations[] = {
-    "title",      "description", "default",   "examples",      "example",
-    "$comment",   "$schema",     "$id",       "$defs",         "definitions",
-    "deprecated", "readOnly",    "writeOnly", "discriminator", "externalDocs"};
+    "title",     "description",     "default",          "examples",
+    "example",   "$comment",        "$schema",          "$id",
+    "$defs",     "definitions",     "deprecated",       "readOnly",
+    "writeOnly", "discriminator",   "externalDocs",     "xml",
+    "id",        "contentEncoding", "contentMediaType", "contentSchema"};
 constexpr std::string_view kKeywords[] = {"$ref",
                                           "allOf",
                                           "anyOf",
@@ -40,7 +44,12 @@ constexpr std::string_view kKeywords[] = {"$ref",
                                           "maximum",
                                           "exclusiveMinimum",
                                           "exclusiveMaximum",
-                                          "uniqueItems"};
+                                          "uniqueItems",
+                                          "multipleOf",
+                                          "propertyNames",
+                                          "minProperties",
+                                          "maxProperties",
+                                          "nullable"};
 constexpr std::string_view kTypes[] = {"null",   "boolean", "object", "array",
                                        "number", "string",  "integer"};
 
@@ -56,7 +65,14 @@ const char* WrongValue(std::string_view name, const Json& value) {
     const bool ok = value.is_array() && all([](const Json& item) { return item.is_string(); });
     return ok ? nullptr : "a list of names";
   }
-  if (name == "minItems" || name == "maxItems" || name == "minLength" || name == "maxLength") {
+  if (name == "uniqueItems" || name == "nullable") {
+    return value.is_boolean() ? nullptr : "true or false";
+  }
+  if (name == "multipleOf") {
+    return value.is_number() && value > 0 ? nullptr : "a number above 0";
+  }
+  if (name == "minItems" || name == "maxItems" || name == "minLength" || name == "maxLength" ||
+      name == "minProperties" || name == "maxProperties") {
     const bool ok = IsOfType(value, "integer") && value >= 0;
     return ok ? nullptr : "an integer that is not negative";
   }
@@ -135,7 +151,9 @@ Result<Json> ParseSchema(std::string_view text) {
   }
 }
 
-bool OnlyDescribes(std::string_view keyword) { return Contains(kAnnotations, keyword); }
+bool OnlyDescribes(std::string_view keyword) {
+  return Contains(kAnnotations, keyword) || keyword.starts_with("x-");
+}
 
 Status CheckKeywords(const Place& place) {
   if (place.schema.is_boolean()) return {};
@@ -145,9 +163,6 @@ Status CheckKeywords(const Place& place) {
   }
   for (const auto& [name, value] : place.schema.items()) {
     if (OnlyDescribes(name) || Contains(kKeywords, name)) {
-      if (name == "uniqueItems" && value != Json(false)) {
-        return SchemaError(place.path, "keyword \"uniqueItems\" is not supported");
-      }
       if (name == "$id" && place.path != "#") {
         return SchemaError(place.path, "keyword \"$id\" is supported only at the top");
       }
@@ -175,6 +190,25 @@ Result<std::vector<std::string>> Types(const Place& place) {
     if (!Contains(types, type.get<std::string>())) types.push_back(type);
   }
   return types;
+}
+
+Result<Bounds> Counts(const Place& place, const char* min_name, const char* max_name, int limit) {
+  const auto count = [&](const char* name, int64_t absent) {
+    const Json* value = Member(place.schema, name);
+    if (value == nullptr) return absent;
+    if (value->is_number_float()) {
+      return static_cast<int64_t>(std::min(value->get<double>(), 1e15));
+    }
+    return static_cast<int64_t>(std::min<uint64_t>(value->get<uint64_t>(), 1u << 30));
+  };
+  const int64_t min = count(min_name, 0);
+  const int64_t max = count(max_name, kUnlimited);
+  if (min > limit) {
+    return SchemaError(place.path, "\"{}\" is {}, more than the limit of {}", min_name, min, limit);
+  }
+  return Bounds{static_cast<int>(min), place.schema.contains(max_name)
+                                           ? static_cast<int>(std::min<int64_t>(max, limit))
+                                           : kUnlimited};
 }
 
 bool IsOfType(const Json& value, std::string_view type) {

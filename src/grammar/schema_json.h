@@ -39,7 +39,8 @@ const Json* Member(const Json& object, const char* name);
 // the limits on size, depth and number of values that keep the work small.
 Result<Json> ParseSchema(std::string_view text);
 
-// Whether a keyword, such as "title", only describes and allows or forbids no value.
+// Whether a keyword, such as "title" or OpenAPI's "x-...", only describes and allows or forbids no
+// value.
 bool OnlyDescribes(std::string_view keyword);
 
 // kInvalidArgument unless all keywords at this place are known and have values that they may have.
@@ -48,6 +49,14 @@ Status CheckKeywords(const Place& place);
 // The types that a schema names, each one of "null", "boolean", "object", "array", "number",
 // "integer", "string"; if it names none, all but "integer", which "number" includes.
 Result<std::vector<std::string>> Types(const Place& place);
+
+// How many characters, items or properties there may be.
+struct Bounds {
+  int min, max;  // max may be kUnlimited
+};
+// The bounds that two keywords give. A greatest count above `limit` becomes `limit`, and a least
+// one above it is an error.
+Result<Bounds> Counts(const Place& place, const char* min_name, const char* max_name, int limit);
 
 // Whether `value` is of `type`.
 bool IsOfType(const Json& value, std::string_view type);

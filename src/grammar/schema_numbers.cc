@@ -3,14 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "grammar/network.h"
 #include "grammar/numbers.h"
 
 namespace fastvlm::grammar {
 namespace {
 
+constexpr uint64_t kMaxDivisor = 1000;
 constexpr int64_t kMaxInteger = 999'999'999'999'999;  // kMaxDigits nines
 
 // The least integer that a lower bound allows (direction 1), or the greatest that an upper one
@@ -67,9 +70,51 @@ Result<std::optional<DecimalBound>> StricterBound(const Place& place, const char
   return std::optional(std::move(bound));
 }
 
+// The value of "multipleOf", which is there.
+Result<Divisor> DivisorOf(const Place& place) {
+  const Json& value = place.schema["multipleOf"];
+  std::string text =
+      value.is_number_float() ? fmt::format("{}", value.get<double>()) : value.dump();
+  int exponent = 0;
+  if (const size_t e = text.find('e'); e != std::string::npos) {
+    exponent = std::stoi(text.substr(e + 1));
+    text.resize(e);
+  }
+  if (const size_t point = text.find('.'); point != std::string::npos) {
+    exponent -= static_cast<int>(text.size() - point - 1);
+    text.erase(point, 1);
+  }
+  for (; text.ends_with('0') && exponent < 0; ++exponent) text.pop_back();
+  for (; exponent > 0 && text.size() < 19; --exponent) text += '0';
+  uint64_t digits = 0;
+  if (text.size() < 19) digits = std::stoull(text);
+  if (digits == 0 || digits > kMaxDivisor || exponent < -kMaxDigits) {
+    return SchemaError(place.path,
+                       "\"multipleOf\" is {}; supported are divisors up to {}, and such integers "
+                       "divided by a power of ten up to 10^{}",
+                       value.dump(), kMaxDivisor, kMaxDigits);
+  }
+  return Divisor{digits, -exponent};
+}
+
+// The numbers of `expression`, and of those the multiples that the schema asks for.
+Result<CharAutomaton> WithMultiples(const Place& place, const Expression& expression) {
+  Result<CharAutomaton> automaton = BuildAutomaton(expression, 0, kUnlimited);
+  if (automaton.ok() && place.schema.contains("multipleOf")) {
+    FASTVLM_ASSIGN_OR_RETURN(const Divisor divisor, DivisorOf(place));
+    automaton = MultiplesOf(*automaton, divisor);
+    if (!automaton.ok()) {
+      return SchemaError(place.path, "\"multipleOf\" is {}: {}", place.schema["multipleOf"].dump(),
+                         automaton.status().message());
+    }
+  }
+  if (!automaton.ok()) return SchemaError(place.path, "{}", automaton.status().message());
+  return automaton;
+}
+
 }  // namespace
 
-Result<std::optional<Expression>> IntegersOf(const Place& place) {
+Result<CharAutomaton> IntegersOf(const Place& place) {
   std::optional<int64_t> low, high;
   for (const auto& [name, open] :
        {std::pair("minimum", false), std::pair("exclusiveMinimum", true)}) {
@@ -83,18 +128,20 @@ Result<std::optional<Expression>> IntegersOf(const Place& place) {
     FASTVLM_ASSIGN_OR_RETURN(const int64_t bound, IntegerBound(place, name, open, -1));
     high = std::min(high.value_or(bound), bound);
   }
+  if (!low && !high) return WithMultiples(place, AnyInteger());
   if (!low) low = high && *high < -kMaxInteger ? INT64_MIN + 1 : -kMaxInteger;
   if (!high) high = *low > kMaxInteger ? INT64_MAX : kMaxInteger;
-  if (*low > *high) return std::optional<Expression>();
-  return std::optional(IntegerRange(*low, *high));
+  if (*low > *high) return CharAutomaton();
+  return WithMultiples(place, IntegerRange(*low, *high));
 }
 
-Result<Expression> NumbersOf(const Place& place) {
+Result<CharAutomaton> NumbersOf(const Place& place) {
   FASTVLM_ASSIGN_OR_RETURN(const auto low,
                            StricterBound(place, "minimum", "exclusiveMinimum", true));
   FASTVLM_ASSIGN_OR_RETURN(const auto high,
                            StricterBound(place, "maximum", "exclusiveMaximum", false));
-  return low || high ? DecimalRange(low, high) : AnyNumber();
+  if (low || high) return WithMultiples(place, DecimalRange(low, high));
+  return WithMultiples(place, place.schema.contains("multipleOf") ? AnyDecimal() : AnyNumber());
 }
 
 }  // namespace fastvlm::grammar

@@ -1,8 +1,7 @@
-// The numbers that a schema allows, by its "minimum", "maximum" and their exclusive forms.
+// The numbers that a schema allows, by its "minimum", "maximum", their exclusive forms and
+// "multipleOf".
 #ifndef FASTVLM_GRAMMAR_SCHEMA_NUMBERS_H_
 #define FASTVLM_GRAMMAR_SCHEMA_NUMBERS_H_
-
-#include <optional>
 
 #include "base/status.h"
 #include "grammar/characters.h"
@@ -10,10 +9,10 @@
 
 namespace fastvlm::grammar {
 
-// Nothing if no integer lies within the bounds.
-Result<std::optional<Expression>> IntegersOf(const Place& place);
+// An automaton without states if no integer lies within the bounds.
+Result<CharAutomaton> IntegersOf(const Place& place);
 
-Result<Expression> NumbersOf(const Place& place);
+Result<CharAutomaton> NumbersOf(const Place& place);
 
 }  // namespace fastvlm::grammar
 

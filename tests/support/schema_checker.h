@@ -98,9 +98,12 @@ class SchemaChecker {
         if (!value.contains(name.get<std::string>())) return name.dump() + " is missing";
       }
     }
+    if (keyword == "minProperties") return value.size() >= argument ? "" : "too few";
+    if (keyword == "maxProperties") return value.size() <= argument ? "" : "too many";
     for (const auto& [name, member] : value.items()) {
       const bool known = schema.contains("properties") && schema["properties"].contains(name);
       std::string problem;
+      if (keyword == "propertyNames") problem = Check(argument, name);
       if (keyword == "properties" && known) problem = Check(argument.at(name), member);
       if (keyword == "additionalProperties" && !known) problem = Check(argument, member);
       if (!problem.empty()) return name + ": " + problem;
@@ -112,6 +115,13 @@ class SchemaChecker {
                            const Json& value) const {
     if (keyword == "minItems") return value.size() >= argument ? "" : "too few";
     if (keyword == "maxItems") return value.size() <= argument ? "" : "too many";
+    if (keyword == "uniqueItems" && argument == true) {
+      for (size_t i = 0; i < value.size(); ++i) {
+        for (size_t j = 0; j < i; ++j) {
+          if (value[i] == value[j]) return "the same twice";
+        }
+      }
+    }
     const size_t prefix = schema.contains("prefixItems") ? schema["prefixItems"].size() : 0;
     for (size_t i = 0; i < value.size(); ++i) {
       std::string problem;
@@ -139,6 +149,9 @@ class SchemaChecker {
     if (keyword == "maximum") return value <= argument ? "" : "too large";
     if (keyword == "exclusiveMinimum") return value > argument ? "" : "too small";
     if (keyword == "exclusiveMaximum") return value < argument ? "" : "too large";
+    if (keyword == "multipleOf") {  // exact for divisors that are powers of two or integers
+      return std::fmod(value.get<double>(), argument.get<double>()) == 0 ? "" : "not a multiple";
+    }
     return "";
   }
 
