@@ -16,7 +16,7 @@ Status CheckDirectory(const std::string& directory) {
   if (FileExists(directory)) {
     return Error(StatusCode::kInvalidArgument,
                  "{}: is a file, expected the directory that holds config.json and "
-                 "model.safetensors",
+                 "model.safetensors, or a GGUF file",
                  directory);
   }
   if (!DirectoryExists(directory)) {
@@ -30,10 +30,10 @@ struct Opened {
   Layout layout;
 };
 
-Result<Opened> OpenFiles(const std::string& directory) {
+Result<Opened> OpenFiles(const std::string& directory, std::vector<std::string>* warnings) {
   FASTVLM_RETURN_IF_ERROR(CheckDirectory(directory));
   Opened opened;
-  FASTVLM_ASSIGN_OR_RETURN(opened.files, OpenTensorFiles(directory));
+  FASTVLM_ASSIGN_OR_RETURN(opened.files, OpenTensorFiles(directory, warnings));
   FASTVLM_ASSIGN_OR_RETURN(opened.layout, FindLayout(opened.files));
   if (opened.layout.mlx) FASTVLM_RETURN_IF_ERROR(PrepareMlxTensors(&opened.files));
   return opened;
@@ -96,9 +96,9 @@ Result<Checkpoint> Checkpoint::Open(const std::string& directory,
                                     const std::string& vision_directory) {
   FASTVLM_ASSIGN_OR_RETURN(const GgufPaths gguf, FindGguf(directory));
   if (!gguf.model.empty()) return OpenGguf(gguf, vision_directory);
-  FASTVLM_ASSIGN_OR_RETURN(Opened opened, OpenFiles(directory));
-  FASTVLM_RETURN_IF_ERROR(CheckVisionDirectory(directory, opened.layout, vision_directory));
   Checkpoint checkpoint;
+  FASTVLM_ASSIGN_OR_RETURN(Opened opened, OpenFiles(directory, &checkpoint.warnings_));
+  FASTVLM_RETURN_IF_ERROR(CheckVisionDirectory(directory, opened.layout, vision_directory));
   ModelConfig& config = checkpoint.config_;
   ModelTensors& tensors = checkpoint.tensors_;
   config.layout = opened.layout.name;
@@ -110,7 +110,7 @@ Result<Checkpoint> Checkpoint::Open(const std::string& directory,
     FASTVLM_ASSIGN_OR_RETURN(tensors.vision, ReadVision(&reader, &config.vision));
     config.vision_parameters = reader.TakeParameterCount();
   } else {
-    FASTVLM_ASSIGN_OR_RETURN(Opened other, OpenFiles(vision_directory));
+    FASTVLM_ASSIGN_OR_RETURN(Opened other, OpenFiles(vision_directory, &checkpoint.warnings_));
     FASTVLM_ASSIGN_OR_RETURN(Encoder encoder, ReadEncoder(other, vision_directory));
     tensors.vision = std::move(encoder.tensors);
     config.vision = std::move(encoder.config);
@@ -132,7 +132,7 @@ Result<Checkpoint> Checkpoint::Open(const std::string& directory,
   const Tensor& weight = tensors.decoder.layers.front().q.weight;
   config.dtype = weight.dtype;
   config.dtype_text = weight.TypeText();
-  FASTVLM_RETURN_IF_ERROR(reader.CheckAllTaken());
+  FASTVLM_RETURN_IF_ERROR(reader.CheckAllTaken(&checkpoint.warnings_));
   checkpoint.files_.push_back(std::move(opened.files));
   return checkpoint;
 }

@@ -16,8 +16,8 @@
 namespace fastvlm {
 
 // Owns the mapped files; move-only. Reads config.json and the companions that
-// config.h names, and model.safetensors, or the shards that model.safetensors.index.json lists; or
-// GGUF files, as gguf_model.h finds them.
+// config.h names, and the safetensors files that tensor_files.h finds; or GGUF files, as
+// gguf_model.h finds them.
 class Checkpoint {
  public:
   // vision_directory: a FastVLM of the same size, in any layout that has the image encoder; only

@@ -44,7 +44,7 @@ Status Checkpoint::ReadGgufDecoder(const std::string& path) {
   FASTVLM_ASSIGN_OR_RETURN(tokenizer_, ReadGgufTokenizer(file.gguf));
   WeightReader reader(file.tensors, GgufDecoderLayout());
   FASTVLM_ASSIGN_OR_RETURN(tensors_.decoder, ReadDecoder(&reader, config_.decoder, &warnings_));
-  FASTVLM_RETURN_IF_ERROR(reader.CheckAllTaken());
+  FASTVLM_RETURN_IF_ERROR(reader.CheckAllTaken(&warnings_));
   config_.decoder_parameters = reader.TakeParameterCount();
   const Tensor& weight = tensors_.decoder.layers.front().q.weight;
   config_.dtype = weight.dtype;
@@ -69,7 +69,7 @@ Status Checkpoint::ReadGgufVision(const std::string& path) {
       tensors_.projector,
       ReadProjector(&reader, config_.vision.feature_channels, config_.decoder.hidden));
   config_.projector_parameters = reader.TakeParameterCount();
-  FASTVLM_RETURN_IF_ERROR(reader.CheckAllTaken());
+  FASTVLM_RETURN_IF_ERROR(reader.CheckAllTaken(&warnings_));
   files_.push_back(std::move(file.tensors));
   return {};
 }

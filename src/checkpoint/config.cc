@@ -287,6 +287,8 @@ Status CheckFastVlmSettings(const JsonFields& fields) {
   FASTVLM_RETURN_IF_ERROR(fields.RequireString("projector_hidden_act", "gelu", "gelu"));
   FASTVLM_RETURN_IF_ERROR(fields.RequireBool("multimodal_projector_bias", true, true));
   FASTVLM_RETURN_IF_ERROR(fields.RequireString("vision_feature_select_strategy", "full", "full"));
+  // LLaVA's, which a conversion may keep.
+  FASTVLM_RETURN_IF_ERROR(fields.RequireString("mm_patch_merge_type", "flat", "flat"));
   if (const json* layer = fields.Find("vision_feature_layer"); layer != nullptr && *layer != -1) {
     return fields.Unsupported("vision_feature_layer", "-1");
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
 #include "base/file.h"
@@ -14,6 +15,13 @@ namespace {
 
 constexpr int64_t kVisionVersion = 1;       // of fastvlm.version in mmproj.gguf
 constexpr int64_t kCalibrationVersion = 1;  // of fastvlm.calibration.version there
+
+// For files with another name: some caches name files by their checksum.
+bool BeginsAsGguf(const std::string& path) {
+  const Result<MappedFile> file = MappedFile::Open(path);
+  return file.ok() && file->bytes().size() >= 4 &&
+         std::memcmp(file->bytes().data(), "GGUF", 4) == 0;
+}
 
 bool EndsWithGguf(const std::string& name) { return name.ends_with(".gguf"); }
 
@@ -185,7 +193,7 @@ bool IsPointwise(const std::string& name) {
 
 Result<GgufPaths> FindGguf(const std::string& path) {
   GgufPaths paths;
-  const bool is_file = FileExists(path) && EndsWithGguf(path);
+  const bool is_file = FileExists(path) && (EndsWithGguf(path) || BeginsAsGguf(path));
   if (!is_file && !DirectoryExists(path)) return paths;
   const size_t slash = path.rfind('/');
   const std::string directory = !is_file                     ? path

@@ -25,9 +25,10 @@ struct GgufPaths {
   std::string vision;
 };
 
-// `path`: a .gguf file of a language model, or a directory. In a directory: model.gguf, or else the
-// only other .gguf file; and mmproj.gguf, or else the only file mmproj*.gguf. Both are empty if
-// there are safetensors, or no .gguf at all. kDataError if there are several to choose from.
+// `path`: a GGUF file of a language model, known by the end of its name or by its first bytes, or a
+// directory. In a directory: model.gguf, or else the only other .gguf file; and mmproj.gguf, or
+// else the only file mmproj*.gguf. Both are empty if there is a file named model.safetensors*, or
+// no .gguf at all. kDataError if there are several to choose from.
 Result<GgufPaths> FindGguf(const std::string& path);
 
 // Maps and parses a file. `tensors` are by name; `gguf` holds views into `files`.

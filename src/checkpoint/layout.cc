@@ -38,7 +38,7 @@ bool IsTrainingForm(std::string_view name) {
 
 Status CheckInferenceForm(const TensorFiles& files) {
   for (const auto& [name, stored] : files.tensors) {
-    if (IsTrainingForm(name)) {
+    if (IsTrainingForm(name) && !IsPassedOver(name)) {
       return Error(StatusCode::kUnsupported,
                    "{}: tensor {} belongs to the training form of the image encoder; "
                    "reparameterize the model and save it again",
@@ -75,6 +75,15 @@ std::optional<std::string> Rewrite(std::string_view name, std::string_view patte
   if (!name.empty()) return std::nullopt;
   copy_literal();
   return result;
+}
+
+bool IsPassedOver(std::string_view name) {
+  constexpr std::array<std::string_view, 5> kEnds = {".rotary_emb.inv_freq", ".self_attn.bias",
+                                                     ".self_attn.masked_bias", ".image_newline",
+                                                     ".num_batches_tracked"};
+  return std::any_of(kEnds.begin(), kEnds.end(), [name](std::string_view end) {
+    return name.ends_with(end) || name == end.substr(1);
+  });
 }
 
 bool HasNameWithPrefix(const TensorFiles& files, std::string_view prefix) {

@@ -87,6 +87,11 @@ void AppendDecoderRules(const std::string& prefix, std::vector<NameRule>* rules)
 void AppendDecoderRules(const std::string& prefix, const std::string& head,
                         std::vector<NameRule>* rules);
 
+// Whether transformers ignores a tensor of this name in any layout: rotary frequencies and
+// attention masks that older versions stored, LLaVA's separator of image rows, and counters of
+// BatchNorm. Such tensors may have any type and shape, and their data are never read.
+bool IsPassedOver(std::string_view name);
+
 bool HasNameWithPrefix(const TensorFiles& files, std::string_view prefix);
 
 }  // namespace fastvlm

@@ -1,8 +1,13 @@
 #include "checkpoint/tensor_files.h"
 
 #include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "base/json.h"
@@ -13,6 +18,7 @@ namespace {
 
 constexpr size_t kMaxIndexBytes = size_t{64} << 20;
 constexpr size_t kMaxShards = 1000;
+constexpr char kSingleFile[] = "model.safetensors";
 
 bool Exists(const std::string& path) { return FileExists(path) || DirectoryExists(path); }
 
@@ -86,10 +92,24 @@ Status CheckAgainstIndex(const WeightMap& map, const std::string& directory,
   return {};
 }
 
-Status OpenShards(const std::string& directory, TensorFiles* all) {
-  FASTVLM_ASSIGN_OR_RETURN(const WeightMap map, ReadWeightMap(all->path));
-  std::set<std::string> shards;
-  for (const auto& [name, shard] : map) shards.insert(shard);
+std::set<std::string> FilesOf(const WeightMap& map) {
+  std::set<std::string> files;
+  for (const auto& [name, file] : map) files.insert(file);
+  return files;
+}
+
+// Whether an index decides although there is a model.safetensors. It does not if it lists that
+// alone, or if it is left over from another download and its files are not here.
+bool IndexDecides(const std::string& directory, const WeightMap& map) {
+  const std::set<std::string> files = FilesOf(map);
+  if (files.contains(kSingleFile)) return files.size() > 1;
+  return std::all_of(files.begin(), files.end(), [&directory](const std::string& file) {
+    return Exists(fmt::format("{}/{}", directory, file));
+  });
+}
+
+Status OpenListedFiles(const std::string& directory, const WeightMap& map, TensorFiles* all) {
+  const std::set<std::string> shards = FilesOf(map);
   if (shards.size() > kMaxShards) {
     return Error(StatusCode::kDataError, "{}: lists {} files, expected at most {}", all->path,
                  shards.size(), kMaxShards);
@@ -105,23 +125,98 @@ Status OpenShards(const std::string& directory, TensorFiles* all) {
   return CheckAgainstIndex(map, directory, *all);
 }
 
+// "model-00002-of-00003.safetensors"
+struct ShardName {
+  size_t number = 0;
+  size_t count = 0;
+};
+
+std::string ShardText(const ShardName& shard) {
+  return fmt::format("model-{:05}-of-{:05}.safetensors", shard.number, shard.count);
+}
+
+std::optional<ShardName> ParseShardName(std::string_view name) {
+  constexpr std::string_view kPattern = "model-#####-of-#####.safetensors";
+  if (name.size() != kPattern.size()) return std::nullopt;
+  ShardName shard;
+  for (size_t i = 0; i < name.size(); ++i) {
+    if (kPattern[i] != '#') {
+      if (name[i] != kPattern[i]) return std::nullopt;
+      continue;
+    }
+    if (name[i] < '0' || name[i] > '9') return std::nullopt;
+    size_t& value = i < kPattern.find("-of-") ? shard.number : shard.count;
+    value = value * 10 + static_cast<size_t>(name[i] - '0');
+  }
+  return shard;
+}
+
+// The names of shards without an index, in order: 1 to N of N. Empty if there are no shards at all.
+Result<std::vector<std::string>> FindShards(const std::string& directory) {
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(directory));
+  std::map<std::string, ShardName> found;
+  for (const std::string& name : names) {
+    if (const std::optional<ShardName> shard = ParseShardName(name)) found.emplace(name, *shard);
+  }
+  std::vector<std::string> shards;
+  if (found.empty()) return shards;
+  const std::string& first = found.begin()->first;
+  const size_t count = found.begin()->second.count;
+  for (const auto& [name, shard] : found) {
+    if (shard.count != count || shard.number < 1 || shard.number > count || count > kMaxShards) {
+      return Error(StatusCode::kDataError,
+                   "{}: {} and {}: expected the files 1 to N of one model, with an N of at most "
+                   "{}, or {}.index.json, which says which files belong to the model",
+                   directory, first, name, kMaxShards, kSingleFile);
+    }
+  }
+  for (size_t number = 1; number <= count; ++number) {
+    shards.push_back(ShardText({.number = number, .count = count}));
+    if (!found.contains(shards.back())) {
+      return Error(StatusCode::kNotFound, "{}/{}: no such file, though {} is here: download it too",
+                   directory, shards.back(), first);
+    }
+  }
+  return shards;
+}
+
 }  // namespace
 
-Result<TensorFiles> OpenTensorFiles(const std::string& directory) {
+Result<TensorFiles> OpenTensorFiles(const std::string& directory,
+                                    std::vector<std::string>* warnings) {
   TensorFiles all;
-  all.path = directory + "/model.safetensors";
-  if (Exists(all.path)) {
-    FASTVLM_RETURN_IF_ERROR(AddFile(all.path, &all));
+  const std::string single = fmt::format("{}/{}", directory, kSingleFile);
+  const std::string index = single + ".index.json";
+  const bool has_single = Exists(single);
+  if (Exists(index)) {
+    const Result<WeightMap> map = ReadWeightMap(index);
+    if (!has_single && !map.ok()) return map.status();
+    if (!has_single || (map.ok() && IndexDecides(directory, *map))) {
+      all.path = index;
+      FASTVLM_RETURN_IF_ERROR(OpenListedFiles(directory, *map, &all));
+      if (has_single && !FilesOf(*map).contains(kSingleFile)) {
+        warnings->push_back(fmt::format(
+            "{}: not read, since {} lists other files and all of them are here", single, index));
+      }
+      return all;
+    }
+  }
+  if (has_single) {
+    all.path = single;
+    FASTVLM_RETURN_IF_ERROR(AddFile(single, &all));
     return all;
   }
-  all.path += ".index.json";
-  if (!Exists(all.path)) {
+  FASTVLM_ASSIGN_OR_RETURN(const std::vector<std::string> shards, FindShards(directory));
+  if (shards.empty()) {
     return Error(StatusCode::kNotFound,
                  "{}: neither model.safetensors nor model.safetensors.index.json is here; give the "
                  "directory of a downloaded FastVLM",
                  directory);
   }
-  FASTVLM_RETURN_IF_ERROR(OpenShards(directory, &all));
+  all.path = directory;
+  for (const std::string& shard : shards) {
+    FASTVLM_RETURN_IF_ERROR(AddFile(fmt::format("{}/{}", directory, shard), &all));
+  }
   return all;
 }
 

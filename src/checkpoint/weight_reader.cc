@@ -59,7 +59,7 @@ WeightReader::WeightReader(const TensorFiles& files, Layout layout)
   for (const auto& [in_file, stored] : files.tensors) {
     const std::optional<std::string> ours = OurName(layout_, in_file);
     if (!ours) {
-      unknown_.push_back(&stored.tensor);
+      (IsPassedOver(in_file) ? passed_over_ : unknown_).push_back(&stored.tensor);
     } else if (!ours->empty()) {
       tensors_.emplace(*ours, Entry{.stored = &stored});
     }
@@ -209,7 +209,11 @@ Result<DepthwiseTensors> WeightReader::TakeDepthwise(const std::string& prefix, 
   return conv;
 }
 
-Status WeightReader::CheckAllTaken() const {
+Status WeightReader::CheckAllTaken(std::vector<std::string>* warnings) const {
+  if (!passed_over_.empty()) {
+    warnings->push_back(fmt::format("{}: tensors that the model does not use are passed over: {}",
+                                    files_.path, ListText(passed_over_)));
+  }
   std::vector<const Tensor*> left = unknown_;
   for (const auto& [name, entry] : tensors_) {
     if (!entry.taken) left.push_back(&entry.stored->tensor);

@@ -57,8 +57,9 @@ class WeightReader {
   // Elements of the parameters taken since the last call.
   int64_t TakeParameterCount() { return std::exchange(parameters_, 0); }
 
-  // kDataError naming the tensors of the files that nothing has taken, if there are any.
-  Status CheckAllTaken() const;
+  // kDataError naming the tensors of the files that nothing has taken, if there are any. Those that
+  // transformers ignores (IsPassedOver) are no error: one warning names them.
+  Status CheckAllTaken(std::vector<std::string>* warnings) const;
 
   // kDataError: "<file>: tensor <name in the file>: <problem>". The tensor must exist.
   Status BadTensor(const std::string& name, std::string_view problem) const;
@@ -79,7 +80,8 @@ class WeightReader {
   const TensorFiles& files_;
   Layout layout_;
   std::map<std::string, Entry> tensors_;  // by our names
-  std::vector<const Tensor*> unknown_;    // no rule of the layout fits
+  std::vector<const Tensor*> passed_over_;
+  std::vector<const Tensor*> unknown_;  // no rule of the layout fits
   int64_t parameters_ = 0;
 };
 

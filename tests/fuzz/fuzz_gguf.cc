@@ -32,7 +32,7 @@ void ReadDecoderHalf(const GgufFile& file) {
       static_cast<void>(layer.down.weight.ToF32());
     }
   }
-  static_cast<void>(reader.CheckAllTaken());
+  static_cast<void>(reader.CheckAllTaken(&warnings));
 }
 
 void ReadVisionHalf(GgufFile file) {

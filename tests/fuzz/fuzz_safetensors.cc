@@ -46,7 +46,7 @@ void ReadModel(TensorFiles& files) {
       }
     }
   }
-  static_cast<void>(reader.CheckAllTaken());
+  static_cast<void>(reader.CheckAllTaken(&warnings));
 }
 
 }  // namespace

@@ -57,7 +57,8 @@ Status CheckConfig(const std::string& directory, const NetworkConfig& network) {
 Status ReadModel(const std::string& directory, const Tokenizer& tokenizer, Network* network) {
   FASTVLM_RETURN_IF_ERROR(CheckTokenizer(directory, tokenizer));
   FASTVLM_RETURN_IF_ERROR(CheckConfig(directory, network->config));
-  FASTVLM_ASSIGN_OR_RETURN(const TensorFiles files, OpenTensorFiles(directory));
+  std::vector<std::string> warnings;
+  FASTVLM_ASSIGN_OR_RETURN(const TensorFiles files, OpenTensorFiles(directory, &warnings));
   std::map<std::string, torch::Tensor> tensors;
   for (const auto& [name, stored] : files.tensors) {
     if (!stored.readable || stored.tensor.dtype == Dtype::kI64) continue;
