@@ -170,7 +170,7 @@ void AddImageFlags(CLI::App& app, ImageFlags& flags) {
       ->default_str("pad");
   app.add_flag_callback(
       "--no-orient", [&flags] { flags.image.orient = false; },
-      "Do not turn the image as its EXIF orientation says");
+      "Do not turn the image as its EXIF or XMP says");
 }
 
 void AddGenerateFlags(CLI::App& app, GenerateOptions& options) {

@@ -42,7 +42,7 @@ struct ModelOptions {
 
 // The limits keep a small hostile file from claiming much memory.
 struct ImageOptions {
-  // Turn the image as its EXIF orientation says. Apple's predict.py does not: false reproduces it
+  // Turn the image as its EXIF or XMP says. Apple's predict.py does not: false reproduces it
   // on rotated photos. HEIC and AVIF are always upright: their rotation is part of the format.
   bool orient = true;
   // Width times height. The default is Pillow's own limit, so that every picture which the

@@ -3,6 +3,9 @@
 // out of own nothing.
 #include <csetjmp>
 #include <cstdio>
+#include <span>
+#include <string_view>
+#include <vector>
 
 #include <jpeglib.h>
 
@@ -15,6 +18,9 @@ namespace {
 // A progressive file has about ten scans. Each costs a pass over the whole picture, so a file of
 // thousands of empty ones is an attack.
 constexpr int kMaxScans = 100;
+
+// A segment holds 64 KiB, and the orientation stands in the first ones.
+constexpr size_t kMaxExifBytes = 1 << 20;
 
 // Everything that one decode owns. It lives outside of the functions that a jump leaves.
 struct JpegReader {
@@ -106,14 +112,20 @@ void InvertedCmykToRgb(const uint8_t* cmyk, size_t width, uint8_t* rgb) {
   }
 }
 
-int OrientationOf(const jpeg_decompress_struct& jpeg) {
+// Several EXIF segments are parts of one block and the last XMP packet counts, as in Pillow.
+int JpegOrientation(const jpeg_decompress_struct& jpeg) {
+  std::vector<uint8_t> exif;
+  std::string_view xmp;
   for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
     const std::span<const uint8_t> data(marker->data, marker->data_length);
-    if (data.size() > 6 && data[0] == 'E' && data[1] == 'x' && data[2] == 'i' && data[3] == 'f') {
-      return ReadExifOrientation(data);
+    const std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
+    if (HasExifPrefix(data) && exif.size() < kMaxExifBytes) {
+      exif.insert(exif.end(), data.begin() + kExifPrefix.size(), data.end());
+    } else if (text.starts_with(kXmpPrefix)) {
+      xmp = text.substr(kXmpPrefix.size());
     }
   }
-  return 1;
+  return ReadOrientation({.exif = exif, .xmp = xmp});
 }
 
 void ReadRows(JpegReader& reader) {
@@ -150,7 +162,7 @@ bool Read(JpegReader& reader) {
       AllocateImage(reader.source, jpeg.image_width, jpeg.image_height, &reader.decoded.image);
   if (!reader.failure.ok()) return false;
   if (jpeg.num_components == 4) reader.cmyk_row.resize(size_t{jpeg.image_width} * 4);
-  reader.decoded.orientation = OrientationOf(jpeg);
+  reader.decoded.orientation = JpegOrientation(jpeg);
   jpeg_start_decompress(&jpeg);
   ReadRows(reader);
   jpeg_finish_decompress(&jpeg);

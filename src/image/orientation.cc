@@ -40,6 +40,8 @@ class TiffBytes {
   bool big_endian_;
 };
 
+int KnownOr1(uint32_t value) { return value >= 1 && value <= 8 ? static_cast<int>(value) : 1; }
+
 // How far to go in the source, in pixels, for one step right and for one step down in the result.
 struct Walk {
   int64_t start;
@@ -72,28 +74,49 @@ Walk WalkOf(int64_t width, int64_t height, int orientation) {
 
 }  // namespace
 
-int ReadExifOrientation(std::span<const uint8_t> exif) {
-  constexpr uint8_t kPrefix[] = {'E', 'x', 'i', 'f', 0, 0};
-  if (exif.size() >= sizeof(kPrefix) && std::memcmp(exif.data(), kPrefix, sizeof(kPrefix)) == 0) {
-    exif = exif.subspan(sizeof(kPrefix));
-  }
-  if (exif.size() < 8) return 1;
+bool HasExifPrefix(std::span<const uint8_t> bytes) {
+  return bytes.size() >= kExifPrefix.size() &&
+         std::memcmp(bytes.data(), kExifPrefix.data(), kExifPrefix.size()) == 0;
+}
+
+int ReadOrientation(const OrientationSources& sources) {
+  std::optional<int> orientation = ReadExifOrientation(sources.exif);
+  if (!orientation.has_value()) orientation = ReadXmpOrientation(sources.xmp);
+  return orientation.value_or(1);
+}
+
+std::optional<int> ReadExifOrientation(std::span<const uint8_t> exif) {
+  // Some programs put the prefix there twice; Pillow steps over two as well.
+  for (int i = 0; i < 2 && HasExifPrefix(exif); ++i) exif = exif.subspan(kExifPrefix.size());
+  if (exif.size() < 8) return std::nullopt;
   const bool big_endian = exif[0] == 'M' && exif[1] == 'M';
-  if (!big_endian && !(exif[0] == 'I' && exif[1] == 'I')) return 1;
+  if (!big_endian && !(exif[0] == 'I' && exif[1] == 'I')) return std::nullopt;
   const TiffBytes tiff(exif, big_endian);
-  if (tiff.U16(2) != 42) return 1;
+  if (tiff.U16(2) != 42) return std::nullopt;
   const size_t directory = tiff.U32(4);
   const size_t entries = tiff.U16(directory);
   for (size_t i = 0; i < entries; ++i) {
     const size_t entry = directory + 2 + i * kEntryBytes;
-    if (!tiff.Has(entry, kEntryBytes)) return 1;
+    if (!tiff.Has(entry, kEntryBytes)) return std::nullopt;
     if (tiff.U16(entry) != kOrientationTag) continue;
     const uint32_t type = tiff.U16(entry + 2);
     if ((type != kTypeShort && type != kTypeLong) || tiff.U32(entry + 4) != 1) return 1;
-    const uint32_t value = type == kTypeShort ? tiff.U16(entry + 8) : tiff.U32(entry + 8);
-    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+    return KnownOr1(type == kTypeShort ? tiff.U16(entry + 8) : tiff.U32(entry + 8));
   }
-  return 1;
+  return std::nullopt;
+}
+
+std::optional<int> ReadXmpOrientation(std::string_view xmp) {
+  constexpr std::string_view kName = "tiff:Orientation";
+  while (true) {
+    const size_t at = xmp.find(kName);
+    if (at == std::string_view::npos) return std::nullopt;
+    xmp.remove_prefix(at + kName.size());
+    const size_t skipped = xmp.starts_with("=\"") ? 2 : xmp.starts_with(">") ? 1 : 0;
+    if (skipped == 0 || xmp.size() <= skipped) continue;
+    const char digit = xmp[skipped];
+    if (digit >= '0' && digit <= '9') return KnownOr1(static_cast<uint32_t>(digit - '0'));
+  }
 }
 
 Image ApplyOrientation(Image image, int orientation) {

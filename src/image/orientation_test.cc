@@ -52,7 +52,7 @@ TEST(ReadExifOrientation, PrefixesAndDamageAreUprightOrAValue) {
       const std::vector<uint8_t> part(exif.begin(),
                                       exif.begin() + static_cast<std::ptrdiff_t>(size));
       // The two entries end 4 bytes before the end of the block.
-      EXPECT_EQ(ReadExifOrientation(part), size >= exif.size() - 4 ? 6 : 1) << size;
+      EXPECT_EQ(ReadExifOrientation(part).value_or(1), size >= exif.size() - 4 ? 6 : 1) << size;
     }
     for (int round = 0; round < 20'000; ++round) {
       std::vector<uint8_t> damaged = exif;
@@ -60,7 +60,7 @@ TEST(ReadExifOrientation, PrefixesAndDamageAreUprightOrAValue) {
         damaged[static_cast<size_t>(random.Integer(0, static_cast<int>(damaged.size()) - 1))] =
             static_cast<uint8_t>(random.Integer(0, 255));
       }
-      const int value = ReadExifOrientation(damaged);
+      const int value = ReadExifOrientation(damaged).value_or(1);
       EXPECT_TRUE(value >= 1 && value <= 8);
     }
   }

@@ -1,17 +1,29 @@
 // PNG by libpng: grey, colour and palette of every depth to 8-bit RGB; 16 bits keep the high byte
 // and alpha is dropped, as Pillow's convert('RGB') does.
-// libpng reports an error by longjmp, which runs no destructors, so the functions that it can jump
-// out of own nothing.
+// The chunks are found here. libpng is fed those that pictures are made of, one after the other,
+// and PngMetadata sees the rest, so nothing in the rest can spoil a picture. libpng takes whatever
+// part of the pixels there is, so a file may end anywhere behind the last one. libpng reports an
+// error by longjmp, which runs no destructors, so the functions that it can jump out of own
+// nothing.
+#include <algorithm>
 #include <csetjmp>
 #include <cstring>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
 
 #include <png.h>
 
 #include "image/decoder.h"
-#include "image/orientation.h"
+#include "image/png_metadata.h"
 
 namespace fastvlm {
 namespace {
+
+constexpr size_t kSignatureBytes = 8;
+constexpr size_t kChunkHeaderBytes = 8;  // length and type
+constexpr size_t kChunkBytes = 12;       // the same and the checksum
 
 // Everything that one decode owns. It lives outside of the functions that a jump leaves.
 struct PngReader {
@@ -21,12 +33,13 @@ struct PngReader {
   PngReader& operator=(const PngReader&) = delete;
 
   const ImageSource& source;
-  size_t position = 0;
   png_structp png = nullptr;
   png_infop info = nullptr;
+  png_uint_32 last_row = 0;  // the row of the last pass that completes the picture
+  int last_pass = 0;
   bool pixels_complete = false;
   Status failure;
-  DecodedImage decoded;
+  Image image;
 };
 
 [[noreturn]] void OnError(png_structp png, png_const_charp message) {
@@ -40,26 +53,6 @@ struct PngReader {
 
 void OnWarning(png_structp, png_const_charp) {}
 
-void ReadBytes(png_structp png, png_bytep target, size_t size) {
-  PngReader& reader = *static_cast<PngReader*>(png_get_io_ptr(png));
-  if (size > reader.source.bytes.size() - reader.position) {
-    reader.failure = Error(StatusCode::kDataError, "{}: truncated PNG: it ends after {} bytes",
-                           reader.source.name, reader.source.bytes.size());
-    png_error(png, "truncated");
-  }
-  std::memcpy(target, reader.source.bytes.data() + reader.position, size);
-  reader.position += size;
-}
-
-void SetUp(PngReader& reader) {
-  png_set_read_fn(reader.png, &reader, ReadBytes);
-  png_set_user_limits(reader.png, static_cast<png_uint_32>(reader.source.options.max_side),
-                      static_cast<png_uint_32>(reader.source.options.max_side));
-  // Text and colour profiles are not used: skipping them leaves nothing to inflate.
-  static constexpr png_byte kSkipped[] = "iCCP\0sPLT\0tEXt\0zTXt\0iTXt";
-  png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, kSkipped, 5);
-}
-
 // The size as the header has it, read before libpng's own limit could refuse it less clearly.
 Status CheckHeader(const ImageSource& source) {
   const std::span<const uint8_t> bytes = source.bytes;
@@ -67,51 +60,121 @@ Status CheckHeader(const ImageSource& source) {
   return CheckImageSize(source, png_get_uint_32(&bytes[16]), png_get_uint_32(&bytes[20]));
 }
 
-void ReadPixels(PngReader& reader) {
-  png_structp png = reader.png;
-  const int color_type = png_get_color_type(png, reader.info);
-  const int depth = png_get_bit_depth(png, reader.info);
+// Sets which row of which pass is the last one that holds pixels. Source: PNG 1.2, section 2.6.
+void FindLastRow(png_uint_32 width, png_uint_32 height, bool interlaced, PngReader* reader) {
+  reader->last_pass = 0;
+  reader->last_row = height - 1;
+  if (!interlaced) return;
+  for (int pass = 6; pass >= 0; --pass) {
+    if (PNG_PASS_COLS(width, pass) == 0 || PNG_PASS_ROWS(height, pass) == 0) continue;
+    reader->last_pass = pass;
+    reader->last_row = PNG_ROW_FROM_PASS_ROW(PNG_PASS_ROWS(height, pass) - 1, pass);
+    return;
+  }
+}
+
+// All chunks before the pixels have been read.
+void OnInfo(png_structp png, png_infop info) {
+  PngReader& reader = *static_cast<PngReader*>(png_get_progressive_ptr(png));
+  const int color_type = png_get_color_type(png, info);
+  const int depth = png_get_bit_depth(png, info);
   if (color_type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
   if (color_type == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(png);
   if (depth == 16) png_set_strip_16(png);
   if ((color_type & PNG_COLOR_MASK_COLOR) == 0) png_set_gray_to_rgb(png);
   png_set_strip_alpha(png);
   const int passes = png_set_interlace_handling(png);
-  png_read_update_info(png, reader.info);
-  Image& image = reader.decoded.image;
-  const size_t row_bytes = static_cast<size_t>(image.width) * 3;
-  if (png_get_rowbytes(png, reader.info) != row_bytes) png_error(png, "unexpected row size");
-  for (int pass = 0; pass < passes; ++pass) {
-    for (int y = 0; y < image.height; ++y) {
-      png_read_row(png, &image.pixels[static_cast<size_t>(y) * row_bytes], nullptr);
+  const png_uint_32 height = png_get_image_height(png, info);
+  FindLastRow(png_get_image_width(png, info), height, passes > 1, &reader);
+  png_read_update_info(png, info);
+  const size_t row_bytes = static_cast<size_t>(reader.image.width) * 3;
+  if (png_get_rowbytes(png, info) != row_bytes ||
+      row_bytes * height != reader.image.pixels.size()) {
+    png_error(png, "unexpected row size");
+  }
+  // Checksums of the header and the palette have to be right. That of the pixels is not looked at,
+  // as in Pillow, but what cannot be inflated is an error.
+  png_set_crc_action(png, PNG_CRC_QUIET_USE, PNG_CRC_DEFAULT);
+  png_set_benign_errors(png, 0);
+}
+
+// row is null where a pass of an interlaced picture has nothing new.
+void OnRow(png_structp png, png_bytep row, png_uint_32 y, int pass) {
+  if (row == nullptr) return;
+  PngReader& reader = *static_cast<PngReader*>(png_get_progressive_ptr(png));
+  const size_t row_bytes = static_cast<size_t>(reader.image.width) * 3;
+  if ((y + size_t{1}) * row_bytes > reader.image.pixels.size()) png_error(png, "too many rows");
+  png_progressive_combine_row(png, &reader.image.pixels[y * row_bytes], row);
+  if (pass == reader.last_pass && y == reader.last_row) reader.pixels_complete = true;
+}
+
+// libpng does not write what it is fed.
+void Feed(PngReader& reader, std::span<const uint8_t> bytes) {
+  png_process_data(reader.png, reader.info, const_cast<png_bytep>(bytes.data()), bytes.size());
+}
+
+struct Chunk {
+  std::string_view type;
+  std::span<const uint8_t> all;   // as far as the file goes
+  std::span<const uint8_t> data;  // empty if the file ends within the chunk
+};
+
+// The chunk at `at`, which moves behind it. Nothing at the end, or where no chunk can begin.
+std::optional<Chunk> NextChunk(std::span<const uint8_t> bytes, size_t* at) {
+  bytes = bytes.subspan(*at);
+  if (bytes.size() < kChunkHeaderBytes) return std::nullopt;
+  const size_t size = png_get_uint_32(bytes.data());
+  Chunk chunk;
+  chunk.type = {reinterpret_cast<const char*>(&bytes[4]), 4};
+  chunk.all = bytes.first(std::min(size + kChunkBytes, bytes.size()));
+  if (size <= bytes.size() - kChunkHeaderBytes) chunk.data = bytes.subspan(kChunkHeaderBytes, size);
+  *at += chunk.all.size();
+  return chunk;
+}
+
+int PngOrientation(const ImageSource& source) {
+  PngMetadata metadata;
+  size_t at = kSignatureBytes;
+  while (const std::optional<Chunk> chunk = NextChunk(source.bytes, &at)) {
+    if (chunk->type == "IEND") break;
+    metadata.Add(chunk->type, chunk->data);
+  }
+  return metadata.Orientation();
+}
+
+// Chunks whose type begins with a small letter are not needed to show the picture.
+bool IsCritical(const Chunk& chunk) { return (chunk.type[0] & 0x20) == 0; }
+
+// Feeds libpng until the picture is complete or the file ends. Memory for the picture is taken here
+// and not in a call from libpng, which no exception may leave.
+void ReadChunks(PngReader& reader) {
+  Feed(reader, reader.source.bytes.first(kSignatureBytes));
+  size_t at = kSignatureBytes;
+  while (!reader.pixels_complete) {
+    const std::optional<Chunk> chunk = NextChunk(reader.source.bytes, &at);
+    if (!chunk.has_value()) return;
+    if (!IsCritical(*chunk)) {
+      if (!reader.image.pixels.empty()) png_error(reader.png, "another chunk parts its pixels");
+      continue;
     }
+    if (chunk->type == "IDAT" && reader.image.pixels.empty()) {
+      const png_uint_32 width = png_get_image_width(reader.png, reader.info);
+      const png_uint_32 height = png_get_image_height(reader.png, reader.info);
+      if (width == 0 || height == 0) png_error(reader.png, "pixels stand before the header");
+      reader.failure = AllocateImage(reader.source, width, height, &reader.image);
+      if (!reader.failure.ok()) return;
+    }
+    Feed(reader, chunk->all);
   }
 }
 
-void ReadOrientation(PngReader& reader) {
-  png_uint_32 size = 0;
-  png_bytep exif = nullptr;
-  if (png_get_eXIf_1(reader.png, reader.info, &size, &exif) != 0) {
-    reader.decoded.orientation = ReadExifOrientation({exif, size});
-  }
-}
-
-// False when the pixels cannot be read; then reader.failure says why.
-bool Read(PngReader& reader) {
-  if (setjmp(png_jmpbuf(reader.png)) != 0) return reader.pixels_complete;
-  SetUp(reader);
-  png_read_info(reader.png, reader.info);
-  reader.failure =
-      AllocateImage(reader.source, png_get_image_width(reader.png, reader.info),
-                    png_get_image_height(reader.png, reader.info), &reader.decoded.image);
-  if (!reader.failure.ok()) return false;
-  ReadPixels(reader);
-  ReadOrientation(reader);
-  // A damaged end does not spoil a complete picture; Pillow does not mind it either.
-  reader.pixels_complete = true;
-  png_read_end(reader.png, reader.info);
-  ReadOrientation(reader);
-  return true;
+// An error of libpng ends it early; what follows the last pixel does not matter.
+void Read(PngReader& reader) {
+  if (setjmp(png_jmpbuf(reader.png)) != 0) return;
+  png_set_progressive_read_fn(reader.png, &reader, OnInfo, OnRow, nullptr);
+  png_set_user_limits(reader.png, static_cast<png_uint_32>(reader.source.options.max_side),
+                      static_cast<png_uint_32>(reader.source.options.max_side));
+  ReadChunks(reader);
 }
 
 }  // namespace
@@ -124,8 +187,13 @@ Result<DecodedImage> DecodePng(const ImageSource& source) {
   if (reader.info == nullptr) {
     return Error(StatusCode::kResourceExhausted, "{}: libpng could not start", source.name);
   }
-  if (!Read(reader)) return std::move(reader.failure);
-  return std::move(reader.decoded);
+  Read(reader);
+  if (!reader.pixels_complete) {
+    if (!reader.failure.ok()) return std::move(reader.failure);
+    return Error(StatusCode::kDataError, "{}: truncated PNG: it ends after {} bytes", source.name,
+                 source.bytes.size());
+  }
+  return DecodedImage{std::move(reader.image), PngOrientation(source)};
 }
 
 }  // namespace fastvlm

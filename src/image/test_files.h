@@ -3,11 +3,14 @@
 #define FASTVLM_IMAGE_TEST_FILES_H_
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <cstdint>
 #include <fstream>
+#include <initializer_list>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
@@ -62,6 +65,36 @@ inline std::vector<GoldenFile> GoldenFiles() {
     files.push_back(file);
   }
   return files;
+}
+
+using Bytes = std::vector<uint8_t>;
+
+inline Bytes BytesOf(std::string_view text) { return Bytes(text.begin(), text.end()); }
+
+inline Bytes Joined(std::initializer_list<Bytes> parts) {
+  Bytes bytes;
+  for (const Bytes& part : parts) bytes.insert(bytes.end(), part.begin(), part.end());
+  return bytes;
+}
+
+inline Bytes BigEndian32(size_t value) {
+  return {static_cast<uint8_t>(value >> 24), static_cast<uint8_t>(value >> 16),
+          static_cast<uint8_t>(value >> 8), static_cast<uint8_t>(value)};
+}
+
+// A chunk of a PNG; `damage` is added to its checksum.
+inline Bytes PngChunk(std::string_view type, const Bytes& data, uint32_t damage = 0) {
+  const Bytes body = Joined({BytesOf(type), data});
+  const uLong checksum = crc32(0, body.data(), static_cast<uInt>(body.size()));
+  return Joined({BigEndian32(data.size()), body, BigEndian32(checksum + damage)});
+}
+
+inline Bytes Deflated(const Bytes& bytes) {
+  uLongf size = compressBound(bytes.size());
+  Bytes result(size);
+  EXPECT_EQ(compress2(result.data(), &size, bytes.data(), bytes.size(), 9), Z_OK);
+  result.resize(size);
+  return result;
 }
 
 }  // namespace fastvlm

@@ -3,6 +3,7 @@
 #include <webp/demux.h>
 
 #include <memory>
+#include <span>
 
 #include "image/decoder.h"
 #include "image/orientation.h"
@@ -15,14 +16,21 @@ struct DemuxerDeleter {
 };
 using Demuxer = std::unique_ptr<WebPDemuxer, DemuxerDeleter>;
 
-int ReadOrientation(const WebPDemuxer* demuxer) {
+// The first chunk of this kind, empty if there is none. It is a view of the file.
+std::span<const uint8_t> ChunkOf(const WebPDemuxer* demuxer, const char* kind) {
   WebPChunkIterator chunk = {};
-  int orientation = 1;
-  if (WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk) != 0) {
-    orientation = ReadExifOrientation({chunk.chunk.bytes, chunk.chunk.size});
+  std::span<const uint8_t> bytes;
+  if (WebPDemuxGetChunk(demuxer, kind, 1, &chunk) != 0) {
+    bytes = {chunk.chunk.bytes, chunk.chunk.size};
   }
   WebPDemuxReleaseChunkIterator(&chunk);
-  return orientation;
+  return bytes;
+}
+
+int WebpOrientation(const WebPDemuxer* demuxer) {
+  const std::span<const uint8_t> xmp = ChunkOf(demuxer, "XMP ");
+  return ReadOrientation({.exif = ChunkOf(demuxer, "EXIF"),
+                          .xmp = {reinterpret_cast<const char*>(xmp.data()), xmp.size()}});
 }
 
 Status DecodeFrame(const ImageSource& source, const WebPIterator& frame, Image* image) {
@@ -64,7 +72,7 @@ Result<DecodedImage> DecodeWebp(const ImageSource& source) {
   FASTVLM_RETURN_IF_ERROR(AllocateImage(source, WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
                                         WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT),
                                         &decoded.image));
-  decoded.orientation = ReadOrientation(demuxer.get());
+  decoded.orientation = WebpOrientation(demuxer.get());
   WebPIterator frame = {};
   Status status;
   if (WebPDemuxGetFrame(demuxer.get(), 1, &frame) == 0) {
