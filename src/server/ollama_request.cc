@@ -11,14 +11,14 @@
 namespace fastvlm {
 namespace {
 
-constexpr SamplingNames kSamplingNames = {"repeat_penalty", /*max_temperature=*/100};
+constexpr SamplingNames kOllamaSampling = {"repeat_penalty", /*max_temperature=*/100};
 
 void ReadOptions(const CallLimits& limits, RequestFields& fields, Call& call) {
   const Json* options = fields.Find("options");
   if (options == nullptr) return;
   if (!options->is_object()) return fields.Wrong("options", "an object", *options);
   RequestFields option_fields(*options, "options.");
-  ReadSampling(kSamplingNames, option_fields, call);
+  ReadSampling(kOllamaSampling, option_fields, call);
   ReadStop(option_fields, call);
   int64_t tokens = 0;
   // A negative number means that the client sets no limit.

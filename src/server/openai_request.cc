@@ -12,7 +12,7 @@
 namespace fastvlm {
 namespace {
 
-constexpr SamplingNames kSamplingNames = {"repetition_penalty", /*max_temperature=*/2};
+constexpr SamplingNames kOpenAiSampling = {"repetition_penalty", /*max_temperature=*/2};
 constexpr int kMaxTopLogprobs = 20;  // OpenAI's limits
 constexpr int kMaxCompletionLogprobs = 5;
 constexpr int kCompletionTokens = 16;  // OpenAI's default
@@ -20,7 +20,7 @@ constexpr int kCompletionTokens = 16;  // OpenAI's default
 // Fields of both endpoints.
 void ReadOpenAiFields(const CallLimits& limits, RequestFields& fields, Call& call) {
   fields.String("model", &call.model);
-  ReadSampling(kSamplingNames, fields, call);
+  ReadSampling(kOpenAiSampling, fields, call);
   if (fields.Find("repetition_penalty") == nullptr) {  // llama.cpp's name for it
     fields.Number("repeat_penalty", FieldRange{0, 100, /*above_low=*/true},
                   &call.request.generate.sampling.repetition_penalty);
