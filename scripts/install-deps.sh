@@ -37,7 +37,7 @@ packages=(
   libfmt-dev nlohmann-json3-dev libcli11-dev
   libutf8proc-dev
   libjpeg-dev libpng-dev libwebp-dev libgif-dev libheif-dev
-  libcurl4-openssl-dev libssl-dev libzip-dev libcpp-httplib-dev ca-certificates
+  libcurl4-openssl-dev libssl-dev libzip-dev libcpp-httplib-dev libboost-dev ca-certificates
 )
 if $tests; then
   packages+=(libgtest-dev libgmock-dev python3 python3-venv binutils curl openssl)

@@ -2,13 +2,18 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "commands.h"
@@ -32,6 +37,8 @@ struct ServeFlags {
   int prefix_cache_mb = 512;
   int max_body_mb = 32;
   int max_megapixels = 50;
+  std::string limit_per_key;
+  std::string max_encoder_pixels = "2048x3072";
   bool quiet = false;
 };
 
@@ -98,12 +105,46 @@ void Announce(const Server& server, const ServerOptions& options) {
   }
 }
 
+// Whole numbers with one of these characters between them, none below zero.
+std::optional<std::pair<int64_t, int64_t>> ParsePair(const std::string& text, char between) {
+  std::pair<int64_t, int64_t> pair;
+  const char* end = text.data() + text.size();
+  auto [at, error] = std::from_chars(text.data(), end, pair.first);
+  if (error != std::errc() || pair.first < 0) return std::nullopt;
+  if (at == end) return std::pair(pair.first, int64_t{-1});
+  if (*at != between) return std::nullopt;
+  std::tie(at, error) = std::from_chars(at + 1, end, pair.second);
+  if (error != std::errc() || at != end || pair.second < 0) return std::nullopt;
+  return pair;
+}
+
+// "4" or "4,20000".
+std::optional<KeyLimit> ParseLimitPerKey(const std::string& text) {
+  const auto pair = ParsePair(text, ',');
+  if (!pair || pair->first > 100'000 || pair->second > 1'000'000'000) return std::nullopt;
+  return KeyLimit{static_cast<int>(pair->first), std::max<int64_t>(pair->second, 0)};
+}
+
+// "2048x3072", or a number of pixels.
+std::optional<int64_t> ParsePixels(const std::string& text) {
+  constexpr int64_t kMost = int64_t{1} << 30;
+  const auto pair = ParsePair(text, 'x');
+  if (!pair || pair->first < 1 || pair->first > kMost || pair->second > kMost) return std::nullopt;
+  const int64_t pixels = pair->second < 0 ? pair->first : pair->first * pair->second;
+  if (pixels < 1 || pixels > kMost) return std::nullopt;
+  return pixels;
+}
+
 ServerOptions ServerOptionsOf(const ServeFlags& flags) {
   ServerOptions options = flags.server;
   options.max_queued = flags.engine.max_queued;
   options.request_timeout_ms = flags.timeout_s * 1000;
   options.max_body_bytes = static_cast<size_t>(flags.max_body_mb) << 20;
   options.image.max_pixels = int64_t{flags.max_megapixels} * 1'000'000;
+  options.max_encoder_pixels = *ParsePixels(flags.max_encoder_pixels);
+  if (!flags.limit_per_key.empty()) {
+    options.limit_per_key = *ParseLimitPerKey(flags.limit_per_key);
+  }
   if (!flags.quiet) {
     // Not fmt::print, which throws when nobody reads the log any more.
     options.log = [](const std::string& line) { std::fputs((line + "\n").c_str(), stderr); };
@@ -115,6 +156,10 @@ Status Serve(const ServeFlags& flags) {
   ServerOptions options = ServerOptionsOf(flags);
   Status status = CollectKeys(flags, options.api_keys);
   if (!status.ok()) return status;
+  if (!flags.limit_per_key.empty() && options.api_keys.empty()) {
+    return Error(StatusCode::kInvalidArgument,
+                 "--limit-per-key needs keys; give them with --api-key-file");
+  }
   Result<std::shared_ptr<const Model>> model = LoadModel(flags.model);
   if (!model.ok()) return model.status();
   if (options.model_name.empty()) options.model_name = ModelName((*model)->info().directory);
@@ -157,7 +202,9 @@ void AddAccessFlags(CLI::App& app, ServeFlags& flags) {
            "Let pages of this origin use the server from a browser; '*' means all; may be repeated")
       ->type_name("ORIGIN");
   repeated("--allow-host", server.allowed_hosts,
-           "A name besides localhost that the server may be called by, for example behind a proxy")
+           "A name that the server may be called by, for example behind a proxy, besides localhost "
+           "and,\n"
+           "with another --host, addresses and this machine's name")
       ->type_name("NAME");
   app.add_option("--tls-cert", server.tls_cert, "Certificate, PEM: serve https")->type_name("FILE");
   app.add_option("--tls-key", server.tls_key, "Its private key, PEM")->type_name("FILE");
@@ -183,6 +230,21 @@ void AddLimitFlags(CLI::App& app, ServeFlags& flags) {
       ->capture_default_str();
   app.add_option("--max-tokens", server.max_tokens, "Longest answer, in tokens")
       ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--limit-per-key", flags.limit_per_key,
+                 "What each API key may use: requests at once and tokens a minute, prompts and\n"
+                 "answers together, for example 4,20000; 0 means no limit")
+      ->type_name("REQUESTS[,TOKENS]")
+      ->check([](const std::string& text) {
+        return ParseLimitPerKey(text) ? std::string()
+                                      : "expected requests and tokens, for example 4,20000";
+      });
+  app.add_option("--max-encoder-pixels", flags.max_encoder_pixels,
+                 "Largest resolution that a request may ask for, as WxH or pixels")
+      ->type_name("WxH")
+      ->check([](const std::string& text) {
+        return ParsePixels(text) ? std::string() : "expected a size, for example 2048x3072";
+      })
       ->capture_default_str();
   app.add_option("--max-connections", server.max_connections, "Open connections")
       ->check(CLI::Range(1, 900))

@@ -20,6 +20,19 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
+bool IsAddress(const std::string& name) {
+  in6_addr address{};
+  return inet_pton(AF_INET, name.c_str(), &address) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), &address) == 1;
+}
+
+// "box", "box.local" and "box.lan" are names of the machine "box.lan".
+bool NamesMachine(std::string_view name, std::string_view machine) {
+  if (machine.empty()) return false;
+  const std::string first(machine.substr(0, machine.find('.')));
+  return name == machine || name == first || name == first + ".local";
+}
+
 bool Contains(const std::vector<std::string>& list, std::string_view value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
@@ -45,6 +58,8 @@ bool IsLoopbackName(std::string_view host) {
 }
 
 Access::Access(const AccessOptions& options) : options_(options) {
+  for (std::string& name : options_.allowed_hosts) name = Lower(name);
+  options_.machine_name = Lower(options_.machine_name);
   for (const std::string& key : options_.api_keys) keys_.push_back(Hash(key));
 }
 
@@ -56,8 +71,7 @@ Access::Digest Access::Hash(std::string_view key) {
 
 std::optional<ApiError> Access::CheckSource(const AccessHeaders& headers) const {
   const std::string_view name = HostWithoutPort(headers.host);
-  if (options_.loopback && !headers.host.empty() && !IsLoopbackName(name) &&
-      !Contains(options_.allowed_hosts, Lower(name))) {
+  if (!headers.host.empty() && !NameIsRight(name)) {
     return Forbidden(
         fmt::format("This server is not to be called {}; allow the name with "
                     "--allow-host.",
@@ -73,18 +87,30 @@ std::optional<ApiError> Access::CheckSource(const AccessHeaders& headers) const 
                                Quoted(headers.origin)));
 }
 
-std::optional<ApiError> Access::CheckKey(std::string_view authorization) const {
+bool Access::NameIsRight(std::string_view host) const {
+  std::string name = Lower(host);
+  if (name.ends_with('.')) name.pop_back();
+  if (IsLoopbackName(name) || Contains(options_.allowed_hosts, name)) return true;
+  if (options_.loopback) return false;
+  return !keys_.empty() || IsAddress(name) || NamesMachine(name, options_.machine_name);
+}
+
+std::optional<ApiError> Access::CheckKey(const AccessHeaders& headers, uint64_t* key) const {
+  *key = 0;
   if (keys_.empty()) return std::nullopt;
   constexpr std::string_view kScheme = "bearer ";
-  if (Lower(authorization.substr(0, kScheme.size())) != kScheme) return Unauthorized(false);
-  std::string_view key = authorization.substr(kScheme.size());
-  while (key.starts_with(' ')) key.remove_prefix(1);
-  const Digest given = Hash(key);
-  bool right = false;
-  for (const Digest& digest : keys_) {  // every key, so that the time tells nothing about them
-    right |= CRYPTO_memcmp(digest.data(), given.data(), given.size()) == 0;
+  std::string_view text = headers.x_api_key;
+  if (Lower(headers.authorization.substr(0, kScheme.size())) == kScheme) {
+    text = headers.authorization.substr(kScheme.size());
+    while (text.starts_with(' ')) text.remove_prefix(1);
+  } else if (text.empty()) {
+    return Unauthorized(false);
   }
-  if (right) return std::nullopt;
+  const Digest given = Hash(text);
+  for (size_t i = 0; i < keys_.size(); ++i) {  // all, so that the time tells nothing about them
+    if (CRYPTO_memcmp(keys_[i].data(), given.data(), given.size()) == 0) *key = i + 1;
+  }
+  if (*key != 0) return std::nullopt;
   return Unauthorized(true);
 }
 

@@ -3,6 +3,7 @@
 #define FASTVLM_SERVER_ACCESS_H_
 
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,14 +16,15 @@ namespace fastvlm {
 struct AccessOptions {
   std::vector<std::string> api_keys;       // any of them; none: everybody
   std::vector<std::string> cors_origins;   // "https://app.example"; "*": every web page
-  std::vector<std::string> allowed_hosts;  // names, beside loopback ones, that a server on a
-                                           // loopback address may be called by
+  std::vector<std::string> allowed_hosts;  // names that the server may be called by, too
   bool loopback = true;                    // the server listens on a loopback address
+  std::string machine_name;                // "box" or "box.lan"; empty: unknown
 };
 
 // The headers that decide; empty if absent.
 struct AccessHeaders {
   std::string_view authorization;
+  std::string_view x_api_key;  // where Anthropic's clients send their key
   std::string_view host;
   std::string_view origin;
 };
@@ -33,20 +35,24 @@ class Access {
 
   // What is wrong with where a request comes from. On a loopback address the name it was sent to
   // has to be a loopback one: a page of the web can give its own name this machine's address
-  // ("DNS rebinding"). Browsers name the page a request comes from: it has to be ours or allowed.
+  // ("DNS rebinding"). On other addresses it may be any address and this machine's name as well;
+  // with a key, which such a page does not know, it may be anything. Browsers name the page a
+  // request comes from: it has to be ours or allowed.
   std::optional<ApiError> CheckSource(const AccessHeaders& headers) const;
 
-  // 401 unless "Bearer KEY" is right. Takes equally long for all wrong keys.
-  std::optional<ApiError> CheckKey(std::string_view authorization) const;
+  // 401 unless "Bearer KEY", or x-api-key, is right. Takes equally long for all wrong keys. `key`
+  // becomes the key's number, from 1 on; 0 if none is needed.
+  std::optional<ApiError> CheckKey(const AccessHeaders& headers, uint64_t* key) const;
 
   // The value of Access-Control-Allow-Origin for this origin; empty: none.
   std::string AllowedOrigin(std::string_view origin) const;
 
  private:
+  bool NameIsRight(std::string_view name) const;
   using Digest = std::array<unsigned char, 32>;
   static Digest Hash(std::string_view key);
 
-  const AccessOptions options_;
+  AccessOptions options_;  // its names in lower case
   std::vector<Digest> keys_;
 };
 

@@ -15,25 +15,37 @@ namespace fastvlm {
 namespace {
 
 AccessHeaders From(std::string_view host, std::string_view origin = {}) {
-  return {{}, host, origin};
+  return {{}, {}, host, origin};
 }
 
 AccessOptions Options(std::vector<std::string> keys, std::vector<std::string> origins = {},
                       std::vector<std::string> hosts = {}, bool loopback = true) {
-  return {std::move(keys), std::move(origins), std::move(hosts), loopback};
+  return {std::move(keys), std::move(origins), std::move(hosts), loopback, {}};
 }
 
 int StatusOf(const std::optional<ApiError>& error) { return error.has_value() ? error->status : 0; }
 
+// The number of the key that these headers hold, -1 if they are refused.
+int64_t KeyIn(const Access& access, std::string_view authorization, std::string_view x = {}) {
+  uint64_t key = 99;
+  const std::optional<ApiError> error = access.CheckKey({authorization, x, {}, {}}, &key);
+  if (!error.has_value()) return static_cast<int64_t>(key);
+  EXPECT_EQ(error->status, 401);
+  EXPECT_EQ(key, 0U);
+  return -1;
+}
+
 TEST(Keys, OneOfThemIsNeeded) {
   const Access access(Options({"first", "second"}));
-  EXPECT_EQ(StatusOf(access.CheckKey("Bearer first")), 0);
-  EXPECT_EQ(StatusOf(access.CheckKey("bearer  second")), 0);
+  EXPECT_EQ(KeyIn(access, "Bearer first"), 1);
+  EXPECT_EQ(KeyIn(access, "bearer  second"), 2);
+  EXPECT_EQ(KeyIn(access, "", "second"), 2);
+  EXPECT_EQ(KeyIn(access, "", "third"), -1);
   for (const char* wrong : {"", "first", "Basic first", "Bearer", "Bearer ", "Bearer firs",
                             "Bearer firstt", "Bearer First", "Bearer first second"}) {
-    EXPECT_EQ(StatusOf(access.CheckKey(wrong)), 401) << wrong;
+    EXPECT_EQ(KeyIn(access, wrong), -1) << wrong;
   }
-  EXPECT_EQ(StatusOf(Access({}).CheckKey("")), 0);
+  EXPECT_EQ(KeyIn(Access({}), ""), 0);
 }
 
 TEST(Source, ALoopbackServerIsOnlyCalledByLoopbackNames) {
@@ -46,7 +58,21 @@ TEST(Source, ALoopbackServerIsOnlyCalledByLoopbackNames) {
                             "localhost.evil.example", "192.168.0.1", "[::2]:80", "0.0.0.0"}) {
     EXPECT_EQ(StatusOf(access.CheckSource(From(wrong))), 403) << wrong;
   }
-  EXPECT_EQ(StatusOf(Access(Options({}, {}, {}, false)).CheckSource(From("box.lan:8080"))), 0);
+}
+
+TEST(Source, AServerForAllIsCalledByAddressesAndItsOwnNames) {
+  AccessOptions options = Options({}, {}, {"vlm.example"}, /*loopback=*/false);
+  options.machine_name = "Box.lan";
+  const Access open(options);
+  for (const char* right : {"localhost:8080", "192.168.0.1:8080", "[fe80::1]:80", "box:1",
+                            "BOX.lan", "box.local:8080", "box.lan.", "vlm.example", ""}) {
+    EXPECT_EQ(StatusOf(open.CheckSource(From(right))), 0) << right;
+  }
+  for (const char* wrong : {"evil.example", "box.evil.example", "box.lan.evil", "1.2.3.4.evil"}) {
+    EXPECT_EQ(StatusOf(open.CheckSource(From(wrong))), 403) << wrong;
+  }
+  options.api_keys = {"key"};  // which a foreign page does not know
+  EXPECT_EQ(StatusOf(Access(options).CheckSource(From("evil.example"))), 0);
 }
 
 TEST(Source, PagesOfOthersAreRefusedUnlessAllowed) {

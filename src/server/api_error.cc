@@ -73,6 +73,11 @@ ApiError Unavailable(std::string message) {
   return error;
 }
 
+ApiError NoMemory(bool alone) {
+  if (alone) return TooLarge("The request takes more memory than the server has for all of them.");
+  return Unavailable("All requests together take too much memory; try again later.");
+}
+
 ApiError FromStatus(const Status& status, std::string param) {
   switch (status.code()) {
     case StatusCode::kInvalidArgument:

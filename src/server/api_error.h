@@ -25,6 +25,8 @@ ApiError TooLarge(std::string message);
 ApiError UnsupportedMediaType(std::string message);
 ApiError TooManyRequests();
 ApiError Unavailable(std::string message);  // the server is at a limit, or ends
+// One request alone (413), or this one beside the others (503), takes more memory than there is.
+ApiError NoMemory(bool alone);
 
 // The error of Engine::Submit or of an answer: kResourceExhausted means a full queue
 // (429) or a lack of memory (503).

@@ -82,6 +82,7 @@ ApiError HttpError(int status) {
 ApiServer::ApiServer(Engine& engine, const ServerOptions& options)
     : HttpServer(HttpOptionsOf(options)), options_(options), context_(engine, options_) {
   context_.connections = [this] { return connections(); };
+  context_.stopping = [this] { return stopping(); };
   set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
     return BeforeBody(request, response) ? HandlerResponse::Handled : HandlerResponse::Unhandled;
   });
@@ -123,15 +124,17 @@ void ApiServer::RunUntilDrained() {
   Run([this] { context_.engine.Drain(options_.drain_timeout_ms); });
 }
 
-std::optional<ApiError> ApiServer::Check(const httplib::Request& request,
-                                         const Route* route) const {
+std::optional<ApiError> ApiServer::Check(const httplib::Request& request, const Route* route,
+                                         uint64_t* key) const {
   const std::string authorization = request.get_header_value("Authorization");
+  const std::string x_api_key = request.get_header_value("X-Api-Key");
   const std::string host = request.get_header_value("Host");
   const std::string origin = request.get_header_value("Origin");
-  if (auto error = context_.access.CheckSource({authorization, host, origin})) return error;
+  const AccessHeaders headers = {authorization, x_api_key, host, origin};
+  if (auto error = context_.access.CheckSource(headers)) return error;
   if (route == nullptr) return NoSuchPath(request);
   if (!route->open) {
-    if (auto error = context_.access.CheckKey(authorization)) return error;
+    if (auto error = context_.access.CheckKey(headers, key)) return error;
   }
   if (stopping()) return Unavailable("The server is shutting down.");
   return std::string_view(route->method) == "POST" ? CheckBody(request, *route) : std::nullopt;
@@ -174,7 +177,7 @@ bool ApiServer::BeforeBody(const httplib::Request& request, httplib::Response& r
     if (has_body) connection.CloseAfterThis();
     return true;
   }
-  if (const auto error = Check(request, route)) {
+  if (const auto error = Check(request, route, &connection.record().key)) {
     if (error->status == 405) response.set_header("Allow", MethodsOf(request.path));
     SendError(*error, DialectOf(request.path), response);
     if (has_body) connection.CloseAfterThis();  // the body is not read
@@ -197,8 +200,9 @@ std::optional<ApiError> ApiServer::ReadBody(const httplib::Request& request,
   std::from_chars(length.data(), length.data() + length.size(), announced);
   size_t reserved = 0;
   const auto reserve = [&](size_t bytes) {
-    if (!exchange.memory->Take(static_cast<int64_t>(bytes) * kBodyCopies)) {
-      error = Unavailable("All requests together take too much memory; try again later.");
+    const int64_t copies = static_cast<int64_t>(bytes) * kBodyCopies;
+    if (!exchange.memory->Take(copies)) {
+      error = NoMemory(/*alone=*/!exchange.memory->CouldTake(copies));
       return false;
     }
     reserved += bytes;
@@ -217,7 +221,11 @@ std::optional<ApiError> ApiServer::ReadBody(const httplib::Request& request,
     exchange.body.append(data, size);
     return true;
   });
-  if (!error.has_value() && !complete) {
+  const HttpProblem& problem = exchange.connection.problem();
+  if (!error.has_value() && problem.status != 0) {
+    error = BadRequest("", problem.message);
+    error->status = problem.status;
+  } else if (!error.has_value() && !complete) {
     error = BadRequest("", "The body did not come, or not fast enough.");
     error->status = 408;
   }
@@ -266,20 +274,33 @@ void ApiServer::Log(const httplib::Request& request, const httplib::Response& re
   Connection* connection = Connection::Current();
   if (connection == nullptr) return;
   const RequestRecord& record = connection->record();
-  const double ms = record.since_start.Milliseconds();
   const Route* route = FindRoute(request.method, request.path);
   context_.metrics.CountRequest(route == nullptr ? "other" : route->path, response.status,
-                                ms / 1000);
+                                record.since_start.Milliseconds() / 1000);
+  Log(fmt::format("{} {}", request.method.empty() ? "-" : request.method,
+                  request.path.empty() ? "-" : request.path),
+      response.status, record);
+}
+
+void ApiServer::Log(const std::string& what, int status, const RequestRecord& record) const {
   if (!options_.log) return;
-  std::string line = fmt::format("{} {} {}", request.method.empty() ? "-" : request.method,
-                                 request.path.empty() ? "-" : request.path, response.status);
-  line = Printable(line);
+  std::string line = fmt::format("{} {}", Printable(what), status);
   if (record.prompt_tokens >= 0) {
     line += fmt::format(" {}+{} tokens", record.prompt_tokens, record.completion_tokens);
   }
-  line += fmt::format(" {:.0f} ms", ms);
-  if (!record.note.empty()) line += " (" + record.note + ")";
+  line += fmt::format(" {:.0f} ms", record.since_start.Milliseconds());
+  if (!record.note.empty()) line += " (" + Printable(record.note) + ")";
   options_.log(line);
+}
+
+std::string ApiServer::Refuse(const HttpProblem& problem, const Connection& connection) {
+  RequestRecord record = connection.record();
+  record.note = problem.message;
+  context_.metrics.CountRequest("other", problem.status, record.since_start.Milliseconds() / 1000);
+  Log("- -", problem.status, record);
+  ApiError error = BadRequest("", problem.message);
+  error.status = problem.status;
+  return OpenAiErrorBody(error);
 }
 
 }  // namespace fastvlm

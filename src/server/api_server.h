@@ -20,7 +20,8 @@ class ApiServer final : public HttpServer {
 
  private:
   // What stands against a request before its body has been read.
-  std::optional<ApiError> Check(const httplib::Request& request, const Route* route) const;
+  std::optional<ApiError> Check(const httplib::Request& request, const Route* route,
+                                uint64_t* key) const;
   std::optional<ApiError> CheckBody(const httplib::Request& request, const Route& route) const;
   // True if the request has been answered; else its body is to be read.
   bool BeforeBody(const httplib::Request& request, httplib::Response& response);
@@ -30,6 +31,8 @@ class ApiServer final : public HttpServer {
                                    const httplib::ContentReader& reader, Exchange& exchange) const;
   void AddHeaders(const httplib::Request& request, httplib::Response& response) const;
   void Log(const httplib::Request& request, const httplib::Response& response);
+  void Log(const std::string& what, int status, const RequestRecord& record) const;
+  std::string Refuse(const HttpProblem& problem, const Connection& connection) override;
 
   const ServerOptions options_;
   ServerContext context_;

@@ -16,6 +16,7 @@ namespace fastvlm {
 struct CallLimits {
   int max_tokens = 2048;  // longest answer; requests for more get this many
   int max_images = 16;    // in one request
+  int64_t max_encoder_pixels = 2048 * 3072;
   bool allow_remote_images = false;
 };
 

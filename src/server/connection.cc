@@ -55,7 +55,7 @@ void Name(int socket, int (*name)(int, sockaddr*, socklen_t*), std::string& ip, 
 
 Connection::Connection(int socket, const TlsContext* tls, const ConnectionLimits& limits,
                        const std::atomic<bool>& stopping)
-    : socket_(socket), limits_(limits), stopping_(stopping) {
+    : socket_(socket), limits_(limits), stopping_(stopping), reader_(limits.max_head_bytes) {
   fcntl(socket_, F_SETFL, fcntl(socket_, F_GETFL) | O_NONBLOCK);
   const int on = 1;  // each token is sent at once
   setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -101,16 +101,25 @@ bool Connection::Handshake() {
 
 bool Connection::WaitForRequest() {
   if (close_) return false;
+  given_ = 0;
+  reader_.Begin();
   const Clock::time_point deadline = After(limits_.idle_timeout_ms);
-  while (begin_ == end_ && (ssl_ == nullptr || SSL_pending(ssl_.get()) == 0)) {
+  while (!reader_.has_input() && !reader_.head_complete() && problem().status == 0 &&
+         (ssl_ == nullptr || SSL_pending(ssl_.get()) == 0)) {
     if (stopping_.load() || Clock::now() > deadline) return false;
     if (Wait(Direction::kRead, std::min(deadline, Clock::now() + kLook))) break;
   }
   request_start_ = Clock::now();
   request_bytes_ = 0;
-  head_bytes_left_ = limits_.max_head_bytes;
   record_ = RequestRecord();
   return true;
+}
+
+bool Connection::ReadHead() {
+  while (!reader_.head_complete() && problem().status == 0) {
+    if (!Fill()) return false;
+  }
+  return problem().status == 0;
 }
 
 bool Connection::ClientGone() const {
@@ -166,33 +175,41 @@ ssize_t Connection::TryWrite(const char* data, size_t size, Direction* wanted) {
 }
 
 bool Connection::is_readable() const {
-  return begin_ < end_ || Wait(Direction::kRead, ReadDeadline());
+  return given_ < reader_.plain().size() || reader_.complete() ||
+         Wait(Direction::kRead, ReadDeadline());
 }
 
 bool Connection::is_writable() const { return !ClientGone(); }
 
-ssize_t Connection::read(char* data, size_t size) {
-  if (begin_ == end_) {
-    Direction wanted = Direction::kRead;
-    ssize_t got = kAgain;
-    while (got == kAgain) {
-      const Clock::time_point deadline = ReadDeadline();
-      if (Clock::now() > deadline) return -1;
-      got = TryRead(buffer_.data(), buffer_.size(), &wanted);
-      // A request that is still being sent when the server stops is not waited for.
-      if (got == kAgain && stopping_.load()) return -1;
-      if (got == kAgain) Wait(wanted, std::min(deadline, Clock::now() + kLook));
-    }
-    if (got <= 0) return got;
-    begin_ = 0;
-    end_ = static_cast<size_t>(got);
-    request_bytes_ += got;
+bool Connection::Fill() {
+  Direction wanted = Direction::kRead;
+  ssize_t got = kAgain;
+  while (got == kAgain) {
+    const Clock::time_point deadline = ReadDeadline();
+    if (Clock::now() > deadline) return false;
+    got = TryRead(buffer_.data(), buffer_.size(), &wanted);
+    // A request that is still being sent when the server stops is not waited for.
+    if (got == kAgain && stopping_.load()) return false;
+    if (got == kAgain) Wait(wanted, std::min(deadline, Clock::now() + kLook));
   }
-  const size_t count = std::min({size, end_ - begin_, head_bytes_left_});
-  if (count == 0 && size > 0) return -1;  // the head is too long
-  std::memcpy(data, buffer_.data() + begin_, count);
-  begin_ += count;
-  if (head_bytes_left_ != SIZE_MAX) head_bytes_left_ -= count;
+  if (got <= 0) return false;
+  request_bytes_ += got;
+  reader_.Put({buffer_.data(), static_cast<size_t>(got)});
+  return true;
+}
+
+ssize_t Connection::read(char* data, size_t size) {
+  std::string& plain = reader_.plain();
+  while (given_ == plain.size()) {
+    if (problem().status != 0) return -1;
+    if (reader_.complete()) return 0;
+    plain.clear();
+    given_ = 0;
+    if (!Fill()) return -1;
+  }
+  const size_t count = std::min(size, plain.size() - given_);
+  std::memcpy(data, plain.data() + given_, count);
+  given_ += count;
   return static_cast<ssize_t>(count);
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/stopwatch.h"
+#include "server/http_reader.h"
 #include "server/tls.h"
 
 namespace fastvlm {
@@ -29,6 +30,7 @@ struct RequestRecord {
   Stopwatch since_start;
   int64_t prompt_tokens = -1;  // -1: the request was not about an answer
   int64_t completion_tokens = 0;
+  uint64_t key = 0;  // which of the API keys the client has, from 1; 0: none is needed
   std::string note;
 };
 
@@ -51,8 +53,11 @@ class Connection final : public httplib::Stream {
   bool Handshake();
   // Waits for the first byte of a request; false if none comes, or the server stops.
   bool WaitForRequest();
-  // The head of a request has been read; from here to the next request there is no limit of size.
-  void HeadIsRead() { head_bytes_left_ = SIZE_MAX; }
+  // Reads the request's head. False if it does not come in time, or has a problem.
+  bool ReadHead();
+  // What is wrong with the request as a message of HTTP, in its head or in what was read of its
+  // body.
+  const HttpProblem& problem() const { return reader_.problem(); }
   // True if the client has closed its end. A client that only closes its writing side counts as
   // gone, too.
   bool ClientGone() const;
@@ -65,8 +70,10 @@ class Connection final : public httplib::Stream {
   void Linger();
 
   RequestRecord& record() { return record_; }
+  const RequestRecord& record() const { return record_; }
 
-  // httplib::Stream. read: bytes read, 0 at the end, -1 on errors and beyond a limit.
+  // httplib::Stream. read: bytes of the request in its plain form (http_reader.h), 0 at its end, -1
+  // on errors and beyond a limit.
   bool is_readable() const override;
   bool is_writable() const override;
   ssize_t read(char* data, size_t size) override;
@@ -80,6 +87,8 @@ class Connection final : public httplib::Stream {
   // False when the deadline has passed.
   bool Wait(Direction direction, Clock::time_point deadline) const;
   Clock::time_point ReadDeadline() const;
+  // Reads from the socket what comes next. False at its end, on errors and beyond a time limit.
+  bool Fill();
   // One attempt: > 0 bytes, 0 end, -1 error, kAgain with `wanted` set to what to wait for.
   ssize_t TryRead(char* data, size_t size, Direction* wanted);
   ssize_t TryWrite(const char* data, size_t size, Direction* wanted);
@@ -89,11 +98,10 @@ class Connection final : public httplib::Stream {
   const std::atomic<bool>& stopping_;
   SslPointer ssl_;
   std::array<char, 16 * 1024> buffer_;
-  size_t begin_ = 0;  // of what is unread in buffer_
-  size_t end_ = 0;
+  HttpReader reader_;
+  size_t given_ = 0;  // how much of the reader's plain form has been read
   Clock::time_point request_start_ = Clock::now();
   int64_t request_bytes_ = 0;
-  size_t head_bytes_left_ = SIZE_MAX;
   bool close_ = false;
   RequestRecord record_;
 };

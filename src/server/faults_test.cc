@@ -1,4 +1,5 @@
 // A server and clients that ask too much, break the rules, or go away.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
@@ -8,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "support/running_server.h"
 
@@ -75,11 +78,11 @@ TEST(Server, ABodyThatIsTooLongIsNotRead) {
   const std::string chunk = "4000\r\n" + std::string(0x4000, ' ') + "\r\n";
   for (int i = 0; i < 8; ++i) chunked.Send(chunk);
   EXPECT_THAT(chunked.Read(), StartsWith("HTTP/1.1 413"));
-  RawClient negative(server.port());
-  negative.Send(PostHead("Content-Length: -5\r\n\r\n"));
-  EXPECT_THAT(negative.Read(), StartsWith("HTTP/1.1 411"));
+  RawClient none(server.port());
+  none.Send(PostHead("\r\n"));
+  EXPECT_THAT(none.Read(), StartsWith("HTTP/1.1 411"));
   RawClient huge(server.port());
-  huge.Send(PostHead("Content-Length: 99999999999999999999999\r\n\r\n"));
+  huge.Send(PostHead("Content-Length: 9999999999999999999\r\n\r\n"));
   EXPECT_THAT(huge.Read(), StartsWith("HTTP/1.1 413"));
   server.Chat(Question("Hello"));
 }
@@ -98,6 +101,74 @@ TEST(Server, GarbageIsRefused) {
     EXPECT_THAT(client.Read(), AnyOf(StartsWith("HTTP/1.1 4"), "")) << text.substr(0, 40);
   }
   EXPECT_EQ(server.Client().Get("/health")->status, 200);
+}
+
+// The words behind a request that is refused are nobody's request.
+TEST(Server, AmbiguousRequestsAreRefusedAndTheirConnectionClosed) {
+  Running server;
+  const std::string smuggled = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const std::vector<std::pair<std::string, std::string>> requests = {
+      {"400", PostHead("Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}")},
+      {"400", PostHead("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")},
+      {"501", PostHead("Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")},
+      {"400", PostHead("Host: other\r\nContent-Length: 2\r\n\r\n{}")},
+      {"400", PostHead("X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}")},
+      {"400", PostHead("X : a\r\nContent-Length: 2\r\n\r\n{}")},
+      {"400", PostHead("Transfer-Encoding: chunked\r\n\r\n2\r\n{}X\r\n0\r\n\r\n")},
+  };
+  for (const auto& [status, request] : requests) {
+    RawClient client(server.port());
+    client.Send(request + smuggled);
+    const std::string answer = client.Read();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 " + status)) << request;
+    EXPECT_THAT(answer, HasSubstr("\"message\":")) << request;
+    EXPECT_THAT(answer, HasSubstr("Connection: close")) << request;
+    EXPECT_THAT(answer, Not(AnyOf(HasSubstr("HTTP/1.1 200"), HasSubstr("...open")))) << request;
+  }
+  const std::string text = Question("Hello").dump();
+  RawClient legal(server.port());
+  legal.Send(
+      PostHead("Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n") +
+      fmt::format("{:x};name=\"a value\"\r\n{}\r\n0\r\nTrailer: x\r\n\r\n", text.size(), text));
+  EXPECT_THAT(legal.Read(), StartsWith("HTTP/1.1 200"));
+}
+
+// Keys are limited one by one.
+TEST(Server, AKeyAtItsLimitIs429) {
+  ServerOptions options;
+  options.api_keys = {"first", "second"};
+  options.limit_per_key.requests = 1;
+  Running server(options);
+  const auto ask = [&](const char* key) {
+    return server.Client().Post("/v1/chat/completions", {{"Authorization", key}},
+                                Question("Hello").dump(), "application/json");
+  };
+  std::future<httplib::Result> waiting;
+  EngineHold hold(server.engine());
+  waiting = std::async(std::launch::async, [&] { return ask("Bearer first"); });
+  ASSERT_TRUE(Eventually([&] { return server.engine().stats().queued == 1; }));
+  const httplib::Result refused = ask("Bearer first");
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 429);
+  EXPECT_EQ(refused->get_header_value("Retry-After"), "1");
+  hold.Release();
+  EXPECT_EQ(waiting.get()->status, 200);
+  EXPECT_EQ(ask("Bearer second")->status, 200);
+  EXPECT_EQ(ask("Bearer first")->status, 200);
+}
+
+TEST(Server, WhatNoWaitingHelpsAgainstIs400) {
+  ServerOptions options;
+  options.max_encoder_pixels = 512 * 512;
+  Running server(options);
+  json wide = Question("x", SampleUri());
+  for (const json& resolution : {json(16384), json("1024x512"), json(544)}) {
+    wide["resolution"] = resolution;
+    const httplib::Result result = server.Post("/v1/chat/completions", wide);
+    ASSERT_TRUE(result);
+    EXPECT_EQ(result->status, 400) << result->body;
+    EXPECT_EQ(json::parse(result->body)["error"]["param"].get<std::string>(), "resolution");
+  }
 }
 
 TEST(Server, SlowClientsAreCutOff) {
@@ -231,15 +302,15 @@ TEST(Server, RequestsThatTakeTooMuchMemoryTogetherAre503) {
   options.max_request_bytes = 200'000;
   Running server(options);
   const char* path = "/v1/chat/completions";
-  const auto expect_503 = [&](const json& body) {
+  const auto expect_413 = [&](const json& body) {  // which no waiting helps against
     const httplib::Result result = server.Post(path, body);
     ASSERT_TRUE(result);
-    EXPECT_EQ(result->status, 503) << result->body;
+    EXPECT_EQ(result->status, 413) << result->body;
     EXPECT_THAT(json::parse(result->body)["error"]["message"].get<std::string>(),
-                HasSubstr("too much memory"));
+                HasSubstr("more memory"));
   };
-  expect_503(Question("What is this?", SampleUri()));  // the pixels
-  expect_503(Question(std::string(100'000, 'x')));     // the body
+  expect_413(Question("What is this?", SampleUri()));  // the pixels
+  expect_413(Question(std::string(100'000, 'x')));     // the body
   server.Chat(Question("Hello"));                      // and all of it was given back
   json wordy = Question("Hello");
   wordy["user"] = std::string(8000, 'u');

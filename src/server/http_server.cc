@@ -1,6 +1,7 @@
 #include "server/http_server.h"
 
 #include <errno.h>
+#include <fmt/format.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -46,6 +47,17 @@ int PortOf(int listener) {
   getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
   return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
                                              : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+}
+
+const char* ReasonOf(int status) {
+  switch (status) {
+    case 431:
+      return "Request Header Fields Too Large";
+    case 501:
+      return "Not Implemented";
+    default:
+      return "Bad Request";
+  }
 }
 
 }  // namespace
@@ -150,12 +162,21 @@ bool HttpServer::Process(Self& self, Connection& connection, bool last, bool& cl
   }
 }
 
+void HttpServer::AnswerRefused(Connection& connection) {
+  const HttpProblem& problem = connection.problem();
+  const std::string body = Refuse(problem, connection);
+  const std::string answer = fmt::format(
+      "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+      "Content-Length: {}\r\n\r\n{}",
+      problem.status, ReasonOf(problem.status), body.size(), body);
+  connection.write(answer.data(), answer.size());
+}
+
 void HttpServer::Serve(int socket) {
   {
     Connection connection(socket, tls_.get(), options_.connection, stopping_);
     bool parsed = false;
-    const Setup setup = [&connection, &parsed](httplib::Request& request) {
-      connection.HeadIsRead();
+    const Setup setup = [&parsed](httplib::Request& request) {
       parsed = true;
       // The server offers no parts of an answer, and no compression, which would hold streams back.
       request.ranges.clear();
@@ -164,6 +185,11 @@ void HttpServer::Serve(int socket) {
     };
     bool open = connection.Handshake();
     while (open && connection.WaitForRequest()) {
+      if (!connection.ReadHead()) {
+        if (connection.problem().status != 0) AnswerRefused(connection);
+        connection.Linger();
+        break;
+      }
       bool closed_by_client = false;
       parsed = false;  // a request that is not understood has no end at which the next one begins
       const bool last = stopping_.load();

@@ -1,6 +1,7 @@
-// Accepts connections and serves HTTP/1.1 on them, each on a thread of its own. httplib parses and
-// writes the messages; sockets, waits and limits are ours: httplib's own would let a slow client
-// hold a thread for as long as it likes, and end answers in the middle when the server stops.
+// Accepts connections and serves HTTP/1.1 on them, each on a thread of its own. httplib finds the
+// handlers and writes the answers; what a request is, is decided before (http_reader.h). Sockets,
+// waits and limits are ours: httplib's own would let a slow client hold a thread for as long as it
+// likes, and end answers in the middle when the server stops.
 #ifndef FASTVLM_SERVER_HTTP_SERVER_H_
 #define FASTVLM_SERVER_HTTP_SERVER_H_
 
@@ -47,11 +48,16 @@ class HttpServer : protected httplib::Server {
 
   int connections() const { return connections_.load(); }
 
+ protected:
+  // The body of the answer to a request that is no proper HTTP, and so comes to no handler.
+  virtual std::string Refuse(const HttpProblem& problem, const Connection& connection) = 0;
+
  private:
   using Setup = std::function<void(httplib::Request&)>;
 
   void Accept();
   void Serve(int socket);
+  void AnswerRefused(Connection& connection);
   // Calls httplib's process_request, which has more parameters since version 0.18.
   template <typename Self>
   static bool Process(Self& self, Connection& connection, bool last, bool& closed_by_client,

@@ -2,6 +2,8 @@
 #ifndef FASTVLM_SERVER_IMAGE_LOADER_H_
 #define FASTVLM_SERVER_IMAGE_LOADER_H_
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <semaphore>
@@ -27,9 +29,12 @@ class ImageLoader {
  public:
   explicit ImageLoader(const ImageLoaderOptions& options) : options_(options) {}
 
-  // Fetches and decodes each source into its `decoded`. `memory` is charged with the pixels.
-  // Returns the first error, after which the remaining pictures are left without pixels.
-  std::optional<ApiError> Load(std::vector<CallImage> sources, MemoryShare& memory);
+  // Fetches and decodes each source into its `decoded`. `memory` is charged with fetched files and
+  // pixels. Returns the first error, after which the remaining pictures are left without pixels;
+  // it is 504 after the deadline, and any error once `stop` gives true.
+  std::optional<ApiError> Load(std::vector<CallImage> sources, MemoryShare& memory,
+                               std::chrono::steady_clock::time_point deadline,
+                               const std::function<bool()>& stop);
 
  private:
   static constexpr int kDecoders = 2;

@@ -36,6 +36,8 @@ class MemoryShare {
     bytes_ += bytes;
     return true;
   }
+  // Whether Take could succeed if nobody else had taken anything.
+  bool CouldTake(int64_t bytes) const { return bytes <= budget_.total() - bytes_; }
   int64_t bytes() const { return bytes_; }
 
  private:

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/out_of_memory.h"
 #include "server/image_loader.h"
 #include "support/running_server.h"
 
@@ -81,7 +83,8 @@ std::optional<ApiError> Load(const Web& open, const std::string& url) {
   CallImage source;
   source.param = "messages[0]";
   source.url = url;
-  std::optional<ApiError> error = loader.Load({source}, memory);
+  std::optional<ApiError> error = loader.Load(
+      {source}, memory, std::chrono::steady_clock::time_point::max(), [] { return false; });
   EXPECT_EQ(source.decoded->pixels.empty(), error.has_value());
   return error;
 }
@@ -105,6 +108,22 @@ TEST(RemoteImage, IsFetchedWithinItsLimitsFromPublicAddressesOnly) {
   EXPECT_EQ(code("gopher://127.0.0.1/"), StatusCode::kInvalidArgument);
   options.allows = [](const sockaddr&) { return true; };
   EXPECT_EQ(FetchRemoteImage(base + "/samples/demo.png", options).value(), SampleBytes("demo.png"));
+  // What the request has left counts: memory, time, and whether somebody still waits.
+  size_t taken = 0;
+  FetchLimits limits;
+  limits.take = [&](size_t bytes) {
+    taken += bytes;
+    return true;
+  };
+  EXPECT_TRUE(FetchRemoteImage(base + "/samples/demo.png", options, limits).ok());
+  EXPECT_GE(taken, SampleBytes("demo.png").size());
+  limits.take = [](size_t) { return false; };
+  const Status no_memory = FetchRemoteImage(base + "/samples/demo.png", options, limits).status();
+  EXPECT_TRUE(IsOutOfMemory(no_memory)) << no_memory.message();
+  limits = {};
+  limits.stop = [] { return true; };
+  EXPECT_EQ(FetchRemoteImage(base + "/samples/demo.png", options, limits).status().code(),
+            StatusCode::kCancelled);
   EXPECT_EQ(code(base + "/nothing"), StatusCode::kInvalidArgument);
   options.max_bytes = 100;
   EXPECT_EQ(code(base + "/samples/demo.png"), StatusCode::kResourceExhausted);

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "fastvlm/engine.h"
 #include "fastvlm/image.h"
+#include "server/key_limits.h"
 
 namespace fastvlm {
 
@@ -25,17 +26,19 @@ struct ServerOptions {
 
   std::vector<std::string> api_keys;       // any of them; none: everybody may use the server
   std::vector<std::string> cors_origins;   // web pages elsewhere that may; "*": all
-  std::vector<std::string> allowed_hosts;  // names a server on a loopback address may be called by
+  std::vector<std::string> allowed_hosts;  // names that the server may be called by, too
+  KeyLimit limit_per_key;
 
   int max_connections = 128;  // 1..900
   size_t max_body_bytes = size_t{32} << 20;
   int64_t max_request_bytes = int64_t{2} << 30;  // bodies and pixels of all requests together
   int max_images = 16;                           // in one request
+  int64_t max_encoder_pixels = 2048 * 3072;      // that a request may bring its pictures to, each
   // Of one image. A photo of 50 megapixels is 150 MB of RGB.
   ImageOptions image = {.max_pixels = 50'000'000, .max_side = 32'768};
   int max_tokens = 2048;  // longest answer
   bool allow_remote_images = false;
-  double request_timeout_ms = 300'000;  // for an answer, queueing included
+  double request_timeout_ms = 300'000;  // for a request, from its first byte to its answer's end
   double drain_timeout_ms = 60'000;     // for answers under way when the server stops
   // How long a client may take ...
   double idle_timeout_ms = 15'000;   // between two requests

@@ -176,7 +176,8 @@ def test_errors():
         {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/x.png"}}]}
     assert "--allow-remote-images" in expect(openai.BadRequestError, messages=[remote]).message
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
-    assert expect(openai.BadRequestError, messages=[message], tools=[tool]).param == "tools"
+    assert expect(openai.BadRequestError, messages=[message], tools=[tool],
+                  tool_choice="required").param == "tool_choice"
     assert expect(openai.BadRequestError, messages=[{"role": "user", "content": "x " * 20000}])
 
 

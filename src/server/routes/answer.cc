@@ -13,17 +13,21 @@
 namespace fastvlm {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // A wait for the engine looks this often whether the client is still there.
 constexpr std::chrono::milliseconds kLookForPieces(100);
+constexpr double kLeastTimeMs = 1;
 constexpr int kClientClosedRequest = 499;  // nginx's status for this; only the log shows it
 
 // One answer on its way to the client.
 class Delivery {
  public:
-  Delivery(ServerContext& context, Connection& connection, std::unique_ptr<Generation> generation,
-           std::unique_ptr<AnswerFormat> format)
+  Delivery(ServerContext& context, Connection& connection, std::unique_ptr<KeyShare> share,
+           std::unique_ptr<Generation> generation, std::unique_ptr<AnswerFormat> format)
       : context_(context),
         connection_(connection),
+        share_(std::move(share)),
         generation_(std::move(generation)),
         format_(std::move(format)) {}
 
@@ -95,15 +99,36 @@ class Delivery {
     const Answer& answer = generation_->answer();
     connection_.record().prompt_tokens = answer.prompt_tokens;
     connection_.record().completion_tokens = static_cast<int64_t>(answer.token_ids.size());
+    share_->Spend(answer.prompt_tokens + static_cast<int64_t>(answer.token_ids.size()));
     context_.metrics.CountAnswer(answer);
   }
 
   ServerContext& context_;
   Connection& connection_;
+  std::unique_ptr<KeyShare> share_;
   std::unique_ptr<Generation> generation_;
   std::unique_ptr<AnswerFormat> format_;
   std::vector<AnswerPiece> pieces_;
 };
+
+// What no waiting helps against.
+std::optional<ApiError> CheckCost(const ServerContext& context, const Call& call) {
+  const EncodeOptions& encode = call.request.encode;
+  const int64_t pixels = int64_t{encode.width} * encode.height;
+  if (pixels <= context.limits.max_encoder_pixels) return std::nullopt;
+  return BadRequest(
+      "resolution",
+      fmt::format("A resolution of {}x{} is {} pixels, more than the limit of {}.", encode.width,
+                  encode.height, pixels, context.limits.max_encoder_pixels));
+}
+
+ApiError KeyLimitReached(int wait_s) {
+  ApiError error = TooManyRequests();
+  error.code = "rate_limit_exceeded";
+  error.message = "This key has reached its limit; try again later.";
+  error.retry_after_s = wait_s;
+  return error;
+}
 
 void SetStream(std::shared_ptr<Delivery> delivery, Exchange& exchange) {
   const char* type = delivery->StreamType();
@@ -129,22 +154,36 @@ void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Cal
   if (!call.notes.empty()) {
     exchange.response.set_header("X-Fastvlm-Note", fmt::format("{}", fmt::join(call.notes, "; ")));
   }
+  Connection& connection = exchange.connection;
+  const auto refuse = [&](const ApiError& error) { SendError(error, dialect, exchange.response); };
+  if (const auto error = CheckCost(context, call)) return refuse(*error);
+  auto share = std::make_unique<KeyShare>(context.key_limits, connection.record().key);
+  if (share->wait_s() > 0) return refuse(KeyLimitReached(share->wait_s()));
   if (context.engine.stats().queued >= std::max(context.options.max_queued, 1)) {
-    return SendError(TooManyRequests(), dialect, exchange.response);
+    return refuse(TooManyRequests());
   }
-  if (const auto error = context.images.Load(std::move(call.images), *exchange.memory)) {
-    return SendError(*error, dialect, exchange.response);
+  // All of a request has to fit into its time, what comes before the engine as well.
+  const double time = context.options.request_timeout_ms;
+  const double left = time - connection.record().since_start.Milliseconds();
+  const auto gone = [&] { return connection.ClientGone() || context.stopping(); };
+  const auto deadline =
+      Clock::now() + std::chrono::microseconds(static_cast<int64_t>(std::max(left, 0.0) * 1000));
+  if (const auto error =
+          context.images.Load(std::move(call.images), *exchange.memory, deadline, gone)) {
+    return refuse(*error);
   }
   if (!call.seed_given) call.request.generate.sampling.seed = std::random_device()();
-  call.request.timeout_ms = context.options.request_timeout_ms;
+  // 0 would mean that there is no limit.
+  call.request.timeout_ms =
+      std::max(time - connection.record().since_start.Milliseconds(), kLeastTimeMs);
   Result<std::unique_ptr<Generation>> generation =
       Generation::Start(context.engine, std::move(call.request), exchange.memory);
   if (!generation.ok()) {
-    return SendError(FromStatus(generation.status()), dialect, exchange.response);
+    return refuse(FromStatus(generation.status()));
   }
   exchange.memory.reset();  // the engine keeps it until it is done
   const auto delivery = std::make_shared<Delivery>(
-      context, exchange.connection, std::move(generation).value(), std::move(format));
+      context, connection, std::move(share), std::move(generation).value(), std::move(format));
   bool there = delivery->Wait();
   while (there && !stream && !delivery->ended()) there = delivery->Wait();
   if (!there) {
@@ -152,9 +191,7 @@ void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Cal
     return;
   }
   if (delivery->ended()) {
-    if (const auto problem = delivery->Problem()) {
-      return SendError(*problem, dialect, exchange.response);
-    }
+    if (const auto problem = delivery->Problem()) return refuse(*problem);
   }
   if (stream) return SetStream(delivery, exchange);
   SendJson(200, delivery->Whole(), exchange.response);

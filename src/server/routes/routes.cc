@@ -1,5 +1,8 @@
 #include "server/routes/routes.h"
 
+#include <unistd.h>
+
+#include <array>
 #include <ctime>
 #include <utility>
 
@@ -37,15 +40,28 @@ ImageLoaderOptions LoaderOptions(const ServerOptions& options) {
   return loader;
 }
 
+AccessOptions AccessOptionsOf(const ServerOptions& options) {
+  AccessOptions access;
+  access.api_keys = options.api_keys;
+  access.cors_origins = options.cors_origins;
+  access.allowed_hosts = options.allowed_hosts;
+  access.allowed_hosts.push_back(options.host);
+  access.loopback = IsLoopbackName(options.host);
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) == 0) access.machine_name = name.data();
+  return access;
+}
+
 }  // namespace
 
 ServerContext::ServerContext(Engine& engine_in, const ServerOptions& options_in)
     : engine(engine_in),
       options(options_in),
-      limits{options.max_tokens, options.max_images, options.allow_remote_images},
-      access({options.api_keys, options.cors_origins, options.allowed_hosts,
-              IsLoopbackName(options.host)}),
+      limits{options.max_tokens, options.max_images, options.max_encoder_pixels,
+             options.allow_remote_images},
+      access(AccessOptionsOf(options)),
       created(static_cast<int64_t>(std::time(nullptr))),
+      key_limits(options.limit_per_key, options.api_keys.size()),
       memory(options.max_request_bytes),
       images(LoaderOptions(options)) {}
 

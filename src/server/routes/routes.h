@@ -17,6 +17,7 @@
 #include "server/call.h"
 #include "server/connection.h"
 #include "server/image_loader.h"
+#include "server/key_limits.h"
 #include "server/memory_budget.h"
 #include "server/metrics.h"
 #include "server/server.h"
@@ -33,9 +34,11 @@ struct ServerContext {
   const Access access;
   const int64_t created;  // seconds since 1970
   Metrics metrics;
+  KeyLimits key_limits;
   MemoryBudget memory;
   ImageLoader images;
   std::function<int()> connections;
+  std::function<bool()> stopping;
 };
 
 // One request and its answer.
