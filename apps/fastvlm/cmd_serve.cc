@@ -12,7 +12,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -105,16 +104,16 @@ void Announce(const Server& server, const ServerOptions& options) {
   }
 }
 
-// Whole numbers with one of these characters between them, none below zero.
+// One whole number, or two with this character between them; the second is -1 if it is not there.
 std::optional<std::pair<int64_t, int64_t>> ParsePair(const std::string& text, char between) {
-  std::pair<int64_t, int64_t> pair;
+  std::pair<int64_t, int64_t> pair = {0, -1};
   const char* end = text.data() + text.size();
-  auto [at, error] = std::from_chars(text.data(), end, pair.first);
-  if (error != std::errc() || pair.first < 0) return std::nullopt;
-  if (at == end) return std::pair(pair.first, int64_t{-1});
-  if (*at != between) return std::nullopt;
-  std::tie(at, error) = std::from_chars(at + 1, end, pair.second);
-  if (error != std::errc() || at != end || pair.second < 0) return std::nullopt;
+  std::from_chars_result read = std::from_chars(text.data(), end, pair.first);
+  if (read.ec == std::errc() && read.ptr != end && *read.ptr == between) {
+    read = std::from_chars(read.ptr + 1, end, pair.second);
+    if (pair.second < 0) return std::nullopt;
+  }
+  if (read.ec != std::errc() || read.ptr != end || pair.first < 0) return std::nullopt;
   return pair;
 }
 

@@ -8,7 +8,7 @@ namespace fastvlm {
 namespace {
 
 // A wait for a decoder looks this often whether the request is still wanted.
-constexpr std::chrono::milliseconds kLook(100);
+constexpr std::chrono::milliseconds kLookForDecoder(100);
 
 ApiError BadImage(const Status& status, const std::string& param) {
   ApiError error = BadRequest(param, "Invalid image: " + status.message());
@@ -36,7 +36,7 @@ std::optional<ApiError> ImageLoader::Load(std::vector<CallImage> sources, Memory
       if (!file.ok()) return BadImage(file.status(), source.param);
       source.file = std::move(file).value();
     }
-    while (!decoders_.try_acquire_for(kLook)) {
+    while (!decoders_.try_acquire_for(kLookForDecoder)) {
       if (stop()) return Unavailable("The request was given up.");
       if (std::chrono::steady_clock::now() > deadline) {
         return FromStatus(Error(StatusCode::kTimedOut, "The pictures were not read in time."));
