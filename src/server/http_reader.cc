@@ -37,8 +37,10 @@ bool HasFoldedField(std::string_view head) {
 class HttpReader::Parser final : public BeastParser {
  public:
   Parser(std::string& plain, HttpProblem& problem) : plain_(plain), problem_(problem) {
-    header_limit(std::numeric_limits<uint32_t>::max());  // HttpReader has limits of its own
-    body_limit(boost::none);                             // and so has who reads the body
+    // HttpReader has limits of its own, and so has who reads the body. Beast 1.74 takes no limit of
+    // the body (boost::none) for one of 0 bytes.
+    header_limit(std::numeric_limits<uint32_t>::max());
+    body_limit(std::numeric_limits<uint64_t>::max());
     eager(false);
   }
 
