@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMaxTokenName = 64;
 constexpr size_t kMaxUrl = 4096;
+constexpr size_t kLeastBase64 = 40;
 constexpr size_t kMaxMediaType = 256;
 
 bool IsNameCharacter(char c) {
@@ -128,7 +129,8 @@ std::optional<std::string> LocateImage(std::string_view text, const CallLimits& 
   }
   constexpr const char* kExpected =
       "Invalid image URL: expected a data URI ('data:image/jpeg;base64,...').";
-  if (HasScheme(text)) return kExpected;
+  // No picture is so small, but names of files are: they are for the client to read.
+  if (HasScheme(text) || text.size() < kLeastBase64) return kExpected;
   std::optional<std::vector<uint8_t>> file = DecodeBase64(text);  // without the frame of a URI
   if (!file.has_value() || file->empty()) return kExpected;
   source.file = *std::move(file);

@@ -17,6 +17,8 @@ using BeastParser = beast::http::basic_parser<true>;
 
 constexpr size_t kMaxChunkHead = 16 * 1024;  // the size of a chunk and its extensions; trailers
 
+constexpr size_t kLeastChunk = 5;  // "0\r\n\r\n"
+
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 
 // Where the head ends, behind its empty line; npos if it is not there yet.
@@ -29,6 +31,13 @@ size_t EndOfHead(std::string_view input) {
 bool HasFoldedField(std::string_view head) {
   return head.find("\r\n ") != std::string_view::npos ||
          head.find("\r\n\t") != std::string_view::npos;
+}
+
+bool HasBareLineFeed(std::string_view head) {
+  for (size_t at = head.find('\n'); at != std::string_view::npos; at = head.find('\n', at + 1)) {
+    if (at == 0 || head[at - 1] != '\r') return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -142,15 +151,17 @@ void HttpReader::Fail(int status, std::string message) {
 // False if there is nothing to parse.
 bool HttpReader::CheckHead() {
   if (!parser_->got_some()) {
-    // An empty line before a request is passed over, as RFC 9112 (2.2) asks.
+    // Empty lines before a request are passed over, as RFC 9112 (2.2) asks, up to the head's limit.
+    for (; input_.starts_with("\r\n"); head_bytes_ += 2) input_.erase(0, 2);
     if (input_ == "\r") return false;
-    if (input_.starts_with("\r\n")) input_.erase(0, 2);
   }
   const size_t here = std::min(EndOfHead(input_), input_.size());
   if (head_bytes_ + here > max_head_bytes_) {
     Fail(431, fmt::format("The headers are longer than {} bytes.", max_head_bytes_));
   } else if (HasFoldedField(std::string_view(input_).substr(0, here))) {
     Fail(400, "A header goes on in the next line.");
+  } else if (HasBareLineFeed(std::string_view(input_).substr(0, here))) {
+    Fail(400, "A line of the headers ends without a carriage return.");
   }
   return problem_.status == 0;
 }
@@ -160,6 +171,8 @@ void HttpReader::Parse() {
   if (!head_complete() && !CheckHead()) return;
   size_t done = 0;
   while (done < input_.size() && !complete()) {
+    // Beast takes for granted that it sees that many bytes at a last chunk, which is never shorter.
+    if (head_complete() && parser_->chunked() && input_.size() - done < kLeastChunk) break;
     beast::error_code error;
     const bool head_was_complete = head_complete();
     const size_t used =

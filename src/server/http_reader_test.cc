@@ -42,6 +42,7 @@ TEST(HttpReader, PassesProperRequestsOn) {
   const std::string get = "GET /?a=b%20c HTTP/1.1\r\nHost: a\r\nX-Y: 1, 2\r\n\r\n";
   EXPECT_EQ(Read(get), get);
   EXPECT_EQ(Read("\r\n" + get), get);
+  EXPECT_EQ(Read("\r\n\r\n" + get), get);
   EXPECT_EQ(Read("GET / HTTP/1.0\r\n\r\n"), "GET / HTTP/1.0\r\n\r\n");
   const std::string post = Post("Content-Length: 5\r\n", "hello");
   EXPECT_EQ(Read(post), post);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz targets for safetensors, configs, tokenizers and JSON schemas: small valid files.
+"""Writes the seeds of the fuzz targets for safetensors, configs, tokenizers, JSON schemas and HTTP: small valid files.
 
-  python3 tests/fuzz/make_corpus.py          # tests/fuzz/corpus/{safetensors,json_config,json_schema,tokenizer}
+  python3 tests/fuzz/make_corpus.py          # tests/fuzz/corpus/{safetensors,json_config,json_schema,tokenizer,http}
 """
 
 import json
@@ -165,9 +165,20 @@ def schemas() -> dict[str, bytes]:
             for i, (name, schema) in enumerate(seeds.items())}
 
 
+def http_requests() -> dict[str, bytes]:
+    get = b"GET /health?x=%20 HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a:80\r\nContent-Type: application/json\r\n"
+    chunks = b"2;a=\"b c\"\r\n{}\r\n1\r\n \r\n0\r\nTrailer: x\r\n\r\n"
+    return {"get": get, "two": b"\r\n" + get + b"HEAD / HTTP/1.0\r\n\r\n",
+            "length": head + b"Content-Length: 2\r\n\r\n{}" + get,
+            "chunks": head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + get,
+            "both": head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "folded": b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\nHost: b\r\n\r\n"}
+
+
 def main() -> None:
     seeds = {"safetensors": checkpoints(), "json_config": configs(), "json_schema": schemas(),
-             "tokenizer": tokenizers()}
+             "tokenizer": tokenizers(), "http": http_requests()}
     for target, files in seeds.items():
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
