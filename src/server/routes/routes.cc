@@ -11,6 +11,9 @@ namespace {
 constexpr Route kRoutes[] = {
     {"POST", "/v1/chat/completions", Dialect::kOpenAi, false, false, ChatCompletions},
     {"POST", "/v1/completions", Dialect::kOpenAi, false, false, Completions},
+    {"POST", "/v1/responses", Dialect::kOpenAi, false, false, Responses},
+    {"POST", "/v1/messages", Dialect::kAnthropic, false, false, AnthropicMessages},
+    {"POST", "/v1/messages/count_tokens", Dialect::kAnthropic, false, false, AnthropicCountTokens},
     {"GET", "/v1/models", Dialect::kOpenAi, false, false, ListModels},
     {"GET", "/v1/models/", Dialect::kOpenAi, false, true, ShowModel},
     {"GET", "/health", Dialect::kOpenAi, true, false, Health},
@@ -37,6 +40,18 @@ ImageLoaderOptions LoaderOptions(const ServerOptions& options) {
   return loader;
 }
 
+std::string ErrorBody(const ApiError& error, Dialect dialect) {
+  switch (dialect) {
+    case Dialect::kOllama:
+      return OllamaErrorBody(error);
+    case Dialect::kAnthropic:
+      return AnthropicErrorBody(error);
+    case Dialect::kOpenAi:
+      break;
+  }
+  return OpenAiErrorBody(error);
+}
+
 }  // namespace
 
 ServerContext::ServerContext(Engine& engine_in, const ServerOptions& options_in)
@@ -46,6 +61,7 @@ ServerContext::ServerContext(Engine& engine_in, const ServerOptions& options_in)
       access({options.api_keys, options.cors_origins, options.allowed_hosts,
               IsLoopbackName(options.host)}),
       created(static_cast<int64_t>(std::time(nullptr))),
+      identity(IdentifyModel(engine.model().info().directory)),
       memory(options.max_request_bytes),
       images(LoaderOptions(options)) {}
 
@@ -81,8 +97,7 @@ void SendError(const ApiError& error, Dialect dialect, httplib::Response& respon
     response.set_header("Retry-After", std::to_string(error.retry_after_s));
   }
   if (error.status == 401) response.set_header("WWW-Authenticate", "Bearer");
-  SendJson(error.status,
-           dialect == Dialect::kOllama ? OllamaErrorBody(error) : OpenAiErrorBody(error), response);
+  SendJson(error.status, ErrorBody(error, dialect), response);
 }
 
 }  // namespace fastvlm
