@@ -30,7 +30,9 @@ HttpServerOptions HttpOptionsOf(const ServerOptions& options) {
 
 // The path alone decides, so that requests without a route have a dialect as well.
 Dialect DialectOf(std::string_view path) {
-  return path.starts_with("/api/") ? Dialect::kOllama : Dialect::kOpenAi;
+  if (path.starts_with("/api/")) return Dialect::kOllama;
+  return path == "/v1/messages" || path.starts_with("/v1/messages/") ? Dialect::kAnthropic
+                                                                     : Dialect::kOpenAi;
 }
 
 bool IsWord(std::string_view text, std::string_view word) {
@@ -125,7 +127,11 @@ void ApiServer::RunUntilDrained() {
 
 std::optional<ApiError> ApiServer::Check(const httplib::Request& request,
                                          const Route* route) const {
-  const std::string authorization = request.get_header_value("Authorization");
+  std::string authorization = request.get_header_value("Authorization");
+  // Anthropic's clients have a header of their own for the key.
+  if (authorization.empty() && request.has_header("X-Api-Key")) {
+    authorization = "Bearer " + request.get_header_value("X-Api-Key");
+  }
   const std::string host = request.get_header_value("Host");
   const std::string origin = request.get_header_value("Origin");
   if (auto error = context_.access.CheckSource({authorization, host, origin})) return error;
