@@ -106,6 +106,9 @@ class FASTVLM_EXPORT Engine {
   // kResourceExhausted when the queue is full, kCancelled after Drain. The prompt is tokenized and
   // its pictures are hashed on the caller's thread.
   Result<int64_t> Submit(EngineRequest request, EngineCallback callback);
+  // The tokens that the prompt of this request has, its pictures included. kInvalidArgument as from
+  // Submit.
+  Result<int64_t> CountTokens(const EngineRequest& request) const;
   void Cancel(int64_t id);  // does nothing if the request has ended
 
   // Takes no more requests from now on. Returns when those that are there have ended; after the

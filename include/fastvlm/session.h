@@ -40,6 +40,7 @@ struct Answer {
   int64_t image_tokens = 0;        // those of them that are visual tokens
   int64_t cached_tokens = 0;       // those of them that an engine knew from an earlier request
   FinishReason finish_reason = FinishReason::kStop;
+  std::string stop_text;  // the stop text that ended it; empty if none did
   Timings timings;
 };
 

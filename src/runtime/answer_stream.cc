@@ -43,6 +43,7 @@ std::string_view AnswerStream::Take() {
     if (at >= end) continue;
     end = at;
     stopped_ = true;
+    stop_text_ = stop;
   }
   if (stopped_) {
     end = WithoutSpaces(end);

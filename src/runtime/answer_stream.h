@@ -31,6 +31,9 @@ class AnswerStream {
   void Reserve(size_t tokens);
 
   bool stopped() const { return stopped_; }  // true after a stop text, when nothing may follow
+  // The stop text that the text ended before; empty if it did not. The first in the list counts
+  // where several begin at the same place.
+  std::string_view stop_text() const { return stop_text_; }
   // All that was given out.
   std::string_view text() const { return std::string_view(text_).substr(0, given_); }
 
@@ -43,7 +46,8 @@ class AnswerStream {
   bool trim_;
   std::vector<std::string> stop_;
   bool stopped_ = false;
-  std::string piece_;  // what the last token completed
+  std::string_view stop_text_;  // in stop_
+  std::string piece_;           // what the last token completed
   std::string text_;
   size_t given_ = 0;  // so many bytes of text_ were given out
 };

@@ -15,6 +15,7 @@ class AnswerStreamTest : public ::testing::Test {
   struct Shown {
     std::string streamed, text;
     bool stopped;
+    std::string stop_text;
   };
   Shown Feed(const std::string& text, bool trim, std::vector<std::string> stop) const {
     AnswerStream stream(tokenizer_, trim, std::move(stop));
@@ -26,6 +27,7 @@ class AnswerStreamTest : public ::testing::Test {
     shown.streamed += stream.Finish();
     shown.text = stream.text();
     shown.stopped = stream.stopped();
+    shown.stop_text = stream.stop_text();
     return shown;
   }
 
@@ -54,8 +56,11 @@ TEST_F(AnswerStreamTest, EndsBeforeTheFirstStopText) {
     EXPECT_EQ(shown.streamed, expected) << stop;
     EXPECT_EQ(shown.text, expected) << stop;
     EXPECT_EQ(shown.stopped, expected != text) << stop;
+    EXPECT_EQ(shown.stop_text, expected != text ? stop : "");
   }
-  EXPECT_EQ(Feed(text, false, {"right", "left", "xyz"}).text, "A fox on the ");
+  const Shown first = Feed(text, false, {"right", "left", "xyz", "left and"});
+  EXPECT_EQ(first.text, "A fox on the ");
+  EXPECT_EQ(first.stop_text, "left");
 }
 
 TEST_F(AnswerStreamTest, WhiteSpaceBeforeAStopTextIsNotGivenOut) {

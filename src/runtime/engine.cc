@@ -137,6 +137,14 @@ Result<int64_t> Engine::Submit(EngineRequest request, EngineCallback callback) {
                           [&] { return impl_->Submit(std::move(request), std::move(callback)); });
 }
 
+Result<int64_t> Engine::CountTokens(const EngineRequest& request) const {
+  return CatchOutOfMemory(kRequestMemory, [&]() -> Result<int64_t> {
+    Sequence sequence(impl_->shared.tokenizer, /*trim=*/true, {});
+    FASTVLM_RETURN_IF_ERROR(impl_->SetPrompt(request, sequence));
+    return sequence.prompt_tokens;
+  });
+}
+
 // Of the engine; the caller holds the mutex.
 Status Engine::Impl::CheckRoom() {
   if (draining) {

@@ -106,7 +106,10 @@ void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason
   Answer& answer = sequence.answer;
   Status concluded = CatchOutOfMemory(kRequestMemory, [&]() -> Status {
     event.text = sequence.stream.Finish();
-    if (reason) answer.text = sequence.stream.text();
+    if (reason) {
+      answer.text = sequence.stream.text();
+      answer.stop_text = sequence.stream.stop_text();
+    }
     return {};
   });
   if (reason && !concluded.ok()) {

@@ -26,6 +26,27 @@ std::string Dump(const ordered_json& body) {
   return body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
+const char* AnthropicType(int status) {
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "overloaded_error";
+    case 504:
+      return "timeout_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "api_error";
+  }
+}
+
 ordered_json NullIfEmpty(const std::string& text) {
   return text.empty() ? ordered_json(nullptr) : ordered_json(text);
 }
@@ -41,7 +62,8 @@ ApiError BadRequest(std::string param, std::string message) {
 ApiError Unauthorized(bool key_given) {
   return Make(401, "invalid_request_error", "invalid_api_key",
               key_given ? "Incorrect API key provided."
-                        : "No API key provided; send it as 'Authorization: Bearer KEY'.");
+                        : "No API key provided; send it as 'Authorization: Bearer KEY' or "
+                          "'X-Api-Key: KEY'.");
 }
 
 ApiError Forbidden(std::string message) {
@@ -104,5 +126,10 @@ std::string OpenAiErrorBody(const ApiError& error) {
 }
 
 std::string OllamaErrorBody(const ApiError& error) { return Dump({{"error", error.message}}); }
+
+std::string AnthropicErrorBody(const ApiError& error) {
+  return Dump({{"type", "error"},
+               {"error", {{"type", AnthropicType(error.status)}, {"message", error.message}}}});
+}
 
 }  // namespace fastvlm

@@ -1,4 +1,4 @@
-// Why a request got no answer, as OpenAI's and Ollama's clients expect to be told.
+// Why a request got no answer, as the clients of OpenAI, Ollama and Anthropic expect to be told.
 #ifndef FASTVLM_SERVER_API_ERROR_H_
 #define FASTVLM_SERVER_API_ERROR_H_
 
@@ -36,6 +36,8 @@ ApiError FromStatus(const Status& status, std::string param = {});
 std::string OpenAiErrorBody(const ApiError& error);
 // {"error": "message"}
 std::string OllamaErrorBody(const ApiError& error);
+// {"type": "error", "error": {"type", "message"}}
+std::string AnthropicErrorBody(const ApiError& error);
 
 }  // namespace fastvlm
 

@@ -30,7 +30,9 @@ HttpServerOptions HttpOptionsOf(const ServerOptions& options) {
 
 // The path alone decides, so that requests without a route have a dialect as well.
 Dialect DialectOf(std::string_view path) {
-  return path.starts_with("/api/") ? Dialect::kOllama : Dialect::kOpenAi;
+  if (path.starts_with("/api/")) return Dialect::kOllama;
+  return path == "/v1/messages" || path.starts_with("/v1/messages/") ? Dialect::kAnthropic
+                                                                     : Dialect::kOpenAi;
 }
 
 bool IsWord(std::string_view text, std::string_view word) {

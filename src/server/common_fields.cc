@@ -105,6 +105,12 @@ struct SamplingReader {
   }
 };
 
+// True of "auto" and "none", and of {"type": "auto"} as Anthropic has it.
+bool LeavesToolsAlone(const Json& choice) {
+  const Json type = choice.is_object() ? choice.value("type", Json()) : choice;
+  return type == "auto" || type == "none";
+}
+
 }  // namespace
 
 void ReadSampling(const SamplingNames& names, RequestFields& fields, Call& call) {
@@ -116,8 +122,8 @@ void ReadSampling(const SamplingNames& names, RequestFields& fields, Call& call)
   fields.Ignore({"samplers", "sampler_order", "repeat_last_n", "min_keep"});
 }
 
-void ReadStop(RequestFields& fields, Call& call) {
-  const Json* stop = fields.Find("stop");
+void ReadStop(const char* name, RequestFields& fields, Call& call) {
+  const Json* stop = fields.Find(name);
   if (stop == nullptr) return;
   const auto right = [](const Json& text) {
     return text.is_string() && text.get_ref<const std::string&>().size() <= kMaxStopBytes;
@@ -129,7 +135,7 @@ void ReadStop(RequestFields& fields, Call& call) {
              std::all_of(stop->begin(), stop->end(), right)) {
     texts = stop->get<std::vector<std::string>>();
   } else {
-    fields.Wrong("stop",
+    fields.Wrong(name,
                  fmt::format("a string of at most {} bytes, or a list of at most {}", kMaxStopBytes,
                              kMaxStops),
                  *stop);
@@ -152,12 +158,16 @@ void SetSchema(const Json& schema, const std::string& param, RequestFields& fiel
   text = schema.dump();
 }
 
+void SetAnyObject(const std::string& param, RequestFields& fields, Call& call) {
+  SetSchema(Json::parse(kAnyObject), param, fields, call);
+}
+
 void ReadFormat(const char* name, RequestFields& fields, Call& call) {
   const Json* format = fields.Find(name);
   if (format == nullptr || *format == "") return;
   if (format->is_object()) return SetSchema(*format, fields.Name(name), fields, call);
   if (*format != "json") return fields.Wrong(name, "\"json\" or a JSON schema", *format);
-  SetSchema(Json::parse(kAnyObject), fields.Name(name), fields, call);
+  SetAnyObject(fields.Name(name), fields, call);
 }
 
 void ReadResponseFormat(RequestFields& fields, Call& call) {
@@ -189,7 +199,7 @@ void ReadResponseFormat(RequestFields& fields, Call& call) {
             BadRequest("response_format.json_schema.schema",
                        "Missing required parameter: 'response_format.json_schema.schema'."));
       }
-      SetSchema(Json::parse(kAnyObject), "response_format", fields, call);
+      SetAnyObject("response_format", fields, call);
     }
   } else if (type != "text") {
     format_fields.Wrong("type", "'text', 'json_object' or 'json_schema'", Json(type));
@@ -207,9 +217,9 @@ void ReadTools(RequestFields& fields, Call& call) {
     offered = true;
   }
   for (const char* name : {"tool_choice", "function_call"}) {
-    if (const Json* choice = fields.Find(name); choice != nullptr && *choice != "auto") {
-      fields.Refuse(name, "none");
-    }
+    const Json* choice = fields.Find(name);
+    if (choice == nullptr || LeavesToolsAlone(*choice)) continue;
+    fields.Refuse(name);
   }
   if (offered && fields.ok()) call.notes.emplace_back("tools are never called");
 }

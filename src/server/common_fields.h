@@ -17,12 +17,15 @@ struct SamplingNames {
 // there, switched off.
 void ReadSampling(const SamplingNames& names, RequestFields& fields, Call& call);
 
-// "stop": a string or a list of strings. Empty ones count as absent.
-void ReadStop(RequestFields& fields, Call& call);
+// `name`: a string or a list of strings. Empty ones count as absent.
+void ReadStop(const char* name, RequestFields& fields, Call& call);
 
 // The schema that the answer follows. `param` says where the request has it. A second one is an
 // error.
 void SetSchema(const Json& schema, const std::string& param, RequestFields& fields, Call& call);
+
+// The answer is any JSON object.
+void SetAnyObject(const std::string& param, RequestFields& fields, Call& call);
 
 // `name`: "json", or a schema.
 void ReadFormat(const char* name, RequestFields& fields, Call& call);

@@ -198,6 +198,11 @@ std::string ReadText(const char* name, RequestFields& part) {
   return text;
 }
 
+// What another model thought, which is not shown to this one.
+bool IsThought(std::string_view type) {
+  return type == "thinking" || type == "redacted_thinking" || type == "reasoning";
+}
+
 // A part of a content: OpenAI's of both its APIs, and Anthropic's.
 void ReadPart(const Json& value, const std::string& param, const CallLimits& limits,
               RequestFields& fields, Message& message, Call& call) {
@@ -210,7 +215,9 @@ void ReadPart(const Json& value, const std::string& param, const CallLimits& lim
   std::string type, text, picture;
   bool has_picture = true;
   part.String("type", &type);
-  part.Ignore({"cache_control", "annotations", "detail", "id"});
+  part.Ignore({"cache_control", "annotations", "citations", "logprobs", "detail", "id"});
+  part.Refuse("file_id");  // no files are kept here
+  if (IsThought(type)) return;
   if (type == "image_url" || type == "input_image") {
     picture = ReadUrl("image_url", "url", part);
   } else if (type == "image") {
@@ -232,14 +239,15 @@ void ReadPart(const Json& value, const std::string& param, const CallLimits& lim
   fields.Join(part);
 }
 
-void ReadContent(const CallLimits& limits, RequestFields& fields, Message& message, Call& call) {
-  const Json* content = fields.Find("content");
+void ReadContent(const char* name, const CallLimits& limits, RequestFields& fields,
+                 Message& message, Call& call) {
+  const Json* content = fields.Find(name);
   if (content == nullptr) return;  // an empty message
   if (content->is_string()) return AddText(content->get<std::string>(), message);
-  if (!content->is_array()) return fields.Wrong("content", "a string or a list of parts", *content);
+  if (!content->is_array()) return fields.Wrong(name, "a string or a list of parts", *content);
   for (size_t i = 0; i < content->size() && fields.ok(); ++i) {
-    ReadPart((*content)[i], fmt::format("{}[{}]", fields.Name("content"), i), limits, fields,
-             message, call);
+    ReadPart((*content)[i], fmt::format("{}[{}]", fields.Name(name), i), limits, fields, message,
+             call);
   }
 }
 
@@ -257,9 +265,10 @@ bool BeginMessage(const Json& value, const std::string& param, RequestFields& fi
   message_fields.Refuse("tool_calls");
   message_fields.Refuse("function_call");
   message_fields.Refuse("audio");
+  message_fields.Refuse("type", "message");  // an item of OpenAI's responses
   // What our own answers and those of others carry, and what a model of this kind has no use for.
   message_fields.Ignore({"name", "refusal", "annotations", "reasoning", "reasoning_content",
-                         "reasoning_details", "thinking", "id"});
+                         "reasoning_details", "thinking", "id", "status", "phase"});
   if (!message_fields.ok()) {
     fields.Fail(*message_fields.error());
     return false;
@@ -314,21 +323,31 @@ void ReadMessages(const CallLimits& limits, RequestFields& fields, Call& call) {
   }
   if (!messages->is_array()) return fields.Wrong("messages", "a list", *messages);
   for (size_t i = 0; i < messages->size() && fields.ok(); ++i) {
-    const std::string param = fmt::format("messages[{}]", i);
-    const Json& value = (*messages)[i];
-    RequestFields message_fields(value, param + ".");
-    Message message;
-    if (!BeginMessage(value, param, fields, message_fields, message)) return;
-    ReadImageList(limits, message_fields, message, call);
-    ReadContent(limits, message_fields, message, call);
-    message_fields.RefuseUnknown();
-    if (!message_fields.ok()) return fields.Fail(*message_fields.error());
-    if (message.content.empty()) AddText("", message);
-    AddMessage(std::move(message), call);
+    ReadMessage((*messages)[i], fmt::format("messages[{}]", i), limits, fields, call);
   }
   if (fields.ok() && call.request.messages.empty()) {
     fields.Fail(BadRequest("messages", "Invalid 'messages': expected at least one message."));
   }
+}
+
+void ReadMessage(const Json& value, const std::string& param, const CallLimits& limits,
+                 RequestFields& fields, Call& call) {
+  RequestFields message_fields(value, param + ".");
+  Message message;
+  if (!BeginMessage(value, param, fields, message_fields, message)) return;
+  ReadImageList(limits, message_fields, message, call);
+  ReadContent("content", limits, message_fields, message, call);
+  message_fields.RefuseUnknown();
+  if (!message_fields.ok()) return fields.Fail(*message_fields.error());
+  if (message.content.empty()) AddText("", message);
+  AddMessage(std::move(message), call);
+}
+
+void ReadSystem(const char* name, const CallLimits& limits, RequestFields& fields, Call& call) {
+  Message message;
+  message.role = Role::kSystem;
+  ReadContent(name, limits, fields, message, call);
+  if (fields.ok()) AddMessage(std::move(message), call);
 }
 
 void ReadImageList(const CallLimits& limits, RequestFields& fields, Message& message, Call& call) {

@@ -20,6 +20,14 @@ std::string NeutralizeControlTokens(std::string_view text);
 // become one at the front, and empty ones count as absent.
 void ReadMessages(const CallLimits& limits, RequestFields& fields, Call& call);
 
+// One of them: the object `value`, which the request has as `param` ("messages[0]").
+void ReadMessage(const Json& value, const std::string& param, const CallLimits& limits,
+                 RequestFields& fields, Call& call);
+
+// The text of a system message, a string or a list of texts, that the request has beside its
+// messages.
+void ReadSystem(const char* name, const CallLimits& limits, RequestFields& fields, Call& call);
+
 // "images" of a message, or of a request that is one question.
 void ReadImageList(const CallLimits& limits, RequestFields& fields, Message& message, Call& call);
 

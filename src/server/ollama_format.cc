@@ -68,6 +68,10 @@ class OllamaFormat final : public AnswerFormat {
 
 }  // namespace
 
+std::string Timestamp(int64_t seconds) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", fmt::gmtime(static_cast<std::time_t>(seconds)));
+}
+
 std::string TimestampNow() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const int64_t us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();

@@ -19,7 +19,7 @@ void ReadOptions(const CallLimits& limits, RequestFields& fields, Call& call) {
   if (!options->is_object()) return fields.Wrong("options", "an object", *options);
   RequestFields option_fields(*options, "options.");
   ReadSampling(kOllamaSampling, option_fields, call);
-  ReadStop(option_fields, call);
+  ReadStop("stop", option_fields, call);
   int64_t tokens = 0;
   // A negative number means that the client sets no limit.
   if (option_fields.Integer("num_predict", -2, INT64_MAX, &tokens) && tokens > 0) {

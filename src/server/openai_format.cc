@@ -1,28 +1,17 @@
 #include "server/openai_format.h"
 
-#include <fmt/format.h>
-
 #include <ctime>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <utility>
+
+#include "server/openai_json.h"
 
 namespace fastvlm {
 namespace {
 
 using nlohmann::ordered_json;
 
-std::string NewId(const char* prefix) {
-  thread_local std::random_device random;
-  return fmt::format("{}{:08x}{:08x}{:08x}", prefix, random(), random(), random());
-}
-
-// A token's bytes may be a part of a character; JSON texts are whole ones.
-std::string Dump(const ordered_json& value) {
-  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
-
-std::string Event(const ordered_json& value) { return "data: " + Dump(value) + "\n\n"; }
+std::string Event(const ordered_json& value) { return "data: " + JsonText(value) + "\n\n"; }
 
 const char* FinishName(FinishReason reason) {
   return reason == FinishReason::kLength ? "length" : "stop";
@@ -35,23 +24,6 @@ ordered_json Usage(const Answer& answer) {
           {"total_tokens", answer.prompt_tokens + completion},
           {"prompt_tokens_details",
            {{"cached_tokens", answer.cached_tokens}, {"image_tokens", answer.image_tokens}}}};
-}
-
-ordered_json TimingsOf(const Answer& answer) {
-  const Timings& timings = answer.timings;
-  return {{"queue_ms", timings.queue_ms},
-          {"image_ms", timings.image_ms},
-          {"encode_ms", timings.encode_ms},
-          {"prefill_ms", timings.prefill_ms},
-          {"ttft_ms", timings.ttft_ms},
-          {"decode_ms", timings.decode_ms},
-          {"decode_tokens_per_s", timings.decode_tokens_per_s}};
-}
-
-ordered_json TokenEntry(const TokenLogprob& token) {
-  ordered_json bytes = ordered_json::array();
-  for (char c : token.bytes) bytes.push_back(static_cast<uint8_t>(c));
-  return {{"token", token.bytes}, {"logprob", token.logprob}, {"bytes", std::move(bytes)}};
 }
 
 // What both endpoints share: everything around the text.
@@ -104,7 +76,7 @@ class OpenAiFormat : public AnswerFormat {
     ordered_json body = Body(object, ordered_json::array({std::move(choice)}));
     body["usage"] = Usage(answer);
     body["timings"] = TimingsOf(answer);
-    return Dump(body);
+    return JsonText(body);
   }
 
   bool logprobs() const { return logprobs_; }
@@ -123,7 +95,7 @@ class ChatFormat final : public OpenAiFormat {
 
   std::string Whole(const Answer& answer, const std::vector<AnswerPiece>& pieces) override {
     ordered_json tokens = ordered_json::array();
-    for (const AnswerPiece& piece : pieces) AppendTokens(piece, tokens);
+    for (const AnswerPiece& piece : pieces) AppendToken(piece, tokens);
     ordered_json choice = {
         {"index", 0},
         {"message", {{"role", "assistant"}, {"content", answer.text}, {"refusal", nullptr}}},
@@ -138,7 +110,7 @@ class ChatFormat final : public OpenAiFormat {
 
   std::string Piece(const AnswerPiece& piece) override {
     ordered_json tokens = ordered_json::array();
-    AppendTokens(piece, tokens);
+    AppendToken(piece, tokens);
     return Chunk(kChunk, Choice({{"content", piece.text}}, Logprobs(std::move(tokens)), nullptr));
   }
 
@@ -155,16 +127,6 @@ class ChatFormat final : public OpenAiFormat {
             {"delta", std::move(delta)},
             {"logprobs", std::move(logprobs)},
             {"finish_reason", std::move(finish)}};
-  }
-
-  static void AppendTokens(const AnswerPiece& piece, ordered_json& tokens) {
-    if (!piece.token.has_value()) return;
-    ordered_json entry = TokenEntry(*piece.token);
-    entry["top_logprobs"] = ordered_json::array();
-    for (const TokenLogprob& other : piece.alternatives) {
-      entry["top_logprobs"].push_back(TokenEntry(other));
-    }
-    tokens.push_back(std::move(entry));
   }
 
   ordered_json Logprobs(ordered_json tokens) const {

@@ -25,7 +25,7 @@ void ReadOpenAiFields(const CallLimits& limits, RequestFields& fields, Call& cal
     fields.Number("repeat_penalty", FieldRange{0, 100, /*above_low=*/true},
                   &call.request.generate.sampling.repetition_penalty);
   }
-  ReadStop(fields, call);
+  ReadStop("stop", fields, call);
   fields.Bool("stream", &call.stream);
   if (const Json* options = fields.Find("stream_options"); options != nullptr) {
     if (!options->is_object()) return fields.Wrong("stream_options", "an object", *options);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/printable.h"
+#include "server/ollama_format.h"
 #include "server/routes/routes.h"
 
 namespace fastvlm {
@@ -18,6 +19,10 @@ ordered_json ModelEntry(const ServerContext& context) {
           {"object", "model"},
           {"created", context.created},
           {"owned_by", "fastvlm"},
+          // Anthropic's clients ask for the same path and read these.
+          {"type", "model"},
+          {"display_name", context.options.model_name},
+          {"created_at", Timestamp(context.created)},
           // Beyond OpenAI's fields: what the web page and curious clients choose by.
           {"context_tokens", info.context_tokens},
           {"image_size", info.image_size},
@@ -28,7 +33,10 @@ ordered_json ModelEntry(const ServerContext& context) {
 
 void ListModels(ServerContext& context, Exchange& exchange) {
   const ordered_json body = {{"object", "list"},
-                             {"data", ordered_json::array({ModelEntry(context)})}};
+                             {"data", ordered_json::array({ModelEntry(context)})},
+                             {"has_more", false},
+                             {"first_id", context.options.model_name},
+                             {"last_id", context.options.model_name}};
   SendJson(200, body.dump(), exchange.response);
 }
 

@@ -49,7 +49,7 @@ ordered_json TagEntry(const ServerContext& context) {
   return {{"name", context.options.model_name},
           {"model", context.options.model_name},
           {"size", info.file_bytes},
-          {"digest", ""},
+          {"digest", context.identity.digest},
           {"details", Details(info)}};
 }
 
@@ -93,7 +93,7 @@ void OllamaGenerate(ServerContext& context, Exchange& exchange) {
 
 void OllamaTags(ServerContext& context, Exchange& exchange) {
   ordered_json model = TagEntry(context);
-  model["modified_at"] = TimestampNow();
+  model["modified_at"] = Timestamp(context.identity.modified);
   SendJson(200, ordered_json{{"models", ordered_json::array({std::move(model)})}}.dump(),
            exchange.response);
 }
@@ -101,7 +101,8 @@ void OllamaTags(ServerContext& context, Exchange& exchange) {
 void OllamaPs(ServerContext& context, Exchange& exchange) {
   ordered_json model = TagEntry(context);
   model["expires_at"] = "9999-12-31T23:59:59Z";  // it stays loaded
-  model["size_vram"] = 0;
+  model["size_vram"] = 0;                        // the model runs on the CPU
+  model["context_length"] = context.engine.model().info().context_tokens;
   SendJson(200, ordered_json{{"models", ordered_json::array({std::move(model)})}}.dump(),
            exchange.response);
 }
@@ -109,6 +110,7 @@ void OllamaPs(ServerContext& context, Exchange& exchange) {
 void OllamaShow(ServerContext& context, Exchange& exchange) {
   const ModelInfo& info = context.engine.model().info();
   const ordered_json body = {
+      {"modified_at", Timestamp(context.identity.modified)},
       {"details", Details(info)},
       {"model_info",
        {{"general.architecture", "fastvlm"}, {"fastvlm.context_length", info.context_tokens}}},

@@ -14,6 +14,9 @@ namespace {
 constexpr Route kRoutes[] = {
     {"POST", "/v1/chat/completions", Dialect::kOpenAi, false, false, ChatCompletions},
     {"POST", "/v1/completions", Dialect::kOpenAi, false, false, Completions},
+    {"POST", "/v1/responses", Dialect::kOpenAi, false, false, Responses},
+    {"POST", "/v1/messages", Dialect::kAnthropic, false, false, AnthropicMessages},
+    {"POST", "/v1/messages/count_tokens", Dialect::kAnthropic, false, false, AnthropicCountTokens},
     {"GET", "/v1/models", Dialect::kOpenAi, false, false, ListModels},
     {"GET", "/v1/models/", Dialect::kOpenAi, false, true, ShowModel},
     {"GET", "/health", Dialect::kOpenAi, true, false, Health},
@@ -52,6 +55,18 @@ AccessOptions AccessOptionsOf(const ServerOptions& options) {
   return access;
 }
 
+std::string ErrorBody(const ApiError& error, Dialect dialect) {
+  switch (dialect) {
+    case Dialect::kOllama:
+      return OllamaErrorBody(error);
+    case Dialect::kAnthropic:
+      return AnthropicErrorBody(error);
+    case Dialect::kOpenAi:
+      break;
+  }
+  return OpenAiErrorBody(error);
+}
+
 }  // namespace
 
 ServerContext::ServerContext(Engine& engine_in, const ServerOptions& options_in)
@@ -62,6 +77,7 @@ ServerContext::ServerContext(Engine& engine_in, const ServerOptions& options_in)
       access(AccessOptionsOf(options)),
       created(static_cast<int64_t>(std::time(nullptr))),
       key_limits(options.limit_per_key, options.api_keys.size()),
+      identity(IdentifyModel(engine.model().info().directory)),
       memory(options.max_request_bytes),
       images(LoaderOptions(options)) {}
 
@@ -97,8 +113,7 @@ void SendError(const ApiError& error, Dialect dialect, httplib::Response& respon
     response.set_header("Retry-After", std::to_string(error.retry_after_s));
   }
   if (error.status == 401) response.set_header("WWW-Authenticate", "Bearer");
-  SendJson(error.status,
-           dialect == Dialect::kOllama ? OllamaErrorBody(error) : OpenAiErrorBody(error), response);
+  SendJson(error.status, ErrorBody(error, dialect), response);
 }
 
 }  // namespace fastvlm

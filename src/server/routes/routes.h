@@ -20,6 +20,7 @@
 #include "server/key_limits.h"
 #include "server/memory_budget.h"
 #include "server/metrics.h"
+#include "server/model_digest.h"
 #include "server/server.h"
 
 namespace fastvlm {
@@ -33,6 +34,7 @@ struct ServerContext {
   const CallLimits limits;
   const Access access;
   const int64_t created;  // seconds since 1970
+  const ModelIdentity identity;
   Metrics metrics;
   KeyLimits key_limits;
   MemoryBudget memory;
@@ -51,7 +53,7 @@ struct Exchange {
 };
 
 // The API that a route belongs to, which decides how its errors look.
-enum class Dialect { kOpenAi, kOllama };
+enum class Dialect { kOpenAi, kOllama, kAnthropic };
 
 struct Route {
   const char* method;
@@ -74,6 +76,9 @@ void SendError(const ApiError& error, Dialect dialect, httplib::Response& respon
 // The handlers; each file of this folder has those of one subject.
 void ChatCompletions(ServerContext& context, Exchange& exchange);
 void Completions(ServerContext& context, Exchange& exchange);
+void Responses(ServerContext& context, Exchange& exchange);
+void AnthropicMessages(ServerContext& context, Exchange& exchange);
+void AnthropicCountTokens(ServerContext& context, Exchange& exchange);
 void ListModels(ServerContext& context, Exchange& exchange);
 void ShowModel(ServerContext& context, Exchange& exchange);
 void Health(ServerContext& context, Exchange& exchange);
