@@ -14,7 +14,8 @@ constexpr char32_t kFirstSurrogate = 0xD800;
 constexpr char32_t kLastSurrogate = 0xDFFF;
 constexpr size_t kMaxParts = 20'000;     // states before the automaton is made deterministic
 constexpr size_t kMaxAutomaton = 8'000;  // states afterwards
-constexpr size_t kMaxAutomatonSteps = 20'000'000;  // steps of making it so
+constexpr size_t kMaxAutomatonSteps = 10'000'000;  // steps of making it so
+constexpr size_t kMaxAutomatonEdges = 1'000'000;
 
 // Thompson's construction: each part has one entry and one exit.
 struct Part {
@@ -102,24 +103,25 @@ class SubsetBuilder {
  public:
   // Parts from `refused_begin` on belong to what is refused, whose exit is `refused_exit`.
   SubsetBuilder(const PartBuilder& builder, int exit, int refused_begin, int refused_exit,
-                int min_length, int max_length)
-      : builder_(builder),
+                int min_length, int max_length, Steps& steps)
+      : steps_(steps),
+        first_step_(steps.taken()),
+        builder_(builder),
         exit_(exit),
         refused_begin_(refused_begin),
         refused_exit_(refused_exit),
         min_(min_length),
-        max_(max_length) {
-    CutAlphabet();
-  }
+        max_(max_length) {}
 
   Result<CharAutomaton> Run() {
-    StateOf({Closure({0}), 0});
-    for (size_t id = 0; id < order_.size(); ++id) {
-      if (order_.size() > kMaxAutomaton || work_ > kMaxAutomatonSteps) {
-        return Error(StatusCode::kInvalidArgument, "too many different cases to follow");
-      }
-      Expand(id);
+    CutAlphabet();
+    if (!full_) StateOf({Closure({0}), 0});
+    for (size_t id = 0; id < order_.size() && !full_; ++id) {
+      full_ = full_ || order_.size() > kMaxAutomaton;
+      if (!full_) Expand(id);
     }
+    FASTVLM_RETURN_IF_ERROR(steps_.status());
+    if (full_) return Error(StatusCode::kInvalidArgument, "too many different cases to follow");
     return WithoutDeadEnds();
   }
 
@@ -132,11 +134,18 @@ class SubsetBuilder {
     }
   };
 
+  // Counts steps; false, and full_, if they are too many.
+  bool Step(size_t count = 1) {
+    full_ = full_ || !steps_.Take(count) || steps_.taken() - first_step_ > kMaxAutomatonSteps;
+    return !full_;
+  }
+
   // Cuts the alphabet at the ends of all ranges, so that no set tells characters between two cuts
   // apart.
   void CutAlphabet() {
     std::set<char32_t> cuts;
     for (const CharSet* set : builder_.sets) {
+      if (!Step(set->size())) return;
       for (const CharRange& range : *set) {
         cuts.insert(range.low);
         cuts.insert(range.high + 1);
@@ -146,8 +155,11 @@ class SubsetBuilder {
     for (const CharSet* set : builder_.sets) {
       std::vector<int> pieces;
       for (const CharRange& range : *set) {
+        if (full_) return;
         auto cut = std::lower_bound(cuts_.begin(), cuts_.end(), range.low);
-        for (; *cut <= range.high; ++cut) pieces.push_back(static_cast<int>(cut - cuts_.begin()));
+        for (; *cut <= range.high && Step(); ++cut) {
+          pieces.push_back(static_cast<int>(cut - cuts_.begin()));
+        }
       }
       pieces_.push_back(std::move(pieces));
     }
@@ -155,11 +167,12 @@ class SubsetBuilder {
 
   std::vector<int> Closure(std::vector<int> work) {
     std::set<int> seen(work.begin(), work.end());
-    while (!work.empty()) {
+    Step(work.size());
+    while (!work.empty() && !full_) {
       const int part = work.back();
       work.pop_back();
       for (const int next : builder_.parts[static_cast<size_t>(part)].free) {
-        ++work_;
+        Step();
         if (seen.insert(next).second) work.push_back(next);
       }
     }
@@ -196,12 +209,13 @@ class SubsetBuilder {
       const Part& from = builder_.parts[static_cast<size_t>(part)];
       if (from.set < 0) continue;
       for (const int piece : pieces_[static_cast<size_t>(from.set)]) {
-        ++work_;
+        if (!Step()) return;
         targets[piece].push_back(from.target);
       }
     }
     std::map<std::vector<int>, int> known;  // states of equal targets
     for (auto& [piece, parts] : targets) {
+      if (full_) return;
       auto [entry, is_new] = known.try_emplace(parts, 0);
       if (is_new) entry->second = StateOf({Closure(parts), length});
       const CharRange range = {cuts_[static_cast<size_t>(piece)],
@@ -212,6 +226,7 @@ class SubsetBuilder {
         edges.back().range.high = range.high;
       } else {
         edges.push_back({range, entry->second});
+        full_ = full_ || ++edges_ > kMaxAutomatonEdges;
       }
     }
   }
@@ -246,6 +261,10 @@ class SubsetBuilder {
     return std::move(result_);
   }
 
+  Steps& steps_;
+  const size_t first_step_;
+  bool full_ = false;
+  size_t edges_ = 0;
   const PartBuilder& builder_;
   const int exit_, refused_begin_, refused_exit_, min_, max_;
   std::vector<char32_t> cuts_;
@@ -253,7 +272,6 @@ class SubsetBuilder {
   std::map<Key, int> ids_;
   std::vector<const Key*> order_;
   CharAutomaton result_;
-  size_t work_ = 0;
 };
 
 }  // namespace
@@ -328,7 +346,7 @@ Expression Repeat(Expression part, int min, int max) {
 Expression Optional(Expression part) { return Repeat(std::move(part), 0, 1); }
 
 Result<CharAutomaton> BuildAutomaton(const Expression& expression, int min_length, int max_length,
-                                     const Expression& refused) {
+                                     Steps& steps, const Expression& refused) {
   PartBuilder builder;
   builder.Add();
   const int exit = builder.Build(expression, 0);
@@ -336,7 +354,8 @@ Result<CharAutomaton> BuildAutomaton(const Expression& expression, int min_lengt
   if (!builder.full) builder.parts[0].free.push_back(refused_begin);
   const int refused_exit = builder.Build(refused, refused_begin);
   if (builder.full) return Error(StatusCode::kInvalidArgument, "too long when written out");
-  return SubsetBuilder(builder, exit, refused_begin, refused_exit, min_length, max_length).Run();
+  return SubsetBuilder(builder, exit, refused_begin, refused_exit, min_length, max_length, steps)
+      .Run();
 }
 
 TextLengths LengthsOf(const Expression& expression) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "grammar/steps.h"
 
 namespace fastvlm::grammar {
 
@@ -55,9 +56,10 @@ struct CharAutomaton {
 };
 
 // An automaton for those texts of `expression` that have min_length to max_length characters and
-// are no texts of `refused`. kInvalidArgument if it would be too large.
+// are no texts of `refused`. kInvalidArgument if it would be too large, or if `steps` are used up;
+// kCancelled if they are stopped.
 Result<CharAutomaton> BuildAutomaton(const Expression& expression, int min_length, int max_length,
-                                     const Expression& refused = Choice({}));
+                                     Steps& steps, const Expression& refused = Choice({}));
 
 // The lengths of the shortest and the longest text of `expression`, in characters; kUnlimited where
 // there is no longest one. `expression` holds no choice of none.

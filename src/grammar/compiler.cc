@@ -49,11 +49,12 @@ Result<std::vector<std::string>> TypesToWrite(const Place& place) {
 
 class Compiler {
  public:
-  explicit Compiler(Json root) : schemas_(std::move(root)), text_(network_) {}
+  Compiler(Json root, StopFn stop) : schemas_(std::move(root), std::move(stop)), text_(network_) {}
   Compiler(const Compiler&) = delete;
   Compiler& operator=(const Compiler&) = delete;
 
   Result<Network> Compile() {
+    FASTVLM_RETURN_IF_ERROR(schemas_.Spend("#", 0));  // it may be stopped before it begins
     FASTVLM_ASSIGN_OR_RETURN(const StateId start, Rule({schemas_.root(), "#"}));
     // A rule may need others, which wait in a queue, so that nested schemas need no recursion.
     while (!waiting_.empty()) {
@@ -62,6 +63,7 @@ class Compiler {
       const StateId end = network_.AddState();
       network_.state(end).final = true;
       FASTVLM_RETURN_IF_ERROR(Value(rule.place, rule.start, end));
+      FASTVLM_RETURN_IF_ERROR(schemas_.Spend(rule.place.path, 0));
       if (network_.full()) {
         return SchemaError(rule.place.path, "the grammar needs more than the limit of {} states",
                            kMaxStates);
@@ -193,13 +195,13 @@ class Compiler {
   }
 
   Status Integer(const Place& place, StateId from, StateId to) {
-    FASTVLM_ASSIGN_OR_RETURN(const CharAutomaton integers, IntegersOf(place));
+    FASTVLM_ASSIGN_OR_RETURN(const CharAutomaton integers, IntegersOf(schemas_, place));
     text_.AddBare(from, integers, to);
     return {};
   }
 
   Status Number(const Place& place, StateId from, StateId to) {
-    FASTVLM_ASSIGN_OR_RETURN(const CharAutomaton numbers, NumbersOf(place));
+    FASTVLM_ASSIGN_OR_RETURN(const CharAutomaton numbers, NumbersOf(schemas_, place));
     text_.AddBare(from, numbers, to);
     return {};
   }
@@ -215,9 +217,9 @@ class Compiler {
 
 }  // namespace
 
-Result<Network> CompileSchema(std::string_view schema_json) {
+Result<Network> CompileSchema(std::string_view schema_json, StopFn stop) {
   FASTVLM_ASSIGN_OR_RETURN(Json root, ParseSchema(schema_json));
-  return Compiler(std::move(root)).Compile();
+  return Compiler(std::move(root), std::move(stop)).Compile();
 }
 
 }  // namespace fastvlm::grammar

@@ -29,8 +29,9 @@ namespace {
 constexpr size_t kKeptGrammars = 16;
 
 Result<std::shared_ptr<const JsonGrammar>> Compile(std::string_view schema_json,
-                                                   std::shared_ptr<const TokenIndex> tokens) {
-  FASTVLM_ASSIGN_OR_RETURN(Network network, grammar::CompileSchema(schema_json));
+                                                   std::shared_ptr<const TokenIndex> tokens,
+                                                   grammar::StopFn stop) {
+  FASTVLM_ASSIGN_OR_RETURN(Network network, grammar::CompileSchema(schema_json, std::move(stop)));
   return std::shared_ptr<const JsonGrammar>(
       std::make_shared<JsonGrammar>(std::move(network), std::move(tokens)));
 }
@@ -86,10 +87,11 @@ class JsonConstraint : public TokenConstraint {
 
 Result<std::shared_ptr<const JsonGrammar>> CompileJsonSchema(std::string_view schema_json,
                                                              const Tokenizer& tokenizer,
-                                                             std::span<const int32_t> eos_ids) {
+                                                             std::span<const int32_t> eos_ids,
+                                                             grammar::StopFn stop) {
   FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const TokenIndex> tokens,
                            TokenIndex::Create(tokenizer, eos_ids));
-  return Compile(schema_json, std::move(tokens));
+  return Compile(schema_json, std::move(tokens), std::move(stop));
 }
 
 std::unique_ptr<TokenConstraint> NewConstraint(std::shared_ptr<const JsonGrammar> grammar) {
@@ -100,27 +102,40 @@ GrammarCache::GrammarCache(const Tokenizer& tokenizer, std::span<const int32_t> 
     : tokenizer_(tokenizer), eos_ids_(eos_ids.begin(), eos_ids.end()) {}
 GrammarCache::~GrammarCache() = default;
 
-Result<std::shared_ptr<const JsonGrammar>> GrammarCache::Get(std::string_view schema_json) {
-  const std::lock_guard lock(mutex_);
+std::shared_ptr<const JsonGrammar> GrammarCache::Find(std::string_view schema_json) {
   const auto found = std::find_if(used_.begin(), used_.end(),
                                   [&](const auto& entry) { return entry.first == schema_json; });
-  if (found != used_.end()) {
-    used_.splice(used_.begin(), used_, found);
-    return used_.front().second;
+  if (found == used_.end()) return nullptr;
+  used_.splice(used_.begin(), used_, found);
+  return used_.front().second;
+}
+
+Result<std::shared_ptr<const JsonGrammar>> GrammarCache::Get(std::string_view schema_json,
+                                                             grammar::StopFn stop) {
+  std::shared_ptr<const TokenIndex> tokens;
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto found = Find(schema_json)) return found;
+    if (tokens_ == nullptr) {
+      FASTVLM_ASSIGN_OR_RETURN(tokens_, TokenIndex::Create(tokenizer_, eos_ids_));
+    }
+    tokens = tokens_;
   }
-  if (tokens_ == nullptr) {
-    FASTVLM_ASSIGN_OR_RETURN(tokens_, TokenIndex::Create(tokenizer_, eos_ids_));
-  }
+  // A schema can take seconds, for which the others do not wait.
   FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const JsonGrammar> grammar,
-                           Compile(schema_json, tokens_));
+                           Compile(schema_json, std::move(tokens), std::move(stop)));
+  const std::lock_guard lock(mutex_);
+  if (auto found = Find(schema_json)) return found;  // somebody else was quicker
   used_.emplace_front(schema_json, grammar);
   if (used_.size() > kKeptGrammars) used_.pop_back();
   return grammar;
 }
 
-Result<std::unique_ptr<TokenConstraint>> GrammarCache::Constraint(std::string_view schema_json) {
+Result<std::unique_ptr<TokenConstraint>> GrammarCache::Constraint(std::string_view schema_json,
+                                                                  grammar::StopFn stop) {
   if (schema_json.empty()) return std::unique_ptr<TokenConstraint>();
-  FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const JsonGrammar> grammar, Get(schema_json));
+  FASTVLM_ASSIGN_OR_RETURN(std::shared_ptr<const JsonGrammar> grammar,
+                           Get(schema_json, std::move(stop)));
   return NewConstraint(std::move(grammar));
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "grammar/steps.h"
 #include "grammar/token_constraint.h"
 #include "text/tokenizer.h"
 
@@ -26,10 +27,12 @@ class JsonGrammar;
 // schema_json: "{}" allows any JSON value. What is supported stands in docs/STRUCTURED_OUTPUT.md;
 // anything else is kInvalidArgument that names the keyword and its place. eos_ids: the tokens that
 // end an answer, at least one. The tokenizer is not needed afterwards. Indexing a vocabulary of
-// 151,936 tokens takes some tens of milliseconds each time: GrammarCache does it once.
+// 151,936 tokens takes some tens of milliseconds each time: GrammarCache does it once. `stop` is
+// asked again and again meanwhile; kCancelled once it says so.
 Result<std::shared_ptr<const JsonGrammar>> CompileJsonSchema(std::string_view schema_json,
                                                              const Tokenizer& tokenizer,
-                                                             std::span<const int32_t> eos_ids);
+                                                             std::span<const int32_t> eos_ids,
+                                                             grammar::StopFn stop = {});
 
 // Where an answer begins. From every state at least one token may follow.
 std::unique_ptr<TokenConstraint> NewConstraint(std::shared_ptr<const JsonGrammar> grammar);
@@ -45,12 +48,17 @@ class GrammarCache {
   GrammarCache(const Tokenizer& tokenizer, std::span<const int32_t> eos_ids);
   ~GrammarCache();
 
-  // As CompileJsonSchema.
-  Result<std::shared_ptr<const JsonGrammar>> Get(std::string_view schema_json);
+  // As CompileJsonSchema. Nobody waits for the grammar of another schema.
+  Result<std::shared_ptr<const JsonGrammar>> Get(std::string_view schema_json,
+                                                 grammar::StopFn stop = {});
   // Where an answer that follows the schema begins; null if there is no schema ("").
-  Result<std::unique_ptr<TokenConstraint>> Constraint(std::string_view schema_json);
+  Result<std::unique_ptr<TokenConstraint>> Constraint(std::string_view schema_json,
+                                                      grammar::StopFn stop = {});
 
  private:
+  // The grammar that is kept, as the last that was used; null if there is none.
+  std::shared_ptr<const JsonGrammar> Find(std::string_view schema_json);
+
   const Tokenizer& tokenizer_;
   const std::vector<int32_t> eos_ids_;
   std::mutex mutex_;  // of everything below

@@ -128,6 +128,50 @@ TEST(JsonGrammar, HostileSchemasAreRefusedQuickly) {
   EXPECT_THAT(Refusal(long_strings + "}}"), HasSubstr("states"));
 }
 
+// A text of up to 1000 letters, which takes more than a million steps.
+std::string LongPattern(int i) { return fmt::format("^(?:a?){{{}}}$", 1000 + i); }
+
+TEST(JsonGrammar, PatternsThatAreAllowedAloneAreCountedTogether) {
+  std::string properties;
+  for (int i = 0; i < 16; ++i) {
+    const std::string property =
+        fmt::format(R"("p{}":{{"type":"string","pattern":"{}"}})", i, LongPattern(i));
+    if (i == 0 || i == 15) {
+      const auto alone = grammar::CompileSchema("{\"properties\":{" + property + "}}");
+      EXPECT_TRUE(alone.ok()) << alone.status().message();
+    }
+    properties += (i == 0 ? "" : ",") + property;
+  }
+  const std::string refusal = Refusal("{\"properties\":{" + properties + "}}");
+  EXPECT_THAT(refusal, HasSubstr("#/properties/p"));
+  EXPECT_THAT(refusal, HasSubstr("more than the limit of 12000000 steps together"));
+}
+
+TEST(JsonGrammar, ManyRangesAndManyRepetitionsAreCounted) {
+  std::string ranges;
+  for (int code = 0x4e00; code < 0x4e00 + 8000; code += 2)
+    ranges += fmt::format("\\\\u{:04x}", code);
+  EXPECT_THAT(Refusal(R"({"pattern":"^(?:[)" + ranges + R"(]){4000}$"})"),
+              HasSubstr("too many different cases"));
+}
+
+TEST(JsonGrammar, CompilingCanBeStopped) {
+  const std::string schema = R"({"pattern":")" + LongPattern(0) + R"("})";
+  int asked = 0;
+  ASSERT_TRUE(grammar::CompileSchema(schema, [&] {
+                ++asked;
+                return false;
+              }).ok());
+  EXPECT_GT(asked, 100);  // also within the one pattern
+  for (const int stop_at : {1, 2, 100}) {
+    int calls = 0;
+    const auto stopped = grammar::CompileSchema(schema, [&] { return ++calls >= stop_at; });
+    ASSERT_FALSE(stopped.ok());
+    EXPECT_EQ(stopped.status().code(), StatusCode::kCancelled) << stop_at;
+    EXPECT_EQ(calls, stop_at);
+  }
+}
+
 TEST(JsonGrammar, DoublingAlternativesAreOne) {
   std::string doubling = R"({"$ref":"#/$defs/d0","$defs":{"d40":{"type":"null"})";
   for (int i = 0; i < 40; ++i) {
@@ -184,6 +228,10 @@ TEST(GrammarCache, KeepsTheLastAndReportsErrors) {
   }
   EXPECT_NE(cache.Get("{}").value(), first);
   EXPECT_FALSE(cache.Get("nonsense").ok());
+  const auto stopped = cache.Get(R"({"const":"new"})", [] { return true; });
+  EXPECT_EQ(stopped.status().code(), StatusCode::kCancelled);
+  EXPECT_TRUE(cache.Get(R"({"const":"new"})").ok());                       // nothing of it was kept
+  EXPECT_TRUE(cache.Get(R"({"const":"new"})", [] { return true; }).ok());  // found, not compiled
 }
 
 }  // namespace

@@ -283,7 +283,8 @@ StateId JsonText::AnyValue() {
   network_.AddCall(start, AnyObject(), end);
   network_.AddCall(start, AnyArray(), end);
   AddString(start, 0, kUnlimited, end);
-  const Result<CharAutomaton> number = BuildAutomaton(AnyNumber(), 0, kUnlimited);
+  Steps steps;  // always the same few
+  const Result<CharAutomaton> number = BuildAutomaton(AnyNumber(), 0, kUnlimited, steps);
   if (number.ok()) AddBare(start, *number, end);
   for (const char* word : {"true", "false", "null"}) network_.AddToTree(start, word, end);
   return start;

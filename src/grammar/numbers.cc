@@ -232,7 +232,8 @@ Expression DecimalRange(const std::optional<DecimalBound>& low,
   return Choice(std::move(choices));
 }
 
-Result<CharAutomaton> MultiplesOf(const CharAutomaton& numbers, const Divisor& divisor) {
+Result<CharAutomaton> MultiplesOf(const CharAutomaton& numbers, const Divisor& divisor,
+                                  Steps& steps) {
   // What has been read: the state of `numbers`, the digits so far modulo the divisor's, and how
   // many digits have come after the point; -1 before it.
   using Key = std::tuple<int, uint64_t, int>;
@@ -259,6 +260,7 @@ Result<CharAutomaton> MultiplesOf(const CharAutomaton& numbers, const Divisor& d
     to.accepting = from.accepting && whole == 0;
     for (const CharAutomaton::Edge& edge : from.edges) {
       for (char32_t c = edge.range.low; c <= edge.range.high; ++c) {
+        if (!steps.Take()) return steps.status();
         Key next = {edge.target, rest, fraction};
         if (c == '.') {
           if (divisor.fraction == 0) continue;

@@ -41,8 +41,9 @@ struct Divisor {
 };
 // Those numbers without exponent that `numbers` accepts and that are multiples of `divisor`, with
 // at most as many digits after the point as the divisor. kInvalidArgument if the automaton would be
-// too large.
-Result<CharAutomaton> MultiplesOf(const CharAutomaton& numbers, const Divisor& divisor);
+// too large or takes more than `steps`; kCancelled if they are stopped.
+Result<CharAutomaton> MultiplesOf(const CharAutomaton& numbers, const Divisor& divisor,
+                                  Steps& steps);
 
 }  // namespace fastvlm::grammar
 

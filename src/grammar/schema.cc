@@ -121,8 +121,15 @@ void JoinArrays(const Json& a, const Json& b, Json& joined) {
 
 }  // namespace
 
+Status Schemas::CheckSteps(const std::string& path) const {
+  const Status status = steps_.status();
+  if (status.ok() || status.code() == StatusCode::kCancelled) return status;
+  return SchemaError(path, "{}", status.message());
+}
+
 Status Schemas::Spend(const std::string& path, size_t amount) {
   spent_ += amount;
+  if (!steps_.Look()) return CheckSteps(path);
   if (spent_ <= kMaxSchemaBytes) return {};
   return SchemaError(path,
                      "too complex: its references, \"allOf\" or \"anyOf\" multiply when followed");

@@ -7,13 +7,14 @@
 
 #include "base/status.h"
 #include "grammar/schema_json.h"
+#include "grammar/steps.h"
 
 namespace fastvlm::grammar {
 
 // A schema and the places in it, to which others refer.
 class Schemas {
  public:
-  explicit Schemas(Json root) : root_(std::move(root)) {}
+  explicit Schemas(Json root, StopFn stop = {}) : root_(std::move(root)), steps_(std::move(stop)) {}
 
   const Json& root() const { return root_; }
 
@@ -27,6 +28,11 @@ class Schemas {
   // True if it can be seen that no value follows both.
   Result<bool> Disjoint(const Place& a, const Place& b, int depth = 0);
 
+  // Of all automata that are made for the schema.
+  Steps& steps() { return steps_; }
+  // An error with the place if they are used up or stopped.
+  Status CheckSteps(const std::string& path) const;
+
   // Counts work, and is an error beyond a limit, so that a small schema cannot ask for much of it.
   Status Spend(const std::string& path, size_t amount);
 
@@ -35,6 +41,7 @@ class Schemas {
   Result<Json> JoinFlat(const Json& a, const Json& b, const std::string& path);
 
   const Json root_;
+  Steps steps_;
   size_t spent_ = 0;
   int depth_ = 0;
 };

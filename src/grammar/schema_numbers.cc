@@ -98,23 +98,26 @@ Result<Divisor> DivisorOf(const Place& place) {
 }
 
 // The numbers of `expression`, and of those the multiples that the schema asks for.
-Result<CharAutomaton> WithMultiples(const Place& place, const Expression& expression) {
-  Result<CharAutomaton> automaton = BuildAutomaton(expression, 0, kUnlimited);
+Result<CharAutomaton> WithMultiples(Schemas& schemas, const Place& place,
+                                    const Expression& expression) {
+  Result<CharAutomaton> automaton = BuildAutomaton(expression, 0, kUnlimited, schemas.steps());
   if (automaton.ok() && place.schema.contains("multipleOf")) {
     FASTVLM_ASSIGN_OR_RETURN(const Divisor divisor, DivisorOf(place));
-    automaton = MultiplesOf(*automaton, divisor);
+    automaton = MultiplesOf(*automaton, divisor, schemas.steps());
+    FASTVLM_RETURN_IF_ERROR(schemas.CheckSteps(place.path));
     if (!automaton.ok()) {
       return SchemaError(place.path, "\"multipleOf\" is {}: {}", place.schema["multipleOf"].dump(),
                          automaton.status().message());
     }
   }
+  FASTVLM_RETURN_IF_ERROR(schemas.CheckSteps(place.path));
   if (!automaton.ok()) return SchemaError(place.path, "{}", automaton.status().message());
   return automaton;
 }
 
 }  // namespace
 
-Result<CharAutomaton> IntegersOf(const Place& place) {
+Result<CharAutomaton> IntegersOf(Schemas& schemas, const Place& place) {
   std::optional<int64_t> low, high;
   for (const auto& [name, open] :
        {std::pair("minimum", false), std::pair("exclusiveMinimum", true)}) {
@@ -128,20 +131,21 @@ Result<CharAutomaton> IntegersOf(const Place& place) {
     FASTVLM_ASSIGN_OR_RETURN(const int64_t bound, IntegerBound(place, name, open, -1));
     high = std::min(high.value_or(bound), bound);
   }
-  if (!low && !high) return WithMultiples(place, AnyInteger());
+  if (!low && !high) return WithMultiples(schemas, place, AnyInteger());
   if (!low) low = high && *high < -kMaxInteger ? INT64_MIN + 1 : -kMaxInteger;
   if (!high) high = *low > kMaxInteger ? INT64_MAX : kMaxInteger;
   if (*low > *high) return CharAutomaton();
-  return WithMultiples(place, IntegerRange(*low, *high));
+  return WithMultiples(schemas, place, IntegerRange(*low, *high));
 }
 
-Result<CharAutomaton> NumbersOf(const Place& place) {
+Result<CharAutomaton> NumbersOf(Schemas& schemas, const Place& place) {
   FASTVLM_ASSIGN_OR_RETURN(const auto low,
                            StricterBound(place, "minimum", "exclusiveMinimum", true));
   FASTVLM_ASSIGN_OR_RETURN(const auto high,
                            StricterBound(place, "maximum", "exclusiveMaximum", false));
-  if (low || high) return WithMultiples(place, DecimalRange(low, high));
-  return WithMultiples(place, place.schema.contains("multipleOf") ? AnyDecimal() : AnyNumber());
+  if (low || high) return WithMultiples(schemas, place, DecimalRange(low, high));
+  return WithMultiples(schemas, place,
+                       place.schema.contains("multipleOf") ? AnyDecimal() : AnyNumber());
 }
 
 }  // namespace fastvlm::grammar

@@ -10,9 +10,9 @@
 namespace fastvlm::grammar {
 
 // An automaton without states if no integer lies within the bounds.
-Result<CharAutomaton> IntegersOf(const Place& place);
+Result<CharAutomaton> IntegersOf(Schemas& schemas, const Place& place);
 
-Result<CharAutomaton> NumbersOf(const Place& place);
+Result<CharAutomaton> NumbersOf(Schemas& schemas, const Place& place);
 
 }  // namespace fastvlm::grammar
 

@@ -57,13 +57,16 @@ Result<Strings> StringsOf(Schemas& schemas, const Place& place,
   if (all.shortest >= min) min = 0;
   if (all.longest <= max) max = kUnlimited;
   if (known != nullptr && max != kUnlimited) max = std::min(max, std::max(min, kMaxFormatLength));
-  Result<CharAutomaton> automaton = BuildAutomaton(parsed->allowed, min, max, refused);
+  Result<CharAutomaton> automaton =
+      BuildAutomaton(parsed->allowed, min, max, schemas.steps(), refused);
   // Where counting up to the greatest length takes too many states, a smaller one is used.
-  while (!automaton.ok() && max != kUnlimited && max > std::max(min, kMinCountedLength)) {
+  while (!automaton.ok() && schemas.steps().status().ok() && max != kUnlimited &&
+         max > std::max(min, kMinCountedLength)) {
     FASTVLM_RETURN_IF_ERROR(schemas.Spend(place.path, kCostOfRetry));
     max = std::max({max / 4, min, kMinCountedLength});
-    automaton = BuildAutomaton(parsed->allowed, min, max, refused);
+    automaton = BuildAutomaton(parsed->allowed, min, max, schemas.steps(), refused);
   }
+  FASTVLM_RETURN_IF_ERROR(schemas.CheckSteps(place.path));
   if (!automaton.ok()) {
     return SchemaError(place.path, "pattern {}: {}", Quoted(regex), automaton.status().message());
   }
