@@ -48,6 +48,9 @@ struct Message {
 };
 
 struct EngineRequest {
+  // Whose request it is. What the engine remembers of pictures and prompts is used again for the
+  // same owner only, so that neither counts nor times tell one owner what another has sent.
+  uint64_t owner = 0;
   std::vector<Message> messages;      // a conversation; the answer is the assistant's next message
   std::optional<std::string> prompt;  // instead of messages: a text that the model continues
   EncodeOptions encode;

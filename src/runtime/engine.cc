@@ -127,6 +127,7 @@ Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) c
   FASTVLM_RETURN_IF_ERROR(SetPrompt(request, *sequence));
   FASTVLM_ASSIGN_OR_RETURN(sequence->constraint,
                            shared.grammars->Constraint(request.generate.json_schema));
+  sequence->owner = request.owner;
   sequence->generate = request.generate;
   sequence->top_logprobs = request.top_logprobs;
   return sequence;

@@ -54,6 +54,47 @@ TEST_F(EngineTest, PicturesAreKeptWithoutPrefixes) {
   EXPECT_EQ(engine->stats().images_encoded, 2);
 }
 
+// Neither a count nor the work of the encoder tells one owner what another sent.
+TEST_F(EngineTest, OwnersAreStrangersToEachOther) {
+  const auto engine = NewEngine();
+  EngineRequest request = Ask("fox", "My door code is 84216.", 4);
+  request.owner = 1;
+  const Answer mine = Run(*engine, request);
+  request.owner = 2;
+  const Answer theirs = Run(*engine, request);
+  EXPECT_EQ(theirs.token_ids, mine.token_ids);
+  EXPECT_EQ(theirs.cached_tokens, 0);
+  EXPECT_EQ(engine->stats().images_encoded, 2);
+  EXPECT_EQ(engine->stats().prefix_cache_hits, 0);
+  for (const uint64_t owner : {1, 2}) {
+    request.owner = owner;
+    EXPECT_EQ(Run(*engine, request).cached_tokens, mine.prompt_tokens - 1) << owner;
+  }
+  EXPECT_EQ(engine->stats().images_encoded, 2);
+}
+
+// ... also while both are at work, and where only the picture would be shared.
+TEST_F(EngineTest, OwnersAreStrangersSideBySide) {
+  EngineOptions options;
+  options.prefix_cache_bytes = 0;
+  for (const bool prefixes : {true, false}) {
+    const auto engine = prefixes ? NewEngine() : NewEngine(options);
+    EngineRequest request = Ask("fox", "Describe the image.", 6);
+    Collector a, b, c;
+    request.owner = 1;
+    ASSERT_TRUE(engine->Submit(request, a.Callback()).ok());
+    request.owner = 2;
+    ASSERT_TRUE(engine->Submit(request, b.Callback()).ok());
+    request.messages[0].content.back().text = "What is this?";
+    ASSERT_TRUE(engine->Submit(request, c.Callback()).ok());
+    EXPECT_EQ(a.Wait().token_ids, b.Wait().token_ids);
+    EXPECT_EQ(b.Wait().cached_tokens, 0);
+    EXPECT_EQ(c.Wait().cached_tokens > 0, prefixes);
+    EXPECT_EQ(engine->stats().images_encoded, 2);
+    EXPECT_EQ(engine->stats().image_cache_hits, prefixes ? 0 : 1);
+  }
+}
+
 TEST_F(EngineTest, CachesKeepToTheirBounds) {
   EngineOptions options;
   const int64_t hidden = model_->info().hidden;

@@ -132,7 +132,7 @@ void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason
   // Numbers and caches come first, so that whoever is told the end finds it in them. A prefix for
   // which there is no memory is not kept.
   (void)CatchOutOfMemory(kRequestMemory, [&]() -> Status {
-    prefix_cache.Keep(std::move(sequence.tokens), std::move(sequence.cache));
+    prefix_cache.Keep(sequence.owner, std::move(sequence.tokens), std::move(sequence.cache));
     return {};
   });
   sequence.cache.reset();

@@ -42,9 +42,10 @@ Status Engine::Impl::Begin(Sequence& sequence) {
 int64_t Engine::Impl::ReusePrefix(Sequence& sequence) {
   PrefixCache::Match best;
   if (options.prefix_cache_bytes > 0) {
-    best = prefix_cache.Find(sequence.tokens);
+    best = prefix_cache.Find(sequence.owner, sequence.tokens);
     for (const auto& other : active) {
-      if (other.get() == &sequence || other->cache == nullptr) continue;
+      if (other.get() == &sequence || other->owner != sequence.owner) continue;
+      if (other->cache == nullptr) continue;
       const int64_t common =
           std::min(CommonPrefix(sequence.tokens, other->tokens), other->cache->length());
       if (common > best.positions) best = {other->cache.get(), common};
@@ -75,7 +76,7 @@ Status Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
   for (size_t i = 0; i < sequence.visual.size(); ++i) {
     const PictureSpan place = sequence.tokens.pictures[i];
     if (place.start + place.tokens <= known) continue;
-    VisualTokens visual = image_cache.Find(place.key);
+    VisualTokens visual = image_cache.Find({sequence.owner, place.key});
     if (visual != nullptr) {
       UpdateStats([](EngineStats& s) { ++s.image_cache_hits; });
     } else {
@@ -89,7 +90,7 @@ Status Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
       sequence.answer.timings.image_ms += timings.image_ms;
       sequence.answer.timings.encode_ms += timings.encode_ms;
       visual = std::make_shared<const Buffer<float>>(std::move(made));
-      image_cache.Keep(place.key, visual);
+      image_cache.Keep({sequence.owner, place.key}, visual);
       UpdateStats([&](EngineStats& s) {
         ++s.images_encoded;
         s.image_cache_bytes = image_cache.bytes();

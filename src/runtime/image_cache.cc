@@ -4,14 +4,14 @@
 
 namespace fastvlm {
 
-VisualTokens ImageCache::Find(const Hash256& key) {
+VisualTokens ImageCache::Find(const Key& key) {
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return nullptr;
   entries_.splice(entries_.begin(), entries_, found->second);
   return entries_.front().tokens;
 }
 
-void ImageCache::Keep(const Hash256& key, VisualTokens tokens) {
+void ImageCache::Keep(const Key& key, VisualTokens tokens) {
   Entries made;  // first, so that a lack of memory changes nothing
   made.push_front({key, std::move(tokens)});
   if (!by_key_.try_emplace(key, made.begin()).second) return;

@@ -2,6 +2,7 @@
 #ifndef FASTVLM_RUNTIME_IMAGE_CACHE_H_
 #define FASTVLM_RUNTIME_IMAGE_CACHE_H_
 
+#include <compare>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -14,18 +15,26 @@ namespace fastvlm {
 
 using VisualTokens = std::shared_ptr<const Buffer<float>>;  // [tokens, hidden]
 
-// Keeps at most max_bytes and drops first what was used least recently. Not thread-safe.
+// Keeps at most max_bytes and drops first what was used least recently. A picture is found by its
+// owner only. The bytes of all owners count together: who finds that a picture of theirs was
+// dropped learns that others are busy, but nothing of what they sent. Not thread-safe.
 class ImageCache {
  public:
   explicit ImageCache(int64_t max_bytes) : max_bytes_(max_bytes) {}
 
-  VisualTokens Find(const Hash256& key);  // null if it is not there
-  void Keep(const Hash256& key, VisualTokens tokens);
+  struct Key {
+    uint64_t owner = 0;
+    Hash256 picture = {};
+    auto operator<=>(const Key&) const = default;
+  };
+
+  VisualTokens Find(const Key& key);  // null if it is not there
+  void Keep(const Key& key, VisualTokens tokens);
   int64_t bytes() const { return bytes_; }
 
  private:
   struct Entry {
-    Hash256 key;
+    Key key;
     VisualTokens tokens;
     int64_t bytes() const { return static_cast<int64_t>(tokens->size() * sizeof(float)); }
   };
@@ -34,7 +43,7 @@ class ImageCache {
   int64_t max_bytes_;
   int64_t bytes_ = 0;
   Entries entries_;  // the last used first
-  std::map<Hash256, Entries::iterator> by_key_;
+  std::map<Key, Entries::iterator> by_key_;
 };
 
 }  // namespace fastvlm

@@ -4,10 +4,11 @@
 
 namespace fastvlm {
 
-PrefixCache::Match PrefixCache::Find(const TokenSequence& prompt) {
+PrefixCache::Match PrefixCache::Find(uint64_t owner, const TokenSequence& prompt) {
   auto best = entries_.end();
   int64_t most = 0;
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    if (entry->owner != owner) continue;
     const int64_t common = CommonPrefix(prompt, entry->tokens);
     if (common <= most) continue;
     most = common;
@@ -18,7 +19,7 @@ PrefixCache::Match PrefixCache::Find(const TokenSequence& prompt) {
   return {entries_.front().cache.get(), most};
 }
 
-void PrefixCache::Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache) {
+void PrefixCache::Keep(uint64_t owner, TokenSequence tokens, std::unique_ptr<KvCache> cache) {
   if (cache == nullptr || cache->length() == 0) return;
   const int64_t length = cache->length();
   tokens.ids.resize(static_cast<size_t>(length));
@@ -26,6 +27,10 @@ void PrefixCache::Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache) {
     tokens.pictures.pop_back();
   }
   for (auto entry = entries_.begin(); entry != entries_.end();) {
+    if (entry->owner != owner) {
+      ++entry;
+      continue;
+    }
     const int64_t common = CommonPrefix(tokens, entry->tokens);
     if (common == length) {  // known already
       entries_.splice(entries_.begin(), entries_, entry);
@@ -45,7 +50,7 @@ void PrefixCache::Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache) {
     tight->CopyFrom(*cache, length);
     cache = std::move(tight);
   }
-  entries_.push_front({std::move(tokens), std::move(cache)});
+  entries_.push_front({owner, std::move(tokens), std::move(cache)});
   bytes_ += entries_.front().cache->bytes();
   while (bytes_ > max_bytes_) {
     bytes_ -= entries_.back().cache->bytes();

@@ -11,27 +11,29 @@
 
 namespace fastvlm {
 
-// Keeps at most max_bytes and drops first what was used least recently. Not thread-safe.
+// Keeps at most max_bytes and drops first what was used least recently. An owner finds only what is
+// kept for the same owner; the bytes of all count together, as in ImageCache. Not thread-safe.
 class PrefixCache {
  public:
   // config must outlive it.
   PrefixCache(const DecoderConfig& config, KvType type, int64_t max_bytes)
       : config_(config), type_(type), max_bytes_(max_bytes) {}
 
-  // The kept cache that has the most positions in common with the prompt, and how many these are;
-  // null and 0 if none begins like it. Valid until the next call of Keep.
+  // The owner's cache that has the most positions in common with the prompt, and how many these
+  // are; null and 0 if none begins like it. Valid until the next call of Keep.
   struct Match {
     const KvCache* cache = nullptr;
     int64_t positions = 0;
   };
-  Match Find(const TokenSequence& prompt);
+  Match Find(uint64_t owner, const TokenSequence& prompt);
 
   // `tokens` may be more than the cache holds. A null cache is not kept.
-  void Keep(TokenSequence tokens, std::unique_ptr<KvCache> cache);
+  void Keep(uint64_t owner, TokenSequence tokens, std::unique_ptr<KvCache> cache);
   int64_t bytes() const { return bytes_; }
 
  private:
   struct Entry {
+    uint64_t owner;
     TokenSequence tokens;  // as many as the cache holds
     std::unique_ptr<KvCache> cache;
   };

@@ -34,6 +34,7 @@ struct Sequence {
 
   // From the request.
   int64_t id = 0;
+  uint64_t owner = 0;
   GenerateOptions generate;
   int top_logprobs = -1;
   EngineCallback callback;
