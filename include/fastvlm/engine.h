@@ -60,6 +60,9 @@ struct EngineRequest {
   // own. -1: no log probabilities.
   int top_logprobs = -1;
   double timeout_ms = 0;  // from Submit on, with the time in the queue; 0: none
+  // Asked now and then while Submit reads the JSON schema, which takes long for some: true ends
+  // that with kCancelled. Empty: nobody is asked.
+  std::function<bool()> unwanted;
 };
 
 struct TokenLogprob {

@@ -125,8 +125,9 @@ Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) c
   auto sequence = std::make_unique<Sequence>(shared.tokenizer, /*trim=*/!request.prompt,
                                              std::move(request.stop));
   FASTVLM_RETURN_IF_ERROR(SetPrompt(request, *sequence));
-  FASTVLM_ASSIGN_OR_RETURN(sequence->constraint,
-                           shared.grammars->Constraint(request.generate.json_schema));
+  FASTVLM_ASSIGN_OR_RETURN(
+      sequence->constraint,
+      shared.grammars->Constraint(request.generate.json_schema, std::move(request.unwanted)));
   sequence->owner = request.owner;
   sequence->generate = request.generate;
   sequence->top_logprobs = request.top_logprobs;

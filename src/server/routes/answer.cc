@@ -172,14 +172,19 @@ void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Cal
           context.images.Load(std::move(call.images), *exchange.memory, deadline, gone)) {
     return refuse(*error);
   }
+  call.request.owner = connection.record().key;
   if (!call.seed_given) call.request.generate.sampling.seed = std::random_device()();
   // 0 would mean that there is no limit.
   call.request.timeout_ms =
       std::max(time - connection.record().since_start.Milliseconds(), kLeastTimeMs);
+  call.request.unwanted = [&] { return gone() || Clock::now() > deadline; };
   Result<std::unique_ptr<Generation>> generation =
       Generation::Start(context.engine, std::move(call.request), exchange.memory);
   if (!generation.ok()) {
-    return refuse(FromStatus(generation.status()));
+    const bool late =
+        generation.status().code() == StatusCode::kCancelled && Clock::now() > deadline;
+    return refuse(FromStatus(late ? Error(StatusCode::kTimedOut, "the request took too long")
+                                  : generation.status()));
   }
   exchange.memory.reset();  // the engine keeps it until it is done
   const auto delivery = std::make_shared<Delivery>(

@@ -76,8 +76,8 @@ ServerContext::ServerContext(Engine& engine_in, const ServerOptions& options_in)
              options.allow_remote_images},
       access(AccessOptionsOf(options)),
       created(static_cast<int64_t>(std::time(nullptr))),
-      key_limits(options.limit_per_key, options.api_keys.size()),
       identity(IdentifyModel(engine.model().info().directory)),
+      key_limits(options.limit_per_key, options.api_keys.size()),
       memory(options.max_request_bytes),
       images(LoaderOptions(options)) {}
 
