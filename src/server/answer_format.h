@@ -1,4 +1,4 @@
-// How an answer is written: one class for each API (openai_format.h, messages_format.h), and the same
+// How an answer is written: one class for each API (openai_format.h, ollama_format.h), and the same
 // steps for all (routes/answer.h).
 #ifndef FASTVLM_SERVER_ANSWER_FORMAT_H_
 #define FASTVLM_SERVER_ANSWER_FORMAT_H_
