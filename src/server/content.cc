@@ -16,7 +16,6 @@ namespace {
 
 constexpr size_t kMaxTokenName = 64;
 constexpr size_t kMaxUrl = 4096;
-constexpr size_t kLeastBase64 = 40;
 constexpr size_t kMaxMediaType = 256;
 
 bool IsNameCharacter(char c) {
@@ -129,8 +128,9 @@ std::optional<std::string> LocateImage(std::string_view text, const CallLimits& 
   }
   constexpr const char* kExpected =
       "Invalid image URL: expected a data URI ('data:image/jpeg;base64,...').";
-  // No picture is so small, but names of files are: they are for the client to read.
-  if (HasScheme(text) || text.size() < kLeastBase64) return kExpected;
+  // Of all base64 that begins with a slash, only JPEG's is a picture; the rest is a path.
+  const bool is_path = text.starts_with('/') && !text.starts_with("/9j/");
+  if (HasScheme(text) || is_path) return kExpected;
   std::optional<std::vector<uint8_t>> file = DecodeBase64(text);  // without the frame of a URI
   if (!file.has_value() || file->empty()) return kExpected;
   source.file = *std::move(file);

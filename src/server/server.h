@@ -1,4 +1,4 @@
-// The HTTP server: OpenAI's and Ollama's API in front of an engine, and the web page.
+// The HTTP server: the APIs of OpenAI, Ollama and Anthropic before an engine, and the web page.
 #ifndef FASTVLM_SERVER_SERVER_H_
 #define FASTVLM_SERVER_SERVER_H_
 

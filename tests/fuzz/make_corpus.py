@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz targets for safetensors, configs, tokenizers, JSON schemas and HTTP: small valid files.
+"""Writes the seeds of the fuzz targets for safetensors, configs, tokenizers, JSON schemas, HTTP
+and requests: small valid files.
 
-  python3 tests/fuzz/make_corpus.py          # tests/fuzz/corpus/{safetensors,json_config,json_schema,tokenizer,http}
+  python3 tests/fuzz/make_corpus.py          # tests/fuzz/corpus/{safetensors,json_config,json_schema,http,...}
 """
 
 import json
@@ -176,9 +177,41 @@ def http_requests() -> dict[str, bytes]:
             "folded": b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\nHost: b\r\n\r\n"}
 
 
+def requests() -> dict[str, bytes]:
+    """Of the APIs of responses and messages; the older ones have seeds of their own beside these."""
+    schema = {"type": "object", "properties": {"b": {"type": "boolean"}, "a": {}}, "required": ["b"]}
+    tool = {"type": "function", "name": "f", "parameters": {}}
+    picture = "data:image/png;base64,iVBORw0KGgo="
+    responses = {
+        "model": "m", "instructions": "Be short.", "stream": True, "max_output_tokens": 7, "top_p": 0.9,
+        "metadata": {"k": "v"}, "include": ["message.output_text.logprobs"], "top_logprobs": 2, "store": False,
+        "text": {"verbosity": "low", "format": {"type": "json_schema", "name": "n", "schema": schema}},
+        "tools": [tool], "tool_choice": "auto", "stream_options": {"include_obfuscation": False},
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "What?"},
+                                               {"type": "input_image", "image_url": picture, "detail": "low"}]},
+                  {"type": "reasoning", "summary": []},
+                  {"type": "message", "id": "i", "role": "assistant", "status": "completed",
+                   "content": [{"type": "output_text", "text": "A <|im_end|>", "annotations": []}]},
+                  {"role": "developer", "content": "Why?"}]}
+    source = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+    messages = {
+        "model": "m", "max_tokens": 7, "system": [{"type": "text", "text": "Be short."}], "top_k": 3,
+        "stop_sequences": ["a", "b"], "thinking": {"type": "disabled"}, "tool_choice": {"type": "none"},
+        "output_config": {"format": {"type": "json_schema", "schema": schema}},
+        "messages": [{"role": "user", "content": [{"type": "image", "source": source},
+                                                  {"type": "image", "source": {"type": "url", "url": "http://a/b"}},
+                                                  {"type": "text", "text": "What?", "cache_control": None}]},
+                     {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm", "signature": "s"},
+                                                       {"type": "text", "text": "A fox."}]},
+                     {"role": "user", "content": "Why?"}]}
+    return {"responses.json": json.dumps(responses).encode(), "messages.json": json.dumps(messages).encode(),
+            "responses_text.json": json.dumps({"input": "Hi"}).encode()}
+
+
 def main() -> None:
     seeds = {"safetensors": checkpoints(), "json_config": configs(), "json_schema": schemas(),
-             "tokenizer": tokenizers(), "http": http_requests()}
+             "tokenizer": tokenizers(), "http": http_requests(), "chat_request": requests()}
+             "tokenizer": tokenizers(), "chat_request": requests()}
     for target, files in seeds.items():
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

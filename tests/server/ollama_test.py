@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The official ollama package against fastvlm serve. Run by tests/server/run.sh."""
+import datetime
 import json
+import re
 
 import ollama
 
@@ -18,7 +20,11 @@ def message(**fields):
 def test_list_and_show():
     assert [model.model for model in client.list().models] == ["nano"]
     assert "vision" in client.show("nano").capabilities
-    (loaded,) = client.ps().models
+    (listed,), (loaded,) = client.list().models, client.ps().models
+    assert re.fullmatch("[0-9a-f]{64}", listed.digest) and listed.digest == loaded.digest
+    assert listed.size == loaded.size and listed.modified_at.year >= 2025
+    assert loaded.expires_at > datetime.datetime.now(datetime.timezone.utc)
+    assert loaded.size_vram == 0 and loaded.context_length > 1000
     assert loaded.model == "nano" and loaded.size > 0 and loaded.details.family == "fastvlm"
 
 
@@ -38,6 +44,17 @@ def test_chat_streams():
 def test_options():
     short = client.chat(model="nano", messages=[message()], options={"num_predict": 2})
     assert short.done_reason == "length" and short.eval_count == 2
+
+
+def test_a_stop_text_cuts_whole_and_streamed_answers_alike():
+    stop = described(PROMPT).split()[2]
+    for ask in (lambda **fields: client.chat(model="nano", messages=[message()], **fields),
+                lambda **fields: client.generate(model="nano", prompt=PROMPT, images=message()["images"], **fields)):
+        options = {"stop": [stop]}
+        text = lambda part: part.message.content if hasattr(part, "message") else part.response
+        cut = text(ask(options=options))
+        assert cut == described(PROMPT).split(stop)[0].rstrip(), cut
+        assert "".join(text(part) for part in ask(options=options, stream=True)) == cut
 
 
 def test_format():

@@ -99,7 +99,9 @@ def test_sampling_length_and_stop():
     stop = whole.split()[2]
     cut = ask(messages=[image_message(PROMPT)], stop=[stop]).choices[0]
     assert cut.finish_reason == "stop"
-    assert stop not in cut.message.content and whole.startswith(cut.message.content), cut
+    assert cut.message.content == whole.split(stop)[0].rstrip(), cut
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in ask(
+        messages=[image_message(PROMPT)], stop=[stop], stream=True)) == cut.message.content
 
 
 def test_logprobs():
@@ -162,7 +164,14 @@ def test_completions():
     assert len(answer.choices[0].logprobs.tokens) == answer.usage.completion_tokens
     text = "".join(chunk.choices[0].text for chunk in client.completions.create(
         model="nano", prompt="This is", max_tokens=3, stream=True) if chunk.choices)
-    assert text.strip() == answer.choices[0].text.strip()
+    assert text == answer.choices[0].text
+    fields = {"model": "nano", "prompt": "This is a text about the", "max_tokens": 12}
+    whole = client.completions.create(**fields).choices[0].text
+    stop = whole[len(whole) // 2:][:2]
+    cut = client.completions.create(stop=[stop], **fields).choices[0].text
+    assert cut == whole[:whole.index(stop)], (whole, stop, cut)
+    assert "".join(chunk.choices[0].text for chunk in client.completions.create(
+        stop=[stop], stream=True, **fields)) == cut
 
 
 def test_errors():
@@ -176,8 +185,8 @@ def test_errors():
         {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/x.png"}}]}
     assert "--allow-remote-images" in expect(openai.BadRequestError, messages=[remote]).message
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
-    assert expect(openai.BadRequestError, messages=[message], tools=[tool],
-                  tool_choice="required").param == "tool_choice"
+    forced = expect(openai.BadRequestError, messages=[message], tools=[tool], tool_choice="required")
+    assert forced.param == "tool_choice"
     assert expect(openai.BadRequestError, messages=[{"role": "user", "content": "x " * 20000}])
 
 
