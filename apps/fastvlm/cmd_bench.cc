@@ -115,35 +115,33 @@ void PrintOperations(const BenchmarkCase& result, const MachinePeak& peak) {
   for (const BenchmarkOperation& operation : operations) total += operation.seconds;
   for (const BenchmarkOperation& operation : operations) {
     const double ms = operation.seconds * 1000;
-    fmt::print("    {:<22}{:>6}x{:>11.2f} ms{:>7.1f} %{:>9.1f} GOP/s{:>7.1f} %{:>8.1f} GB/s\n",
-               operation.name, operation.calls, ms, 100 * operation.seconds / total,
-               Gops(operation, ms), 100 * ShareOfPeak(operation, ms, peak),
-               operation.bytes / operation.seconds * 1e-9);
+    Print("    {:<22}{:>6}x{:>11.2f} ms{:>7.1f} %{:>9.1f} GOP/s{:>7.1f} %{:>8.1f} GB/s\n",
+          operation.name, operation.calls, ms, 100 * operation.seconds / total, Gops(operation, ms),
+          100 * ShareOfPeak(operation, ms, peak), operation.bytes / operation.seconds * 1e-9);
   }
 }
 
 void PrintMeasured(const Measured& measured, const MachinePeak& peak) {
-  fmt::print("\n{}: loaded in {:.0f} ms, weights {:.1f} MB, peak memory {:.1f} MB\n",
-             PrecisionName(measured.precision), measured.load_ms,
-             static_cast<double>(measured.weight_bytes) / 1e6,
-             static_cast<double>(measured.peak_memory_bytes) / 1e6);
-  fmt::print("  {:<13}{:<20}{:>12}{:>12}{:>11}{:>10}{:>9}\n", "", "", "median ms", "fastest ms",
-             "tokens/s", "GOP/s", "of peak");
+  Print("\n{}: loaded in {:.0f} ms, weights {:.1f} MB, peak memory {:.1f} MB\n",
+        PrecisionName(measured.precision), measured.load_ms,
+        static_cast<double>(measured.weight_bytes) / 1e6,
+        static_cast<double>(measured.peak_memory_bytes) / 1e6);
+  Print("  {:<13}{:<20}{:>12}{:>12}{:>11}{:>10}{:>9}\n", "", "", "median ms", "fastest ms",
+        "tokens/s", "GOP/s", "of peak");
   for (const BenchmarkCase& result : measured.cases) {
     const double ms = result.median_ms;
     const bool decode = IsDecoding(result);
     const double tokens = TokensPerPass(result);
     const std::string rate =
         result.kind == BenchmarkKind::kFirstToken ? "" : fmt::format("{:.1f}", tokens * 1000 / ms);
-    fmt::print("  {:<13}{:<20}{:>12.2f}{:>12.2f}{:>11}{:>10.1f}{:>7.1f} %", KindName(result.kind),
-               SizeText(result), ms, result.fastest_ms, rate, Gops(result, ms),
-               100 * ShareOfPeak(result, ms, peak));
+    Print("  {:<13}{:<20}{:>12.2f}{:>12.2f}{:>11}{:>10.1f}{:>7.1f} %", KindName(result.kind),
+          SizeText(result), ms, result.fastest_ms, rate, Gops(result, ms),
+          100 * ShareOfPeak(result, ms, peak));
     if (decode) {
       const double gbps = result.weight_bytes / ms * 1e-6;
-      fmt::print("  weights at {:.1f} GB/s, {:.1f} % of reading", gbps,
-                 100 * gbps / peak.read_gbps);
+      Print("  weights at {:.1f} GB/s, {:.1f} % of reading", gbps, 100 * gbps / peak.read_gbps);
     }
-    fmt::print("\n");
+    Print("\n");
     if (!result.operations.empty()) PrintOperations(result, peak);
   }
 }
@@ -152,11 +150,10 @@ void PrintReport(const Report& report) {
   const auto if_any = [](double gflops, const char* type) {
     return gflops > 0 ? fmt::format("{:.1f} GFLOP/s {}, ", gflops, type) : "";
   };
-  fmt::print(
-      "{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {}{}{:.1f} GOP/s 8-bit, reads {:.1f} GB/s\n",
-      report.system.cpu, report.system.isa, report.threads, report.peak.f32_gflops,
-      if_any(report.peak.bf16_gflops, "bf16"), if_any(report.peak.f16_gflops, "f16"),
-      report.peak.int8_gops, report.peak.read_gbps);
+  Print("{}, {}, {} thread(s): {:.1f} GFLOP/s f32, {}{}{:.1f} GOP/s 8-bit, reads {:.1f} GB/s\n",
+        report.system.cpu, report.system.isa, report.threads, report.peak.f32_gflops,
+        if_any(report.peak.bf16_gflops, "bf16"), if_any(report.peak.f16_gflops, "f16"),
+        report.peak.int8_gops, report.peak.read_gbps);
   for (const Measured& measured : report.measured) PrintMeasured(measured, report.peak);
 }
 
@@ -209,7 +206,7 @@ void PrintJson(const Report& report, const std::string& model) {
     }
     json["precisions"].push_back(std::move(entry));
   }
-  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  WriteJson(json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 Result<Measured> Measure(const BenchFlags& flags, Precision precision, bool last, Report& report) {

@@ -35,25 +35,25 @@ std::string Described(const Model& model) {
 
 void PrintComparison(const Comparison& comparison, const CompareFlags& flags,
                      const Model& reference, const Model& candidate) {
-  fmt::print("reference  {}\ncandidate  {}\n\n", Described(reference), Described(candidate));
-  fmt::print("{:<15}{:>14}{:>14}\n", "after", "relative RMS", "relative max");
+  Print("reference  {}\ncandidate  {}\n\n", Described(reference), Described(candidate));
+  Print("{:<15}{:>14}{:>14}\n", "after", "relative RMS", "relative max");
   for (const StageError& stage : comparison.stages) {
-    fmt::print("{:<15}{:>14.3e}{:>14.3e}\n", stage.name, stage.relative_rms, stage.relative_max);
+    Print("{:<15}{:>14.3e}{:>14.3e}\n", stage.name, stage.relative_rms, stage.relative_max);
   }
-  fmt::print("\n{:<28}{:>9}{:>12}{:>12}{:>10}{:>12}{:>12}\n", "picture", "visual", "cosine mean",
-             "worst", "answer", "same top-1", "");
+  Print("\n{:<28}{:>9}{:>12}{:>12}{:>10}{:>12}{:>12}\n", "picture", "visual", "cosine mean",
+        "worst", "answer", "same top-1", "");
   for (size_t i = 0; i < comparison.pictures.size(); ++i) {
     const PictureComparison& picture = comparison.pictures[i];
-    fmt::print("{:<28}{:>9}{:>12.6f}{:>12.6f}{:>10}{:>12}  {}\n", flags.inputs[i],
-               picture.visual_tokens, picture.cosine_mean, picture.cosine_worst,
-               picture.answer_tokens, picture.agreed, picture.answer);
+    Print("{:<28}{:>9}{:>12.6f}{:>12.6f}{:>10}{:>12}  {}\n", flags.inputs[i], picture.visual_tokens,
+          picture.cosine_mean, picture.cosine_worst, picture.answer_tokens, picture.agreed,
+          picture.answer);
   }
-  fmt::print("\nvisual-token cosine      mean {:.6f}, worst {:.6f}\n", CosineMean(comparison),
-             CosineWorst(comparison));
-  fmt::print("top-1 agreement          {:.2f} % of the answers' tokens\n",
-             100 * Top1Agreement(comparison));
-  fmt::print("perplexity of answers    reference {:.4f}, candidate {:.4f}\n",
-             ReferencePerplexity(comparison), CandidatePerplexity(comparison));
+  Print("\nvisual-token cosine      mean {:.6f}, worst {:.6f}\n", CosineMean(comparison),
+        CosineWorst(comparison));
+  Print("top-1 agreement          {:.2f} % of the answers' tokens\n",
+        100 * Top1Agreement(comparison));
+  Print("perplexity of answers    reference {:.4f}, candidate {:.4f}\n",
+        ReferencePerplexity(comparison), CandidatePerplexity(comparison));
 }
 
 Json ModelJson(const Model& model) {
@@ -94,7 +94,7 @@ void PrintJson(const Comparison& comparison, const CompareFlags& flags, const Mo
                      {"reference_perplexity", ReferencePerplexity(comparison)},
                      {"candidate_perplexity", CandidatePerplexity(comparison)},
                      {"pictures", pictures}};
-  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  WriteJson(json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 Status Compare(const CompareFlags& flags) {

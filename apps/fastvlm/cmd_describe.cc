@@ -3,12 +3,13 @@
 
 #include <atomic>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
+#include "base/printable.h"
 #include "base/stopwatch.h"
 #include "commands.h"
 #include "fastvlm/fastvlm.h"
@@ -72,8 +73,8 @@ const char* FinishName(FinishReason reason) {
 
 // Writes and flushes; false if standard output is gone or full.
 bool Write(std::string_view text) {
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-         std::fflush(stdout) == 0;
+  WriteText(text);
+  return FlushOutput();
 }
 
 class Describer {
@@ -157,19 +158,17 @@ class Describer {
         {"peak_memory_bytes", PeakMemoryBytes()},
     };
     // A file name need not be valid UTF-8, JSON must be.
-    return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    return TerminalJson(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)) + "\n";
   }
 
   void PrintSummary(const fastvlm::Answer& answer, double image_ms) const {
     const Timings& timings = answer.timings;
-    fmt::print(stderr,
-               "image {:.0f} ms | encode {:.0f} ms ({} tokens) | prefill {:.0f} ms ({} tokens) | "
-               "first token {:.0f} ms | "
-               "{} tokens, {:.1f}/s | peak {:.2f} GB\n",
-               image_ms + timings.image_ms, timings.encode_ms, answer.image_tokens,
-               timings.prefill_ms, answer.prompt_tokens, image_ms + timings.ttft_ms,
-               answer.token_ids.size(), timings.decode_tokens_per_s,
-               static_cast<double>(PeakMemoryBytes()) / 1e9);
+    Say("image {:.0f} ms | encode {:.0f} ms ({} tokens) | prefill {:.0f} ms ({} tokens) | "
+        "first token {:.0f} ms | "
+        "{} tokens, {:.1f}/s | peak {:.2f} GB\n",
+        image_ms + timings.image_ms, timings.encode_ms, answer.image_tokens, timings.prefill_ms,
+        answer.prompt_tokens, image_ms + timings.ttft_ms, answer.token_ids.size(),
+        timings.decode_tokens_per_s, static_cast<double>(PeakMemoryBytes()) / 1e9);
   }
 
   const DescribeFlags& flags_;
@@ -183,17 +182,14 @@ class Describer {
 Result<std::string> ReadSchema(const std::string& argument) {
   const size_t first = argument.find_first_not_of(" \t\r\n");
   if (first != std::string::npos && (argument[first] == '{' || argument == "true")) return argument;
-  std::ifstream file(argument, std::ios::binary);
-  std::string text(kMaxSchemaBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (file.bad() || (!file.eof() && text.empty())) {
+  Result<std::string> text = ReadTextFile(argument, kMaxSchemaBytes, FileKind::kAny);
+  if (!text.ok() && text.status().code() != StatusCode::kResourceExhausted) {
     return Status(
         StatusCode::kNotFound,
         fmt::format("--json-schema {}: cannot read this file, and a schema begins with {{",
                     argument));
   }
-  if (text.size() > kMaxSchemaBytes || text.empty()) {
+  if (!text.ok() || text->empty()) {
     return Status(
         StatusCode::kInvalidArgument,
         fmt::format("--json-schema {}: expected 1 to {} bytes", argument, kMaxSchemaBytes));

@@ -38,8 +38,8 @@ Status Encode(const EncodeFlags& flags) {
   const double milliseconds = stopwatch.Milliseconds();
   Status status = WriteNpy(flags.output, *tokens);
   if (!status.ok()) return status;
-  fmt::print(stderr, "{}: {} tokens of {} values, encoded in {:.0f} ms\n", flags.output,
-             tokens->rows, tokens->columns, milliseconds);
+  Say("{}: {} tokens of {} values, encoded in {:.0f} ms\n", flags.output, tokens->rows,
+      tokens->columns, milliseconds);
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/printable.h"
 #include "commands.h"
 #include "eval/run.h"
 #include "eval/score.h"
@@ -128,8 +129,8 @@ Status Evaluate(const EvalFlags& flags) {
   const Result<EvalReport> report = Ask(*model, *questions, flags);
   if (!report.ok()) return report.status();
   const std::string output = flags.json ? JsonReport(flags, **model, *report) : Table(*report);
-  if (std::fwrite(output.data(), 1, output.size(), stdout) != output.size() ||
-      std::fflush(stdout) != 0) {
+  WriteText(flags.json ? TerminalJson(output) : output);
+  if (!FlushOutput()) {
     return Status(StatusCode::kIoError, "standard output: cannot write; is the disk full?");
   }
   return flags.failures.empty() ? Status() : WriteFailures(flags.failures, report->failures);

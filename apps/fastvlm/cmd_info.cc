@@ -26,9 +26,7 @@ std::string Millions(int64_t count) {
   return fmt::format("{:.1f} M", static_cast<double>(count) / 1e6);
 }
 
-void PrintRow(std::string_view name, std::string_view value) {
-  fmt::print("  {:<16}{}\n", name, value);
-}
+void PrintRow(std::string_view name, std::string_view value) { Print("  {:<16}{}\n", name, value); }
 
 void PrintCalibration(const Calibration& calibration) {
   PrintRow("calibration",
@@ -43,7 +41,7 @@ void PrintCalibration(const Calibration& calibration) {
 }
 
 void PrintModel(const ModelInfo& info) {
-  fmt::print("Model {}\n", info.directory);
+  Print("Model {}\n", info.directory);
   PrintRow("layout", fmt::format("{}, {} weights, {} on disk", info.layout, info.dtype,
                                  Megabytes(info.file_bytes)));
   PrintRow("parameters",
@@ -105,7 +103,7 @@ Json ModelJson(const ModelInfo& info) {
 }
 
 void PrintSystem(const SystemInfo& system, int threads) {
-  fmt::print("System\n");
+  Print("System\n");
   PrintRow("version", system.version);
   if (!system.commit.empty()) PrintRow("commit", system.commit);
   PrintRow("CPU", system.cpu);
@@ -159,7 +157,7 @@ int Run(const InfoFlags& flags) {
   }
   if (flags.json) {
     json["system"] = SystemJson(*system, threads);
-    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+    WriteJson(json.dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
     PrintSystem(*system, threads);
   }

@@ -65,11 +65,11 @@ void PrintTable(const std::vector<ModelRow>& rows) {
     name = std::max(name, row.name.size());
     layout = std::max(layout, row.layout.size());
   }
-  fmt::print("{:<{}}  {:>10}  {:<{}}  {:<10}  {}\n", "NAME", name, "SIZE", "LAYOUT", layout,
-             "STATE", "PATH");
+  Print("{:<{}}  {:>10}  {:<{}}  {:<10}  {}\n", "NAME", name, "SIZE", "LAYOUT", layout, "STATE",
+        "PATH");
   for (const ModelRow& row : rows) {
-    fmt::print("{:<{}}  {:>10}  {:<{}}  {:<10}  {}\n", row.name, name, ByteText(row.bytes),
-               row.layout, layout, row.state, row.directory);
+    Print("{:<{}}  {:>10}  {:<{}}  {:<10}  {}\n", row.name, name, ByteText(row.bytes), row.layout,
+          layout, row.state, row.directory);
   }
 }
 
@@ -89,7 +89,7 @@ void PrintJson(const std::vector<ModelRow>& rows) {
     }
     list.push_back(std::move(entry));
   }
-  fmt::print("{}\n", list.dump(2, ' ', false, Json::error_handler_t::replace));
+  WriteJson(list.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 Status Remove(const std::vector<std::string>& names) {
@@ -98,7 +98,7 @@ Status Remove(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     const Result<int64_t> bytes = cache->Remove(name);
     if (!bytes.ok()) return bytes.status();
-    fmt::print(stderr, "{} is removed, {} are free\n", name, ByteText(*bytes));
+    Say("{} is removed, {} are free\n", name, ByteText(*bytes));
   }
   return {};
 }

@@ -38,12 +38,10 @@ bool IsTerminal() { return isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) !=
 
 // Shows a licence once; asks where someone can answer.
 bool ShowLicence(std::string text, bool ask) {
-  // It comes from the network and shall not steer the terminal.
-  std::erase_if(text,
-                [](unsigned char c) { return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f; });
-  fmt::print(stderr, "\n{}{}\n", text, text.ends_with('\n') ? "" : "\n");
+  std::erase(text, '\r');
+  Say("\n{}{}\n", text, text.ends_with('\n') ? "" : "\n");
   if (!ask) return true;
-  fmt::print(stderr, "Fetch the model under this licence? [y/N] ");
+  Say("Fetch the model under this licence? [y/N] ");
   std::fflush(stderr);
   std::string answer;
   for (int c = std::getchar(); c != EOF && c != '\n'; c = std::getchar()) {
@@ -84,7 +82,7 @@ class PullProgress {
 
  private:
   void Line(const std::string& file, int64_t) const {
-    if (!quiet_ && isatty(STDERR_FILENO) == 0) fmt::print(stderr, "  {}\n", file);
+    if (!quiet_ && isatty(STDERR_FILENO) == 0) Say("  {}\n", file);
   }
 
   bool quiet_;
@@ -99,19 +97,18 @@ PullEvents Events(const PullFlags& flags, const ModelSource& source, PullProgres
   PullEvents events;
   events.planned = [&](const PullPlan& plan) {
     if (IsFromApple(source)) {
-      fmt::print(stderr,
-                 "The weights of FastVLM are Apple's, licensed for research purposes only:\n"
-                 "https://github.com/apple/ml-fastvlm/blob/main/LICENSE_MODEL\n");
+      Say("The weights of FastVLM are Apple's, licensed for research purposes only:\n"
+          "https://github.com/apple/ml-fastvlm/blob/main/LICENSE_MODEL\n");
     } else if (!plan.licence.empty()) {
-      fmt::print(stderr, "Licence: {}\n", plan.licence);
+      Say("Licence: {}\n", plan.licence);
     }
     if (flags.quiet) return;
     const std::string there =
         plan.already_there > 0 ? fmt::format(", {} are here already", ByteText(plan.already_there))
                                : "";
-    fmt::print(stderr, "{}: {}{}{}\n", plan.name,
-               plan.bytes < 0 ? "an archive" : fmt::format("{} files", plan.files),
-               plan.bytes < 0 ? "" : ", " + ByteText(plan.bytes), there);
+    Say("{}: {}{}{}\n", plan.name,
+        plan.bytes < 0 ? "an archive" : fmt::format("{} files", plan.files),
+        plan.bytes < 0 ? "" : ", " + ByteText(plan.bytes), there);
   };
   events.licence = [&](const std::string& text) {
     progress.Clear();
@@ -141,7 +138,6 @@ Status Pull(const PullFlags& flags) {
   }
   options.http.stop = [] { return stopped.load(); };
   for (int number : {SIGINT, SIGTERM, SIGHUP}) signal(number, StopOnce);
-  signal(SIGXFSZ, SIG_IGN);  // a limit of the shell is an error of write() like any other
   const Stopwatch stopwatch;
   PullProgress progress(flags.quiet);
   const Result<PulledModel> pulled =
@@ -153,14 +149,13 @@ Status Pull(const PullFlags& flags) {
   }
   if (!flags.quiet) {
     if (pulled->was_there) {
-      fmt::print(stderr, "{} is here and up to date\n", pulled->name);
+      Say("{} is here and up to date\n", pulled->name);
     } else {
-      fmt::print(stderr, "{}: {} in {:.0f} s; try: fastvlm describe --model {} picture.jpg\n",
-                 pulled->name, ByteText(pulled->bytes), stopwatch.Milliseconds() / 1000,
-                 pulled->name);
+      Say("{}: {} in {:.0f} s; try: fastvlm describe --model {} picture.jpg\n", pulled->name,
+          ByteText(pulled->bytes), stopwatch.Milliseconds() / 1000, pulled->name);
     }
   }
-  fmt::print("{}\n", pulled->directory);
+  Print("{}\n", pulled->directory);
   return {};
 }
 

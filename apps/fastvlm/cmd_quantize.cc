@@ -59,17 +59,17 @@ class StepLines {
 };
 
 void PrintCalibrationReport(const Calibration& calibration) {
-  fmt::print("visual-token cosine  mean {:.6f}, worst {:.6f} on {} pictures; all in q8 {:.6f}\n",
-             calibration.cosine_mean, calibration.cosine_worst, calibration.pictures,
-             calibration.cosine_quantized);
+  Print("visual-token cosine  mean {:.6f}, worst {:.6f} on {} pictures; all in q8 {:.6f}\n",
+        calibration.cosine_mean, calibration.cosine_worst, calibration.pictures,
+        calibration.cosine_quantized);
   if (calibration.kept.empty()) {
-    fmt::print("kept in bf16         nothing: q8 reaches the target {}\n", calibration.target);
+    Print("kept in bf16         nothing: q8 reaches the target {}\n", calibration.target);
     return;
   }
-  fmt::print("kept in bf16         {} matrices for the target {}; lost by each alone:\n",
-             calibration.kept.size(), calibration.target);
+  Print("kept in bf16         {} matrices for the target {}; lost by each alone:\n",
+        calibration.kept.size(), calibration.target);
   for (const Calibration::Kept& kept : calibration.kept) {
-    fmt::print("  {:<44}{:.2e}\n", kept.tensor, kept.loss);
+    Print("  {:<44}{:.2e}\n", kept.tensor, kept.loss);
   }
 }
 
@@ -96,16 +96,17 @@ int Run(const QuantizeFlags& flags) {
     PrintError(NameFlag(report.status(), "target", "--target"));
     return ExitCode(report.status());
   }
+  for (const std::string& warning : report->warnings) PrintWarning(WithFlagNames(warning));
   int64_t bytes = 0;
   for (const QuantizedFile& file : report->files) {
-    fmt::print("{}  {}\n", file.path, Megabytes(file.bytes));
+    Print("{}  {}\n", file.path, Megabytes(file.bytes));
     bytes += file.bytes;
   }
   if (report->calibration) PrintCalibrationReport(*report->calibration);
-  fmt::print(stderr, "{} from {}, {:.0f} % of it, in {:.1f} s\n", Megabytes(bytes),
-             Megabytes(report->source_bytes),
-             100.0 * static_cast<double>(bytes) / static_cast<double>(report->source_bytes),
-             stopwatch.Milliseconds() / 1000);
+  Say("{} from {}, {:.0f} % of it, in {:.1f} s\n", Megabytes(bytes),
+      Megabytes(report->source_bytes),
+      100.0 * static_cast<double>(bytes) / static_cast<double>(report->source_bytes),
+      stopwatch.Milliseconds() / 1000);
   return kExitOk;
 }
 

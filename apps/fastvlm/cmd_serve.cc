@@ -8,23 +8,28 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "commands.h"
 #include "fastvlm/engine.h"
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
 #include "models.h"
+#include "server/origin.h"
 #include "server/server.h"
 #include "terminal.h"
 
 namespace fastvlm {
 namespace {
+
+constexpr size_t kMaxKeyFileBytes = size_t{1} << 20;
+constexpr size_t kMaxKeyBytes = 4096;
 
 struct ServeFlags {
   ModelFlags model;
@@ -59,16 +64,33 @@ void HandleSignals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
+// A key that a client can send: no blanks and no control characters. `where` says where it stands;
+// the key itself is shown to nobody.
+Status CheckKey(const std::string& key, const std::string& where) {
+  const bool ok =
+      !key.empty() && key.size() <= kMaxKeyBytes &&
+      std::all_of(key.begin(), key.end(), [](unsigned char c) { return c > 0x20 && c != 0x7f; });
+  if (ok) return {};
+  return Status(StatusCode::kInvalidArgument,
+                fmt::format("{}: expected a key of 1 to {} characters, without blanks or control "
+                            "characters",
+                            where, kMaxKeyBytes));
+}
+
 // One key for each line that is neither empty nor begins with '#'.
 Status ReadKeys(const std::string& path, std::vector<std::string>& keys) {
-  std::ifstream file(path);
+  const Result<std::string> text = ReadTextFile(path, kMaxKeyFileBytes);
+  if (!text.ok()) return text.status();
+  std::istringstream lines(*text);
   const size_t before = keys.size();
-  for (std::string line; std::getline(file, line);) {
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-    if (!line.empty() && line.front() != '#') keys.push_back(line);
-  }
-  if (!file.eof()) {
-    return Status(StatusCode::kIoError, fmt::format("{}: cannot be read", path));
+  int number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    const size_t first = line.find_first_not_of(" \t\r");
+    if (first == std::string::npos || line[first] == '#') continue;
+    keys.push_back(line.substr(first, line.find_last_not_of(" \t\r") - first + 1));
+    const Status status = CheckKey(keys.back(), fmt::format("{}:{}", path, number));
+    if (!status.ok()) return status;
   }
   if (keys.size() == before) {
     return Status(StatusCode::kDataError,
@@ -82,8 +104,13 @@ Status CollectKeys(const ServeFlags& flags, std::vector<std::string>& keys) {
     Status status = ReadKeys(path, keys);
     if (!status.ok()) return status;
   }
+  for (const std::string& key : flags.server.api_keys) {
+    Status status = CheckKey(key, "--api-key");
+    if (!status.ok()) return status;
+  }
   if (const char* key = std::getenv("FASTVLM_API_KEY"); key != nullptr && *key != '\0') {
     keys.emplace_back(key);
+    return CheckKey(keys.back(), "FASTVLM_API_KEY");
   }
   return {};
 }
@@ -97,7 +124,7 @@ std::string ModelName(const std::string& directory) {
 }
 
 void Announce(const Server& server, const ServerOptions& options) {
-  fmt::print(stderr, "Serving {} at {}\n", options.model_name, server.url());
+  Say("Serving {} at {}\n", options.model_name, server.url());
   if (options.api_keys.empty() && options.host != "127.0.0.1" && options.host != "localhost" &&
       options.host != "::1") {
     PrintWarning("anybody who can reach this machine may use the server; --api-key asks for a key");
@@ -145,8 +172,7 @@ ServerOptions ServerOptionsOf(const ServeFlags& flags) {
     options.limit_per_key = *ParseLimitPerKey(flags.limit_per_key);
   }
   if (!flags.quiet) {
-    // Not fmt::print, which throws when nobody reads the log any more.
-    options.log = [](const std::string& line) { std::fputs((line + "\n").c_str(), stderr); };
+    options.log = [](const std::string& line) { SayText(line + "\n"); };
   }
   return options;
 }
@@ -158,6 +184,11 @@ Status Serve(const ServeFlags& flags) {
   if (!flags.limit_per_key.empty() && options.api_keys.empty()) {
     return Error(StatusCode::kInvalidArgument,
                  "--limit-per-key needs keys; give them with --api-key-file");
+  }
+  for (const std::string& path : {options.tls_cert, options.tls_key}) {
+    // A pipe that nobody writes into would be waited for.
+    if (options.tls_cert.empty() || options.tls_key.empty() || FileExists(path)) continue;
+    return Status(StatusCode::kNotFound, fmt::format("{}: there is no such file", path));
   }
   Result<std::shared_ptr<const Model>> model = LoadModel(flags.model);
   if (!model.ok()) return model.status();
@@ -186,6 +217,20 @@ int Run(const ServeFlags& flags) {
   return ExitCode(status);
 }
 
+std::string CheckOrigin(const std::string& text) {
+  if (text == "*" || IsOrigin(text)) return "";
+  return "'" + text +
+         "' is no origin; expected '*', or scheme, host and port as browsers send them, without a "
+         "path: https://app.example or http://localhost:3000";
+}
+
+// CLI::Range lets "nan" through, which is not below or above anything.
+std::string CheckTimeout(const std::string& text) {
+  double seconds = 0;
+  if (CLI::detail::lexical_cast(text, seconds) && seconds >= 0.001 && seconds <= 86400) return "";
+  return "'" + text + "' is no time; expected seconds, 0.001 to 86400";
+}
+
 void AddAccessFlags(CLI::App& app, ServeFlags& flags) {
   ServerOptions& server = flags.server;
   const auto repeated = [&app](const char* name, std::vector<std::string>& values,
@@ -199,6 +244,7 @@ void AddAccessFlags(CLI::App& app, ServeFlags& flags) {
   repeated("--api-key-file", flags.key_files, "File with one key on each line")->type_name("FILE");
   repeated("--cors", server.cors_origins,
            "Let pages of this origin use the server from a browser; '*' means all; may be repeated")
+      ->check(CheckOrigin)
       ->type_name("ORIGIN");
   repeated("--allow-host", server.allowed_hosts,
            "A name that the server may be called by, for example behind a proxy, besides localhost "
@@ -220,7 +266,7 @@ void AddLimitFlags(CLI::App& app, ServeFlags& flags) {
       ->check(CLI::Range(0, 100'000))
       ->capture_default_str();
   app.add_option("--timeout", flags.timeout_s, "Seconds for one request, waiting included")
-      ->check(CLI::Range(0.001, 86400.0))
+      ->check(CheckTimeout)
       ->capture_default_str();
   app.add_option(
          "--context", flags.engine.context_tokens,

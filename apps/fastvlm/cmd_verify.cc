@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
+#include "base/file.h"
 #include "commands.h"
 #include "eval/golden.h"
 #include "fastvlm/fastvlm.h"
@@ -32,9 +32,9 @@ struct VerifyFlags {
 // What the model is checked against: the file of the flag, the one beside the model, or what was
 // published for a model of its shapes.
 Result<Golden> ChooseGolden(const VerifyFlags& flags, const ModelInfo& info) {
-  if (!flags.golden.empty()) return ReadGolden(flags.golden);
+  if (!flags.golden.empty()) return ReadGolden(flags.golden, GoldenImages::kAnywhere);
   const std::string beside = info.directory + kGoldenName;
-  if (std::filesystem::exists(beside)) return ReadGolden(beside);
+  if (PathExists(beside)) return ReadGolden(beside, GoldenImages::kBesideTheFile);
   if (std::optional<Golden> golden = PublishedGolden(info)) return *std::move(golden);
   return Status(
       StatusCode::kNotFound,
@@ -85,18 +85,18 @@ Result<Checked> CheckAll(const VerifyFlags& flags, const Golden& golden,
   return checked;
 }
 
-void Print(const ModelInfo& info, const Golden& golden, const Checked& checked) {
-  fmt::print("{}\nagainst {}: {}\n", info.directory, golden.model, golden.source);
+void PrintResults(const ModelInfo& info, const Golden& golden, const Checked& checked) {
+  Print("{}\nagainst {}: {}\n", info.directory, golden.model, golden.source);
   int missed = 0;
   for (const GoldenResult& result : checked.results) {
     missed += result.passed ? 0 : 1;
-    fmt::print("  {}  {}\n        expected {}\n        found    {}\n",
-               result.passed ? "pass" : "MISS", result.what, result.expected, result.found);
+    Print("  {}  {}\n        expected {}\n        found    {}\n", result.passed ? "pass" : "MISS",
+          result.what, result.expected, result.found);
   }
   if (missed == 0) {
-    fmt::print("pass: all {} checks\n", checked.results.size());
+    Print("pass: all {} checks\n", checked.results.size());
   } else {
-    fmt::print("MISS: {} of {} checks\n", missed, checked.results.size());
+    Print("MISS: {} of {} checks\n", missed, checked.results.size());
   }
 }
 
@@ -115,7 +115,7 @@ void PrintJson(const ModelInfo& info, const Golden& golden, const Checked& check
                      {"source", golden.source},
                      {"passed", checked.passed},
                      {"checks", std::move(results)}};
-  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  WriteJson(json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 Result<bool> Verify(const VerifyFlags& flags) {
@@ -135,7 +135,7 @@ Result<bool> Verify(const VerifyFlags& flags) {
   if (flags.json) {
     PrintJson(*info, *golden, *checked);
   } else {
-    Print(*info, *golden, *checked);
+    PrintResults(*info, *golden, *checked);
   }
   return checked->passed;
 }

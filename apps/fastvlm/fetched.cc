@@ -4,8 +4,10 @@
 
 #include "hub/download.h"
 #include "hub/file_ops.h"
+#include "hub/model_files.h"
 #include "hub/source.h"
 #include "model_cache.h"
+#include "terminal.h"
 
 namespace fastvlm {
 namespace {
@@ -47,8 +49,13 @@ Result<std::string> FetchedPicture(const std::string& url) {
   const std::string directory = cache->root() + "/golden";
   const Status made = MakeDirectories(directory);
   if (!made.ok()) return made;
-  const std::string path = directory + "/" + url.substr(url.rfind('/') + 1);
-  if (FileSize(path) < 0) fmt::print(stderr, "Fetching the picture {}\n", url);
+  const std::string name = url.substr(url.rfind('/') + 1);
+  if (!IsSafeName(name)) {
+    return Status(StatusCode::kInvalidArgument,
+                  fmt::format("{}: expected a URL that ends with the name of a picture", url));
+  }
+  const std::string path = directory + "/" + name;
+  if (FileSize(path) < 0) Say("Fetching the picture {}\n", url);
   const Download download{url, "", path, -1, {}};
   const auto small = [&](int64_t bytes) {
     if (bytes <= int64_t{64} << 20) return Status();

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <exception>
 #include <string>
 
+#include "base/printable.h"
 #include "commands.h"
 #include "fastvlm/system.h"
 #include "terminal.h"
@@ -54,7 +56,8 @@ int Main(int argc, char** argv) {
   CLI::App app(kDescription, "fastvlm");
   app.footer(kExamples);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return fmt::format("error: {}\nRun with --help for what is expected.\n", error.what());
+    return fmt::format("error: {}\nRun with --help for what is expected.\n",
+                       TerminalText(error.what()));
   });
   app.set_version_flag("--version",
                        [] { return fmt::format("fastvlm {} ({})", Version(), CommitText()); });
@@ -76,7 +79,7 @@ int Main(int argc, char** argv) {
     return kExitUsage;
   }
   if (app.get_subcommands().empty()) {
-    fmt::print(stderr, "{}", app.help());
+    Say("{}", app.help());
     return kExitUsage;
   }
   return exit_code;
@@ -86,8 +89,12 @@ int Main(int argc, char** argv) {
 }  // namespace fastvlm
 
 int main(int argc, char** argv) {
+  fastvlm::OpenStandardStreams();
+  // A limit on the size of files (ulimit -f) is an error of write() like any other, after which
+  // temporary files are removed.
+  signal(SIGXFSZ, SIG_IGN);
   try {
-    return fastvlm::Main(argc, argv);
+    return fastvlm::FinishOutput(fastvlm::Main(argc, argv));
   } catch (const std::exception& error) {
     fastvlm::PrintError(error.what());
     return fastvlm::kExitFailure;

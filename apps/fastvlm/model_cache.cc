@@ -21,7 +21,9 @@ Result<ModelCache> OpenModelCache() {
     }
     base += "/.cache";
   }
-  return ModelCache(base + "/fastvlm");
+  const ModelCache cache(base + "/fastvlm");
+  cache.Recover();  // from a pull that was ended at the worst moment
+  return cache;
 }
 
 }  // namespace fastvlm

@@ -45,6 +45,7 @@ struct QuantizeReport {
   std::vector<QuantizedFile> files;
   int64_t source_bytes = 0;  // size of the files that hold the source's tensors
   std::optional<Calibration> calibration;
+  std::vector<std::string> warnings;  // about the source, as ModelInfo has them
 };
 
 // Without calibration there is only kWriting.

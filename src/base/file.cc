@@ -55,16 +55,27 @@ class SignalGuard {
   sigset_t before_;
 };
 
-// Opens for reading and requires a regular file or, if `allow_pipe`, something to be read to its
-// end.
-Status CheckReadable(int fd, const std::string& path, size_t* size) {
+const char* KindName(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+// Opens for reading, and gives the size of a regular file, 0 for anything else. Opening a pipe
+// would wait for somebody who writes into it, unless it is told not to.
+Result<int> OpenToRead(const std::string& path, FileKind kind, size_t* size) {
+  const int no_wait = kind == FileKind::kRegular ? O_NONBLOCK : 0;
+  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | no_wait));
+  if (fd.get() < 0) return SystemError(path, "open");
   struct stat info {};
-  if (fstat(fd, &info) != 0) return SystemError(path, "read");
-  if (S_ISDIR(info.st_mode)) {
-    return Error(StatusCode::kIoError, "{}: is a directory, expected a file", path);
+  if (fstat(fd.get(), &info) != 0) return SystemError(path, "read");
+  const bool regular = S_ISREG(info.st_mode);
+  if (S_ISDIR(info.st_mode) || (!regular && kind == FileKind::kRegular)) {
+    return Error(StatusCode::kIoError, "{}: is {}, expected a file", path, KindName(info.st_mode));
   }
-  *size = S_ISREG(info.st_mode) ? static_cast<size_t>(info.st_size) : 0;
-  return {};
+  *size = regular ? static_cast<size_t>(info.st_size) : 0;
+  return fd.Release();
 }
 
 template <typename Container>
@@ -93,11 +104,10 @@ Status ReadToEnd(int fd, const std::string& path, size_t size_hint, size_t max_b
 }
 
 template <typename Container>
-Result<Container> ReadFile(const std::string& path, size_t max_bytes) {
-  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) return SystemError(path, "open");
+Result<Container> ReadFile(const std::string& path, size_t max_bytes, FileKind kind) {
   size_t size = 0;
-  FASTVLM_RETURN_IF_ERROR(CheckReadable(fd.get(), path, &size));
+  FASTVLM_ASSIGN_OR_RETURN(const int opened, OpenToRead(path, kind, &size));
+  const FileDescriptor fd(opened);
   Container contents;
   FASTVLM_RETURN_IF_ERROR(ReadToEnd(fd.get(), path, size, max_bytes, &contents));
   return contents;
@@ -123,12 +133,13 @@ Status WriteAndRename(int fd, const std::string& temporary, const std::string& p
 
 }  // namespace
 
-Result<std::string> ReadTextFile(const std::string& path, size_t max_bytes) {
-  return ReadFile<std::string>(path, max_bytes);
+Result<std::string> ReadTextFile(const std::string& path, size_t max_bytes, FileKind kind) {
+  return ReadFile<std::string>(path, max_bytes, kind);
 }
 
-Result<std::vector<uint8_t>> ReadBinaryFile(const std::string& path, size_t max_bytes) {
-  return ReadFile<std::vector<uint8_t>>(path, max_bytes);
+Result<std::vector<uint8_t>> ReadBinaryFile(const std::string& path, size_t max_bytes,
+                                            FileKind kind) {
+  return ReadFile<std::vector<uint8_t>>(path, max_bytes, kind);
 }
 
 Result<std::vector<uint8_t>> ReadStandardInput(size_t max_bytes) {
@@ -210,9 +221,23 @@ Status FileReplacement::Commit() {
   return {};
 }
 
+Status FinishReplacement(const std::string& path) {
+  const std::string part = path + ".part";
+  const FileDescriptor fd(open(part.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return SystemError(part, "open");
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return {};
+  if (rename(part.c_str(), path.c_str()) != 0) return SystemError(path, "write");
+  return {};
+}
+
 bool FileExists(const std::string& path) {
   struct stat info {};
   return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+bool PathExists(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0;
 }
 
 bool DirectoryExists(const std::string& path) {
@@ -243,10 +268,9 @@ void ReleaseMappedPages(const void* data, size_t bytes) {
 }
 
 Result<MappedFile> MappedFile::Open(const std::string& path) {
-  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) return SystemError(path, "open");
   size_t size = 0;
-  FASTVLM_RETURN_IF_ERROR(CheckReadable(fd.get(), path, &size));
+  FASTVLM_ASSIGN_OR_RETURN(const int opened, OpenToRead(path, FileKind::kRegular, &size));
+  const FileDescriptor fd(opened);
   MappedFile file;
   if (size == 0) return file;
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);

@@ -14,10 +14,17 @@
 
 namespace fastvlm {
 
-// The contents of a regular file. kResourceExhausted if it has more than max_bytes; kNotFound or
-// kIoError if it cannot be read.
-Result<std::string> ReadTextFile(const std::string& path, size_t max_bytes);
-Result<std::vector<uint8_t>> ReadBinaryFile(const std::string& path, size_t max_bytes);
+// What may be read: files only, or pipes and devices as well, to their end. A pipe that nobody
+// writes into is waited for, so that kAny is for what a user names as input and not for the files
+// of a model.
+enum class FileKind { kRegular, kAny };
+
+// The contents of a file. kResourceExhausted if it has more than max_bytes; kNotFound or kIoError
+// if it cannot be read or is of another kind.
+Result<std::string> ReadTextFile(const std::string& path, size_t max_bytes,
+                                 FileKind kind = FileKind::kRegular);
+Result<std::vector<uint8_t>> ReadBinaryFile(const std::string& path, size_t max_bytes,
+                                            FileKind kind = FileKind::kRegular);
 
 // Standard input to its end, with the same limit.
 Result<std::vector<uint8_t>> ReadStandardInput(size_t max_bytes);
@@ -50,8 +57,13 @@ class FileReplacement {
   int fd_ = -1;
 };
 
+// Commits <path>.part, which is known to be complete and which a killed program has left, unless
+// another program is writing it.
+Status FinishReplacement(const std::string& path);
+
 bool FileExists(const std::string& path);  // a regular file or a link to one
 bool DirectoryExists(const std::string& path);
+bool PathExists(const std::string& path);  // anything, a pipe or a device as well
 
 // The names in a directory, in no order, without "." and "..". std::filesystem's iterator would end
 // the program where memory is short. kNotFound or kIoError if the directory cannot be read.

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -86,6 +87,43 @@ TEST_F(FileTest, MapsAnEmptyFileAndRefusesADirectory) {
   ASSERT_TRUE(WriteText(Path("empty"), "").ok());
   EXPECT_TRUE(MappedFile::Open(Path("empty")).value().bytes().empty());
   EXPECT_EQ(MappedFile::Open(directory_).status().code(), StatusCode::kIoError);
+}
+
+// Nothing is waited for: nobody writes into the pipe.
+TEST_F(FileTest, PipesDevicesAndDirectoriesAreNoFiles) {
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
+  for (const auto& [path, kind] : {std::pair(Path("pipe"), "is a pipe, expected a file"),
+                                   std::pair(std::string("/dev/zero"), "is a device"),
+                                   std::pair(directory_, "is a directory")}) {
+    for (const Status& status :
+         {ReadTextFile(path, 1 << 20).status(), ReadBinaryFile(path, 1 << 20).status(),
+          MappedFile::Open(path).status()}) {
+      EXPECT_EQ(status.code(), StatusCode::kIoError) << path;
+      EXPECT_THAT(status.message(), HasSubstr(path + ": " + kind));
+    }
+    EXPECT_TRUE(PathExists(path));
+    EXPECT_FALSE(FileExists(path));
+  }
+  EXPECT_FALSE(PathExists(Path("none")));
+  // What a user names as input may be endless: the limit ends it.
+  EXPECT_EQ(ReadTextFile("/dev/zero", 1 << 20, FileKind::kAny).status().code(),
+            StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReadTextFile("/dev/null", 10, FileKind::kAny).value(), "");
+  EXPECT_EQ(ReadTextFile(directory_, 10, FileKind::kAny).status().code(), StatusCode::kIoError);
+}
+
+TEST_F(FileTest, FinishesAReplacementThatNobodyIsWriting) {
+  ASSERT_TRUE(WriteText(Path("a"), "old").ok());
+  {
+    auto writing = FileReplacement::Create(Path("a"), 0);
+    ASSERT_TRUE(writing.ok());
+    EXPECT_TRUE(FinishReplacement(Path("a")).ok());  // it is at work, and is left alone
+    EXPECT_EQ(ReadTextFile(Path("a"), 10).value(), "old");
+  }
+  ASSERT_TRUE(WriteText(Path("a.part"), "new").ok());
+  EXPECT_TRUE(FinishReplacement(Path("a")).ok());
+  EXPECT_EQ(ReadTextFile(Path("a"), 10).value(), "new");
+  EXPECT_EQ(FinishReplacement(Path("a")).code(), StatusCode::kNotFound);
 }
 
 TEST_F(FileTest, ListsEveryNameOnce) {

@@ -19,6 +19,12 @@ Status CheckDirectory(const std::string& directory) {
                  "model.safetensors, or a GGUF file",
                  directory);
   }
+  if (PathExists(directory) && !DirectoryExists(directory)) {
+    return Error(StatusCode::kInvalidArgument,
+                 "{}: is neither a directory nor a file; expected the directory that holds "
+                 "config.json and model.safetensors, or a GGUF file",
+                 directory);
+  }
   if (!DirectoryExists(directory)) {
     return Error(StatusCode::kNotFound, "{}: no such directory", directory);
   }

@@ -61,6 +61,7 @@ class Checkpoint {
   ModelTensors tensors_;
   std::vector<std::string> warnings_;
   std::optional<StoredTokenizer> tokenizer_;
+  std::string model_id_, vision_id_;  // of GGUF files, see gguf_pair.h; "" without
 };
 
 }  // namespace fastvlm

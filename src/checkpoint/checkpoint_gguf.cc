@@ -6,6 +6,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/decoder_reader.h"
 #include "checkpoint/gguf_model.h"
+#include "checkpoint/gguf_pair.h"
 #include "checkpoint/layout.h"
 #include "checkpoint/vision_reader.h"
 #include "checkpoint/weight_reader.h"
@@ -16,6 +17,12 @@ Result<Checkpoint> Checkpoint::OpenGguf(const GgufPaths& paths,
                                         const std::string& vision_directory) {
   Checkpoint checkpoint;
   FASTVLM_RETURN_IF_ERROR(checkpoint.ReadGgufDecoder(paths.model));
+  if (paths.interrupted) {
+    checkpoint.warnings_.push_back(fmt::format(
+        "{}: is read as {}: 'fastvlm quantize' was ended just before it renamed the file; rename "
+        "it, or write both files again",
+        paths.model, kModelGguf));
+  }
   std::string vision = paths.vision;
   if (!vision_directory.empty()) {
     FASTVLM_ASSIGN_OR_RETURN(const GgufPaths other, FindGguf(vision_directory));
@@ -33,11 +40,17 @@ Result<Checkpoint> Checkpoint::OpenGguf(const GgufPaths& paths,
                  paths.model, kVisionGguf);
   }
   FASTVLM_RETURN_IF_ERROR(checkpoint.ReadGgufVision(vision));
+  // Who names the image half's directory wants these two together.
+  if (vision_directory.empty()) {
+    FASTVLM_RETURN_IF_ERROR(
+        CheckPair(paths.model, checkpoint.model_id_, vision, checkpoint.vision_id_));
+  }
   return checkpoint;
 }
 
 Status Checkpoint::ReadGgufDecoder(const std::string& path) {
   FASTVLM_ASSIGN_OR_RETURN(GgufFile file, OpenGgufFile(path));
+  FASTVLM_ASSIGN_OR_RETURN(model_id_, PairId(file.gguf));
   config_.layout = "gguf";
   config_.file_bytes = file.tensors.file_bytes;
   FASTVLM_RETURN_IF_ERROR(ReadGgufDecoderConfig(file, &config_));
@@ -55,6 +68,7 @@ Status Checkpoint::ReadGgufDecoder(const std::string& path) {
 
 Status Checkpoint::ReadGgufVision(const std::string& path) {
   FASTVLM_ASSIGN_OR_RETURN(GgufFile file, OpenGgufFile(path));
+  FASTVLM_ASSIGN_OR_RETURN(vision_id_, PairId(file.gguf));
   FASTVLM_RETURN_IF_ERROR(PrepareGgufVision(&file, &config_.vision));
   FASTVLM_ASSIGN_OR_RETURN(config_.calibration, ReadGgufCalibration(file));
   config_.file_bytes += file.tensors.file_bytes;

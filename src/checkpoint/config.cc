@@ -23,7 +23,7 @@ constexpr int64_t kBicubic = 3;  // PIL.Image.Resampling
 
 // The object in a companion of config.json, which need not exist.
 Result<std::optional<json>> ReadCompanion(const std::string& path, size_t max_bytes) {
-  if (!FileExists(path) && !DirectoryExists(path)) return std::optional<json>();
+  if (!PathExists(path)) return std::optional<json>();
   FASTVLM_ASSIGN_OR_RETURN(json object, ReadJsonObject(path, max_bytes));
   return std::optional<json>(std::move(object));
 }

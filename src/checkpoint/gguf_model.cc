@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/printable.h"
+#include "checkpoint/gguf_pair.h"
 #include "checkpoint/layout.h"
 
 namespace fastvlm {
@@ -209,7 +210,14 @@ Result<GgufPaths> FindGguf(const std::string& path) {
   std::sort(models.begin(), models.end());
   std::sort(visions.begin(), visions.end());
   FASTVLM_ASSIGN_OR_RETURN(paths.vision, TheOnly(directory, visions, kVisionGguf));
-  if (is_file) {
+  const bool may_be_interrupted =
+      (!is_file || path.ends_with(kModelGguf)) &&
+      std::find(names.begin(), names.end(), fmt::format("{}.part", kModelGguf)) != names.end();
+  const std::string interrupted = may_be_interrupted ? InterruptedModel(directory) : "";
+  if (!interrupted.empty()) {
+    paths.model = interrupted;
+    paths.interrupted = true;
+  } else if (is_file) {
     paths.model = path;
   } else {
     FASTVLM_ASSIGN_OR_RETURN(paths.model, TheOnly(directory, models, kModelGguf));

@@ -23,12 +23,14 @@ inline constexpr char kVisionGguf[] = "mmproj.gguf";
 struct GgufPaths {
   std::string model;
   std::string vision;
+  bool interrupted = false;  // `model` is what gguf_pair.h's InterruptedModel finds
 };
 
 // `path`: a GGUF file of a language model, known by the end of its name or by its first bytes, or a
 // directory. In a directory: model.gguf, or else the only other .gguf file; and mmproj.gguf, or
 // else the only file mmproj*.gguf. Both are empty if there is a file named model.safetensors*, or
-// no .gguf at all. kDataError if there are several to choose from.
+// no .gguf at all. If a run of `fastvlm quantize` was ended between its two files, its
+// model.gguf.part takes the place of model.gguf. kDataError if there are several to choose from.
 Result<GgufPaths> FindGguf(const std::string& path);
 
 // Maps and parses a file. `tensors` are by name; `gguf` holds views into `files`.

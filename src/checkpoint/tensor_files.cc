@@ -20,8 +20,6 @@ constexpr size_t kMaxIndexBytes = size_t{64} << 20;
 constexpr size_t kMaxShards = 1000;
 constexpr char kSingleFile[] = "model.safetensors";
 
-bool Exists(const std::string& path) { return FileExists(path) || DirectoryExists(path); }
-
 // A plain name, so that an index cannot reach outside of its directory.
 bool IsPlainFileName(const std::string& name) {
   return !name.empty() && name != "." && name != ".." &&
@@ -104,7 +102,7 @@ bool IndexDecides(const std::string& directory, const WeightMap& map) {
   const std::set<std::string> files = FilesOf(map);
   if (files.contains(kSingleFile)) return files.size() > 1;
   return std::all_of(files.begin(), files.end(), [&directory](const std::string& file) {
-    return Exists(fmt::format("{}/{}", directory, file));
+    return PathExists(fmt::format("{}/{}", directory, file));
   });
 }
 
@@ -116,7 +114,7 @@ Status OpenListedFiles(const std::string& directory, const WeightMap& map, Tenso
   }
   for (const std::string& shard : shards) {
     const std::string path = fmt::format("{}/{}", directory, shard);
-    if (!Exists(path)) {
+    if (!PathExists(path)) {
       return Error(StatusCode::kNotFound, "{}: no such file, though {} lists it: download it too",
                    path, all->path);
     }
@@ -187,8 +185,8 @@ Result<TensorFiles> OpenTensorFiles(const std::string& directory,
   TensorFiles all;
   const std::string single = fmt::format("{}/{}", directory, kSingleFile);
   const std::string index = single + ".index.json";
-  const bool has_single = Exists(single);
-  if (Exists(index)) {
+  const bool has_single = PathExists(single);
+  if (PathExists(index)) {
     const Result<WeightMap> map = ReadWeightMap(index);
     if (!has_single && !map.ok()) return map.status();
     if (!has_single || (map.ok() && IndexDecides(directory, *map))) {

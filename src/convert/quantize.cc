@@ -15,6 +15,7 @@
 #include "base/thread_pool.h"
 #include "checkpoint/gguf_blocks.h"
 #include "checkpoint/gguf_model.h"
+#include "checkpoint/gguf_pair.h"
 #include "convert/calibrate.h"
 #include "convert/quantize_plan.h"
 #include "runtime/load_vocabulary.h"
@@ -42,9 +43,9 @@ Result<std::string> ReadChatTemplate(const Checkpoint& checkpoint, const std::st
     return std::string(stored.empty() ? kChatTemplate : stored);
   }
   const std::string own = directory + "/chat_template.jinja";
-  if (FileExists(own)) return ReadTextFile(own, kMaxTemplateBytes);
+  if (PathExists(own)) return ReadTextFile(own, kMaxTemplateBytes);
   const std::string config = directory + "/tokenizer_config.json";
-  if (FileExists(config)) {
+  if (PathExists(config)) {
     FASTVLM_ASSIGN_OR_RETURN(const nlohmann::json object,
                              ReadJsonObject(config, kMaxVocabularyBytes));
     const nlohmann::json* text = FindMember(object, "chat_template");
@@ -160,8 +161,10 @@ class OutputDirectory {
       return Error(StatusCode::kIoError, "{}: cannot create the directory: {}", path_,
                    error.message());
     }
+    // What an earlier run was ended in the middle of is not lost, should this one be, too.
+    FASTVLM_RETURN_IF_ERROR(FinishInterrupted(path_));
     for (const char* name : {kModelGguf, kVisionGguf}) {
-      if (overwrite || !FileExists(Path(name))) continue;
+      if (overwrite || !PathExists(Path(name))) continue;
       return Error(StatusCode::kInvalidArgument,
                    "{}: exists already; name another directory, or set overwrite to replace it",
                    Path(name));
@@ -240,6 +243,9 @@ class Quantizer {
     Output decoder(directory.Path(kModelGguf), PlanDecoder(checkpoint_, options_.type));
     FASTVLM_RETURN_IF_ERROR(SetDecoderMetadata(checkpoint_, vocabulary, name, chat_template,
                                                options_.type, &decoder.writer()));
+    const std::string id = NewPairId();
+    vision.writer().SetString(kPairIdKey, id);
+    decoder.writer().SetString(kPairIdKey, id);
     // Both files get their room on the disk now, so that a disk without room for the second one is
     // found out before the work begins.
     FASTVLM_RETURN_IF_ERROR(vision.Create());
@@ -250,13 +256,14 @@ class Quantizer {
     // that a new file stands beside an old one for a moment only.
     FASTVLM_RETURN_IF_ERROR(vision.Sync());
     FASTVLM_RETURN_IF_ERROR(decoder.Sync());
-    // A directory counts as a model once it has model.gguf, which therefore comes last.
+    // Between the two, the new pair is mmproj.gguf and model.gguf.part, which gguf_pair.h finds.
     FASTVLM_RETURN_IF_ERROR(vision.Commit());
     FASTVLM_RETURN_IF_ERROR(decoder.Commit());
     QuantizeReport report;
     report.files = {{decoder.path(), decoder.bytes()}, {vision.path(), vision.bytes()}};
     report.source_bytes = checkpoint_.config().file_bytes;
     report.calibration = calibration_;
+    report.warnings = checkpoint_.warnings();
     return report;
   }
 

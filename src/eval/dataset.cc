@@ -67,7 +67,8 @@ bool IsBlank(std::string_view line) {
 Result<std::vector<EvalQuestion>> ReadQuestions(const std::string& path, size_t limit) {
   std::filesystem::path file = path;
   if (DirectoryExists(path)) file /= "questions.jsonl";
-  FASTVLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(file.string(), kMaxDatasetBytes));
+  FASTVLM_ASSIGN_OR_RETURN(const std::string text,
+                           ReadTextFile(file.string(), kMaxDatasetBytes, FileKind::kAny));
   std::vector<EvalQuestion> questions;
   size_t number = 0;
   for (size_t start = 0; start < text.size() && (limit == 0 || questions.size() < limit);) {

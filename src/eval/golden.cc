@@ -100,7 +100,38 @@ Status ReadAnswer(const JsonFields& fields, GoldenCheck* check) {
   return {};
 }
 
-Result<GoldenCheck> ReadCheck(const json& object, const std::string& path, size_t index) {
+// Whether `image`, relative to `directory`, leads to no place outside of it, by its text or by
+// symbolic links.
+bool IsInside(const std::filesystem::path& directory, const std::string& image) {
+  const std::filesystem::path relative = image;
+  if (relative.is_absolute() || image.find('\0') != std::string::npos) return false;
+  for (const auto& step : relative) {
+    if (step == "..") return false;
+  }
+  std::error_code error;
+  const auto root = std::filesystem::canonical(directory.empty() ? "." : directory, error);
+  if (error) return false;
+  const auto full = std::filesystem::weakly_canonical(root / relative, error);
+  if (error) return false;
+  return std::mismatch(root.begin(), root.end(), full.begin(), full.end()).first == root.end();
+}
+
+// The path or URL of a check's picture.
+Result<std::string> ImageOf(const JsonFields& fields, const std::string& path,
+                            GoldenImages images) {
+  FASTVLM_ASSIGN_OR_RETURN(const std::string image, fields.StringOr("image", ""));
+  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  if (image.empty()) return image;
+  if (images == GoldenImages::kBesideTheFile && (IsUrl(image) || !IsInside(directory, image))) {
+    return fields.Wrong("image",
+                        "a picture in the directory of this file, since the file came with the "
+                        "model (--golden names a file of your own, --image a picture)");
+  }
+  return IsUrl(image) ? image : (directory / image).string();
+}
+
+Result<GoldenCheck> ReadCheck(const json& object, const std::string& path, size_t index,
+                              GoldenImages images) {
   if (!object.is_object()) {
     return Error(StatusCode::kDataError, "{}: checks[{}] must be an object, found {}", path, index,
                  JsonText(object));
@@ -109,10 +140,7 @@ Result<GoldenCheck> ReadCheck(const json& object, const std::string& path, size_
   GoldenCheck check;
   FASTVLM_ASSIGN_OR_RETURN(check.prompt, fields.StringOr("prompt", ""));
   if (check.prompt.empty()) return fields.Wrong("prompt", "a text that is not empty");
-  FASTVLM_ASSIGN_OR_RETURN(check.image, fields.StringOr("image", ""));
-  if (!check.image.empty() && !IsUrl(check.image)) {
-    check.image = (std::filesystem::path(path).parent_path() / check.image).string();
-  }
+  FASTVLM_ASSIGN_OR_RETURN(check.image, ImageOf(fields, path, images));
   FASTVLM_ASSIGN_OR_RETURN(check.encode.fit, ReadFit(fields));
   FASTVLM_ASSIGN_OR_RETURN(const int64_t width, fields.IntegerOr("width", 0, kMaxSide, 0));
   FASTVLM_ASSIGN_OR_RETURN(const int64_t height, fields.IntegerOr("height", 0, kMaxSide, 0));
@@ -185,7 +213,7 @@ GoldenResult CompareAnswer(const GoldenCheck& check, const Answer& answer) {
 
 }  // namespace
 
-Result<Golden> ReadGolden(const std::string& path) {
+Result<Golden> ReadGolden(const std::string& path, GoldenImages images) {
   FASTVLM_ASSIGN_OR_RETURN(const json object, ReadJsonObject(path, kMaxGoldenBytes));
   const JsonFields fields(object, path);
   Golden golden;
@@ -196,7 +224,7 @@ Result<Golden> ReadGolden(const std::string& path) {
     return fields.Wrong("checks", "a list that is not empty");
   }
   for (size_t i = 0; i < checks->size(); ++i) {
-    FASTVLM_ASSIGN_OR_RETURN(GoldenCheck check, ReadCheck((*checks)[i], path, i));
+    FASTVLM_ASSIGN_OR_RETURN(GoldenCheck check, ReadCheck((*checks)[i], path, i, images));
     golden.checks.push_back(std::move(check));
   }
   return golden;

@@ -12,6 +12,10 @@
 
 namespace fastvlm {
 
+// Which pictures a file may name. One that came with a model is a stranger's: it names pictures
+// beside it, not others of this machine or of the network.
+enum class GoldenImages { kBesideTheFile, kAnywhere };
+
 // One prompt and what must come of it: some of the first logits, words of the answer, or both.
 struct GoldenCheck {
   std::string image;  // path or URL; "" for a prompt without a picture
@@ -41,9 +45,9 @@ struct Golden {
 //      "logits": {"0": 4.125, "1": 9.6875}, "tolerance": 0.25},
 //     {"image": "cats.jpg", "prompt": "What is this?",
 //      "max_tokens": 20, "contains": ["two cats"], "token_ids": [785, 2168]}]}
-// Images are relative to the file, or http(s) URLs. Width and height 0 or absent: the model's own;
-// fit is pad if absent. kNotFound, kIoError; kDataError names the field.
-Result<Golden> ReadGolden(const std::string& path);
+// Images are relative to the file, or http(s) URLs; see GoldenImages. Width and height 0 or absent:
+// the model's own; fit is pad if absent. kNotFound, kIoError; kDataError names the field.
+Result<Golden> ReadGolden(const std::string& path, GoldenImages images);
 
 // The values published for a model of these shapes: the three sizes of Apple's FastVLM.
 std::optional<Golden> PublishedGolden(const ModelInfo& info);

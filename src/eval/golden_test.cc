@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "support/temporary_directory.h"
 
 namespace fastvlm {
@@ -11,6 +13,37 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+// A golden.json that came with a model is a stranger's.
+TEST(Golden, AModelsOwnNamesPicturesBesideItOnly) {
+  TemporaryDirectory outside;
+  outside.Write("secret.png", "x");
+  TemporaryDirectory directory;
+  std::filesystem::create_directory(directory.Path("pictures"));
+  directory.Write("pictures/a.png", "x");
+  std::filesystem::create_symlink(outside.path(), directory.Path("link"));
+  std::filesystem::create_symlink(outside.Path("secret.png"), directory.Path("link.png"));
+  std::filesystem::create_symlink("pictures/a.png", directory.Path("inside.png"));
+  const auto read = [&](const std::string& image, GoldenImages images) {
+    directory.Write("g.json", R"({"checks": [{"prompt": "p", "prompt_tokens": 9, "image": ")" +
+                                  image + "\"}]}");
+    return ReadGolden(directory.Path("g.json"), images);
+  };
+  for (const char* image : {"pictures/a.png", "./pictures/a.png", "inside.png", "none.png"}) {
+    EXPECT_TRUE(read(image, GoldenImages::kBesideTheFile).ok()) << image;
+  }
+  for (const std::string& image :
+       {outside.Path("secret.png"), std::string("../secret.png"), std::string("pictures/../../x"),
+        std::string("link/secret.png"), std::string("link.png"), std::string("link/new.png"),
+        std::string("http://host/b.png"), std::string("https://host/b.png"),
+        std::string("/dev/zero"), std::string("a\\u0000b")}) {
+    const auto refused = read(image, GoldenImages::kBesideTheFile);
+    ASSERT_FALSE(refused.ok()) << image;
+    EXPECT_EQ(refused.status().code(), StatusCode::kDataError) << image;
+    EXPECT_THAT(refused.status().message(), HasSubstr("checks[0].image")) << image;
+    EXPECT_TRUE(read(image, GoldenImages::kAnywhere).ok()) << image;
+  }
+}
+
 TEST(Golden, Reads) {
   TemporaryDirectory directory;
   directory.Write("g.json", R"({"model": "m", "source": "s", "checks": [
@@ -18,7 +51,7 @@ TEST(Golden, Reads) {
        "prompt_tokens": 9, "logits": {"0": 1.5, "10": -2}, "tolerance": 0.25},
       {"image": "http://host/b.png", "prompt": "q", "max_tokens": 3, "contains": ["x"],
        "token_ids": [7, 8]}]})");
-  const auto read = ReadGolden(directory.Path("g.json"));
+  const auto read = ReadGolden(directory.Path("g.json"), GoldenImages::kAnywhere);
   ASSERT_TRUE(read.ok()) << read.status().message();
   EXPECT_EQ(read->model, "m");
   EXPECT_EQ(read->source, "s");
@@ -43,7 +76,8 @@ TEST(Golden, Reads) {
 
 TEST(Golden, WrongFiles) {
   TemporaryDirectory directory;
-  EXPECT_EQ(ReadGolden(directory.Path("none.json")).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(ReadGolden(directory.Path("none.json"), GoldenImages::kAnywhere).status().code(),
+            StatusCode::kNotFound);
   const struct {
     const char* check;
     const char* field;
@@ -66,13 +100,14 @@ TEST(Golden, WrongFiles) {
   };
   for (const auto& test : kCases) {
     directory.Write("g.json", std::string(R"({"checks": [)") + test.check + "]}");
-    const auto read = ReadGolden(directory.Path("g.json"));
+    const auto read = ReadGolden(directory.Path("g.json"), GoldenImages::kAnywhere);
     ASSERT_FALSE(read.ok()) << test.check;
     EXPECT_EQ(read.status().code(), StatusCode::kDataError) << test.check;
     EXPECT_THAT(read.status().message(), HasSubstr(test.field)) << test.check;
   }
   directory.Write("g.json", R"({"checks": []})");
-  EXPECT_THAT(ReadGolden(directory.Path("g.json")).status().message(), HasSubstr("checks"));
+  EXPECT_THAT(ReadGolden(directory.Path("g.json"), GoldenImages::kAnywhere).status().message(),
+              HasSubstr("checks"));
 }
 
 TEST(Golden, PublishedForApplesSizesOnly) {

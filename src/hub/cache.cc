@@ -73,6 +73,12 @@ std::vector<CachedModel> Matches(const std::vector<CachedModel>& models, const s
   return {};
 }
 
+// "owner@name", for one directory or file for each model.
+std::string FlatName(std::string name) {
+  std::replace(name.begin(), name.end(), '/', '@');
+  return name;
+}
+
 Result<CachedFile> ParseFile(const nlohmann::json& entry, const std::string& path) {
   if (!entry.is_object()) {
     return Error(StatusCode::kDataError, "{}: files must be objects, found {}", path,
@@ -138,9 +144,27 @@ Status WriteManifest(const std::string& directory, const Manifest& manifest) {
 }
 
 std::string ModelCache::LockPath(const std::string& name) const {
-  std::string file = name;
-  std::replace(file.begin(), file.end(), '/', '@');
-  return root_ + "/locks/" + file;
+  return root_ + "/locks/" + FlatName(name);
+}
+
+std::string ModelCache::OldDirectory(const std::string& name) const {
+  return root_ + "/old/" + FlatName(name);  // no model is called "old"
+}
+
+void ModelCache::Recover() const {
+  const Result<std::vector<std::string>> names = ListDirectory(root_ + "/old");
+  if (!names.ok()) return;  // nothing was ever moved aside
+  for (const std::string& flat : *names) {
+    std::string name = flat;  // owners have no '@' in their names
+    if (const size_t at = name.find('@'); at != std::string::npos) name[at] = '/';
+    if (!MakeDirectories(root_ + "/locks").ok()) return;
+    const Result<FileLock> lock = FileLock::TryAcquire(LockPath(name));
+    if (!lock.ok()) continue;
+    if (!RestoreDirectory(ModelDirectory(name), OldDirectory(name)).ok()) continue;
+    if (DirectoryExists(ModelDirectory(name))) {
+      [[maybe_unused]] const Status removed = RemoveTree(OldDirectory(name));
+    }
+  }
 }
 
 std::vector<CachedModel> ModelCache::List() const {

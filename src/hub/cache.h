@@ -2,6 +2,7 @@
 //
 //   ROOT/models/owner/name/    complete ones: the files, and .fastvlm.json that says where from
 //   ROOT/partial/owner/name/   downloads that were not finished, to be resumed
+//   ROOT/old/owner@name/       what a pull was just about to replace, see Recover
 //   ROOT/locks, ROOT/licences  one pull at a time for each model; licences that were shown
 #ifndef FASTVLM_HUB_CACHE_H_
 #define FASTVLM_HUB_CACHE_H_
@@ -48,8 +49,13 @@ class ModelCache {
   // `name` must be that of a ModelSource.
   std::string ModelDirectory(const std::string& name) const { return root_ + "/models/" + name; }
   std::string PartialDirectory(const std::string& name) const { return root_ + "/partial/" + name; }
+  std::string OldDirectory(const std::string& name) const;
   std::string LockPath(const std::string& name) const;
   std::string LicencePath(const std::string& sha256) const { return root_ + "/licences/" + sha256; }
+
+  // Brings back the models that a pull had moved aside when it was ended, and removes what is left
+  // of those that were replaced. Models that another process is at work on are left alone.
+  void Recover() const;
 
   // By name. Directories that no pull made are left out.
   std::vector<CachedModel> List() const;

@@ -88,6 +88,32 @@ TEST_F(CacheTest, Removes) {
   EXPECT_TRUE(cache_.Find("a/c").ok());
 }
 
+TEST_F(CacheTest, RecoversAModelThatWasMovedAside) {
+  AddModel("a/b");
+  AddModel("a/c@v1");
+  AddModel("a/d");
+  for (const char* name : {"old", "locks"}) {
+    ASSERT_TRUE(MakeDirectories(temporary_.Path(name)).ok());
+  }
+  for (const char* name : {"a/b", "a/c@v1"}) {
+    ASSERT_TRUE(RenamePath(cache_.ModelDirectory(name), cache_.OldDirectory(name)).ok());
+  }
+  ASSERT_TRUE(MakeDirectories(cache_.OldDirectory("a/d")).ok());  // replaced, but not yet removed
+  temporary_.Write("old/a@d/weights", "old");
+  EXPECT_EQ(cache_.List().size(), 1u);
+  {
+    const auto lock = FileLock::TryAcquire(cache_.LockPath("a/b"));  // a pull is at work on it
+    ASSERT_TRUE(lock.ok());
+    cache_.Recover();
+    EXPECT_FALSE(cache_.Find("a/b").ok());
+    EXPECT_TRUE(cache_.Find("a/c@v1").ok());
+  }
+  cache_.Recover();
+  EXPECT_TRUE(cache_.Find("a/b").ok());
+  EXPECT_EQ(cache_.List().size(), 3u);
+  EXPECT_TRUE(ListDirectory(temporary_.Path("old")).value().empty());
+}
+
 TEST_F(CacheTest, DamagedManifestsAreNoModels) {
   for (const char* text :
        {"", "{", "[]", "{}", R"({"files": 3})", R"({"files": [3]})",

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -54,6 +55,21 @@ Status RemoveTree(const std::string& path) {
 Status RenamePath(const std::string& from, const std::string& to) {
   if (rename(from.c_str(), to.c_str()) != 0) return SystemError(to, "write");
   return {};
+}
+
+Status ReplaceDirectory(const std::string& from, const std::string& to, const std::string& aside) {
+  struct stat info {};
+  if (stat(to.c_str(), &info) != 0) return RenamePath(from, to);
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) return {};
+  if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) return SystemError(to, "replace");
+  FASTVLM_RETURN_IF_ERROR(RenamePath(to, aside));
+  return RenamePath(from, to);
+}
+
+Status RestoreDirectory(const std::string& to, const std::string& aside) {
+  struct stat info {};
+  if (stat(to.c_str(), &info) == 0 || stat(aside.c_str(), &info) != 0) return {};
+  return RenamePath(aside, to);
 }
 
 int64_t FileSize(const std::string& path) {

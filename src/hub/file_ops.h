@@ -16,6 +16,13 @@ namespace fastvlm {
 Status MakeDirectories(const std::string& path);
 Status RemoveTree(const std::string& path);  // nothing there is no error
 Status RenamePath(const std::string& from, const std::string& to);
+// Puts the directory `from` in the place of `to`. At every moment one of the two is there, whatever
+// ends the program: the system exchanges them where the file system can do so. Elsewhere `to` is
+// moved to `aside` first, which must not exist, and RestoreDirectory moves it back if that was all
+// that happened. What `to` was before is at `from` or `aside` afterwards, to be removed.
+Status ReplaceDirectory(const std::string& from, const std::string& to, const std::string& aside);
+Status RestoreDirectory(const std::string& to, const std::string& aside);
+
 int64_t FileSize(const std::string& path);  // -1 if there is no regular file
 
 // Bytes this process may still write to the file system `path` is on.

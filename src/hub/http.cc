@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/printable.h"
+#include "base/url.h"
 
 namespace fastvlm {
 namespace {
@@ -196,6 +197,7 @@ void SetOptions(CURL* curl, const HttpRequest& request, curl_slist* headers, Tra
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, redirects);
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+  curl_easy_setopt(curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);  // of a redirect
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, kMaxRedirects);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(curl, CURLOPT_USERAGENT, kUserAgent);
@@ -224,6 +226,9 @@ void SetOptions(CURL* curl, const HttpRequest& request, curl_slist* headers, Tra
 
 HttpOutcome HttpGet(const HttpRequest& request, const HttpOptions& options,
                     const HttpBeginFn& begin, const HttpDataFn& data) {
+  HttpOutcome outcome;
+  outcome.status = CheckUrl(request.url);
+  if (!outcome.status.ok()) return outcome;
   GlobalInit();
   const std::unique_ptr<CURL, CurlFree> curl(curl_easy_init());
   FASTVLM_CHECK(curl != nullptr);
@@ -238,7 +243,6 @@ HttpOutcome HttpGet(const HttpRequest& request, const HttpOptions& options,
   SetOptions(curl.get(), request, headers.get(), &transfer, detail);
   const CURLcode code = curl_easy_perform(curl.get());
 
-  HttpOutcome outcome;
   if (code == CURLE_OK && transfer.ok()) transfer.Begin();  // of an empty body
   outcome.response = transfer.response;
   outcome.connected = transfer.response.status != 0;

@@ -35,6 +35,19 @@ bool IsShard(std::string_view name) {
          });
 }
 
+// The shards 1 to N of N, in order; none if one of them is missing or there are several N.
+std::vector<std::string> CompleteShards(const std::vector<std::string>& names) {
+  std::vector<std::string> shards;
+  std::copy_if(names.begin(), names.end(), std::back_inserter(shards), IsShard);
+  std::sort(shards.begin(), shards.end());
+  for (size_t i = 0; i < shards.size(); ++i) {
+    if (shards[i] != fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size())) {
+      return {};
+    }
+  }
+  return shards;
+}
+
 std::string Shortened(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < names.size() && i < 12; ++i) {
@@ -66,13 +79,15 @@ Result<std::vector<std::string>> SelectModelFiles(const std::vector<std::string>
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   std::vector<std::string> weights;
-  if (has("model.safetensors")) {
+  const std::vector<std::string> shards = CompleteShards(names);
+  const bool has_index = has("model.safetensors.index.json");
+  // As the reader of checkpoints chooses: an index whose shards are all there, then the one file,
+  // then shards alone.
+  if (!shards.empty() && (has_index || !has("model.safetensors"))) {
+    weights = shards;
+    if (has_index) weights.insert(weights.begin(), "model.safetensors.index.json");
+  } else if (has("model.safetensors")) {
     weights = {"model.safetensors"};
-  } else if (has("model.safetensors.index.json")) {
-    weights = {"model.safetensors.index.json"};
-    std::copy_if(names.begin(), names.end(), std::back_inserter(weights), IsShard);
-    std::sort(weights.begin() + 1, weights.end());
-    if (weights.size() == 1) weights.clear();
   } else if (has("model.gguf") && has("mmproj.gguf")) {
     weights = {"mmproj.gguf", "model.gguf"};
   }

@@ -113,6 +113,28 @@ TEST(ModelFiles, OnlyWhatIsNeeded) {
               ElementsAre("mmproj.gguf", "model.gguf"));
 }
 
+// As the reader of checkpoints chooses.
+TEST(ModelFiles, ACompleteIndexComesBeforeTheOneFile) {
+  const std::string index = "model.safetensors.index.json", one = "model.safetensors";
+  const std::string first = "model-00001-of-00002.safetensors";
+  const std::string second = "model-00002-of-00002.safetensors";
+  const auto weights = [](std::vector<std::string> names) {
+    names.push_back("config.json");
+    std::vector<std::string> selected = SelectModelFiles(names, "x").value();
+    std::erase(selected, "config.json");
+    return selected;
+  };
+  EXPECT_THAT(weights({one, second, index, first}), ElementsAre(index, first, second));
+  EXPECT_THAT(weights({one, index, first}), ElementsAre(one)) << "the second shard is missing";
+  EXPECT_THAT(weights({one, index}), ElementsAre(one));
+  EXPECT_THAT(weights({one, first, second}), ElementsAre(one)) << "nothing lists the shards";
+  EXPECT_THAT(weights({first, second}), ElementsAre(first, second));
+  EXPECT_FALSE(SelectModelFiles({"config.json", index, first}, "x").ok());
+  EXPECT_FALSE(
+      SelectModelFiles({"config.json", index, first, "model-00001-of-00003.safetensors"}, "x")
+          .ok());
+}
+
 TEST(ModelFiles, HostileNamesAreNeverChosen) {
   const auto selected =
       SelectModelFiles({"config.json", "model.safetensors", "../config.json", "/etc/config.json",

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/printable.h"
+#include "base/url.h"
 #include "hub/download.h"
 #include "hub/file_ops.h"
 #include "hub/hub_api.h"
@@ -38,6 +39,9 @@ std::string SourceText(const ModelSource& source) {
 
 // A token must not cross a network in plain text.
 Status CheckEndpoint(const PullOptions& options) {
+  const Status url = CheckUrl(options.endpoint);
+  if (!url.ok())
+    return Status(url.code(), "HF_ENDPOINT: " + url.message() + "; HF_TOKEN names a token");
   const bool https = options.endpoint.starts_with("https://");
   if (!https && !options.endpoint.starts_with("http://")) {
     return Error(StatusCode::kInvalidArgument,
@@ -80,7 +84,7 @@ class Puller {
   void ReuseUnchanged(const std::vector<CachedFile>& files) const;
   Status CheckSpace(int64_t needed, const std::string& what) const;
   Status ShowLicence(const std::string& path) const;
-  Status Unpack(const std::string& archive);
+  Status Unpack(const std::string& archive, bool* refused);
   Status Publish();
   void Progress(const std::string& file, int64_t done, int64_t total) const {
     if (events_.progress) events_.progress(file, done, total);
@@ -199,9 +203,11 @@ Status Puller::PullFromHub(bool* was_there) {
   return {};
 }
 
-Status Puller::Unpack(const std::string& archive) {
+Status Puller::Unpack(const std::string& archive, bool* refused) {
+  *refused = true;  // until it is seen to be a model
   FASTVLM_ASSIGN_OR_RETURN(const ZipReader zip, ZipReader::Open(archive));
   FASTVLM_ASSIGN_OR_RETURN(const ZipModel model, zip.FindModel());
+  *refused = false;
   FASTVLM_RETURN_IF_ERROR(CheckSpace(model.bytes, "unpacking the model"));
   int64_t done = 0;
   for (size_t i = 0; i < model.files.size(); ++i) {
@@ -243,11 +249,15 @@ Status Puller::PullArchive(bool* was_there) {
       download, http_, [&](int64_t done, int64_t total) { Progress(kArchiveName, done, total); },
       size_known));
   FASTVLM_ASSIGN_OR_RETURN(manifest_.revision, FileDigest(download.path, DigestKind::kSha256));
-  const Status status = Unpack(download.path);
-  // A bad archive is fetched anew next time; one that did not fit is kept.
-  const bool bad =
-      status.code() == StatusCode::kDataError || status.code() == StatusCode::kUnsupported;
-  if (status.ok() || bad) {
+  bool refused = false;
+  const Status status = Unpack(download.path, &refused);
+  // Of an archive that is refused nothing is kept, and it is fetched anew next time. One whose
+  // files did not fit, or that was stopped, is kept.
+  if (refused || status.code() == StatusCode::kDataError ||
+      status.code() == StatusCode::kUnsupported) {
+    FASTVLM_RETURN_IF_ERROR(RemoveTree(partial_));
+  }
+  if (status.ok()) {
     unlink(download.path.c_str());
     unlink((download.path + ".part.json").c_str());
   }
@@ -272,15 +282,14 @@ Status Puller::Publish() {
   FASTVLM_RETURN_IF_ERROR(WriteManifest(partial_, manifest_));
   FASTVLM_RETURN_IF_ERROR(
       MakeDirectories(std::filesystem::path(directory_).parent_path().string()));
-  const std::string old = cache_.root() + "/old";  // a name no model has
-  FASTVLM_RETURN_IF_ERROR(MakeDirectories(old));
-  const std::string replaced =
-      old + "/" + std::filesystem::path(cache_.LockPath(source_.name)).filename().string();
-  FASTVLM_RETURN_IF_ERROR(RemoveTree(replaced));
-  if (DirectoryExists(directory_)) FASTVLM_RETURN_IF_ERROR(RenamePath(directory_, replaced));
-  FASTVLM_RETURN_IF_ERROR(RenamePath(partial_, directory_));
+  const std::string old = cache_.OldDirectory(source_.name);
+  FASTVLM_RETURN_IF_ERROR(MakeDirectories(std::filesystem::path(old).parent_path().string()));
+  FASTVLM_RETURN_IF_ERROR(RemoveTree(old));
+  FASTVLM_RETURN_IF_ERROR(ReplaceDirectory(partial_, directory_, old));
+  // One of these is the version that was replaced.
+  FASTVLM_RETURN_IF_ERROR(RemoveTree(partial_));
   std::filesystem::remove(std::filesystem::path(partial_).parent_path(), error);
-  return RemoveTree(replaced);
+  return RemoveTree(old);
 }
 
 Result<PulledModel> Puller::Run() {
@@ -292,6 +301,7 @@ Result<PulledModel> Puller::Run() {
   };
   FASTVLM_ASSIGN_OR_RETURN(const FileLock lock,
                            FileLock::Acquire(cache_.LockPath(source_.name), waiting, http_.stop));
+  FASTVLM_RETURN_IF_ERROR(RestoreDirectory(directory_, cache_.OldDirectory(source_.name)));
   // What a newer program made is not replaced by an older one without being asked.
   const Status cached = ReadManifest(directory_).status();
   if (cached.code() == StatusCode::kUnsupported) return cached;
@@ -300,11 +310,12 @@ Result<PulledModel> Puller::Run() {
   const Status status = source_.kind == ModelSource::Kind::kHub ? PullFromHub(&pulled.was_there)
                                                                 : PullArchive(&pulled.was_there);
   if (status.ok() && !pulled.was_there) FASTVLM_RETURN_IF_ERROR(Publish());
+  // Of an earlier version, or a version that was replaced just before a pull was ended.
+  if (pulled.was_there) FASTVLM_RETURN_IF_ERROR(RemoveTree(partial_));
   // An attempt that fetched nothing leaves nothing behind.
   std::error_code ignored;
-  if (std::filesystem::remove(partial_, ignored)) {
-    std::filesystem::remove(std::filesystem::path(partial_).parent_path(), ignored);
-  }
+  std::filesystem::remove(partial_, ignored);
+  std::filesystem::remove(std::filesystem::path(partial_).parent_path(), ignored);
   FASTVLM_RETURN_IF_ERROR(status);
   FASTVLM_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(directory_));
   for (const CachedFile& file : manifest.files) pulled.bytes += file.size;

@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class PullTest : public ::testing::Test {
  protected:
@@ -205,6 +206,43 @@ TEST_F(PullTest, EndpointAndToken) {
   EXPECT_EQ(cdn.requests()[0].authorization, "");
   options_.token = "";
   EXPECT_THAT(Pull().status().message(), HasSubstr("HF_TOKEN"));
+}
+
+TEST_F(PullTest, APasswordInTheEndpointIsRefusedAndNotShown) {
+  options_.endpoint = "http://user:geheim@127.0.0.1:1";
+  const Status status = Pull().status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), AllOf(HasSubstr("HF_ENDPOINT"), Not(HasSubstr("geheim"))));
+  EXPECT_TRUE(server_.requests().empty());
+  const Status archive = ParseModelSource("https://user:geheim@host/model.zip").status();
+  EXPECT_EQ(archive.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(archive.message(), Not(HasSubstr("geheim")));
+  // A server may not lead there either.
+  server_.redirect = "http://user:geheim@127.0.0.1:1";
+  options_.endpoint = server_.endpoint();
+  options_.http.retries = 0;
+  EXPECT_FALSE(Pull().ok());
+}
+
+TEST_F(PullTest, OfARefusedArchiveNothingIsKept) {
+  const struct {
+    std::string bytes;
+    const char* message;
+  } kCases[] = {
+      {"no zip at all", "zip"},
+      {MakeZip({{"readme.txt", "no model"}}), "no model"},
+      {MakeZip({{"config.json", "{}"}, {"model.safetensors", "w"}, {"../evil", "x"}}), "leads out"},
+      {MakeZip({{"config.json", "{}"}, {"model.safetensors", std::string(30'000'000, '\0')}}, true),
+       "would unpack"},
+  };
+  for (const auto& refused : kCases) {
+    server_.Add("m.zip", refused.bytes);
+    const auto pulled = Pull(server_.endpoint() + "/cdn/m.zip");
+    ASSERT_FALSE(pulled.ok()) << refused.message;
+    EXPECT_THAT(pulled.status().message(), HasSubstr(refused.message));
+    EXPECT_TRUE(cache_.List().empty()) << refused.message;
+    EXPECT_FALSE(PathExists(cache_.root() + "/partial/zip")) << refused.message;
+  }
 }
 
 TEST_F(PullTest, TwoAtOnceShareTheWork) {

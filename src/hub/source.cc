@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/printable.h"
+#include "base/url.h"
 #include "hub/model_files.h"
 
 namespace fastvlm {
@@ -51,6 +52,9 @@ Result<ModelSource> ParseHub(const std::string& text, std::string_view id) {
 }
 
 Result<ModelSource> ParseUrl(const std::string& text) {
+  if (const Status url = CheckUrl(text); !url.ok()) {
+    return Error(url.code(), "{}; {}", url.message(), kExpected);
+  }
   if (text.starts_with(kHubUrl)) {
     std::string_view id = std::string_view(text).substr(kHubUrl.size());
     while (id.ends_with('/')) id.remove_suffix(1);
@@ -65,10 +69,6 @@ Result<ModelSource> ParseUrl(const std::string& text) {
           : std::string_view(text).substr(0, query).substr(text.rfind('/', query - 1) + 1);
   if (!name.ends_with(".zip") || !IsSafeName(name) || path == host) {
     return Wrong(text, "is not the URL of a zip file");
-  }
-  if (std::any_of(text.begin(), text.end(),
-                  [](unsigned char c) { return c <= 0x20 || c >= 0x7f; })) {
-    return Wrong(text, "has characters that no URL has");
   }
   ModelSource source;
   source.kind = ModelSource::Kind::kZip;

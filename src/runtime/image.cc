@@ -19,7 +19,7 @@ MemoryUse FileMemory(std::string_view name) {
 Result<Image> Image::FromFile(const std::string& path, const ImageOptions& options) {
   return CatchOutOfMemory(FileMemory(path), [&]() -> Result<Image> {
     FASTVLM_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes,
-                             ReadBinaryFile(path, options.max_file_bytes));
+                             ReadBinaryFile(path, options.max_file_bytes, FileKind::kAny));
     return FromBytes(bytes, path, options);
   });
 }

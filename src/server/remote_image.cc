@@ -9,6 +9,7 @@
 
 #include "base/out_of_memory.h"
 #include "base/printable.h"
+#include "base/url.h"
 
 namespace fastvlm {
 namespace {
@@ -88,6 +89,7 @@ void SetOptions(CURL* curl, const std::string& url, Fetch& fetch) {
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+  curl_easy_setopt(curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);  // of a redirect
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, static_cast<long>(fetch.options.max_redirects));
   curl_easy_setopt(curl, CURLOPT_PROXY, "");  // a proxy's address would be checked, not the goal's
   curl_easy_setopt(curl, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
@@ -110,6 +112,7 @@ void SetOptions(CURL* curl, const std::string& url, Fetch& fetch) {
 Result<std::vector<uint8_t>> FetchRemoteImage(const std::string& url,
                                               const RemoteImageOptions& options,
                                               const FetchLimits& limits) {
+  FASTVLM_RETURN_IF_ERROR(CheckUrl(url));
   static const CURLcode initialized = curl_global_init(CURL_GLOBAL_DEFAULT);
   const std::unique_ptr<CURL, void (*)(CURL*)> curl(curl_easy_init(), curl_easy_cleanup);
   if (initialized != CURLE_OK || curl == nullptr) {

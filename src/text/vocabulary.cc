@@ -64,7 +64,7 @@ Result<std::vector<AddedToken>> ReadAddedTokens(const std::string& directory, co
   std::set<std::string> special;
   if (config != nullptr) CollectSpecialTokens(*config, &special);
   const std::string map_path = directory + "/special_tokens_map.json";
-  const bool has_map = FileExists(map_path);
+  const bool has_map = PathExists(map_path);
   if (has_map) {
     FASTVLM_ASSIGN_OR_RETURN(const json map, ReadJsonObject(map_path, kMaxVocabularyBytes));
     CollectSpecialTokens(map, &special);
@@ -113,18 +113,18 @@ Status MergeAddedTokensDecoder(const json& config, const std::string& path,
 Result<Vocabulary> ReadSeparateFiles(const std::string& directory, const json* config) {
   const std::string vocab_path = directory + "/vocab.json";
   const std::string merges_path = directory + "/merges.txt";
-  if (!FileExists(vocab_path) || !FileExists(merges_path)) {
+  if (!PathExists(vocab_path) || !PathExists(merges_path)) {
     return Error(StatusCode::kNotFound,
                  "{}: no tokenizer: looked for tokenizer.json (not there), or else vocab.json "
                  "({}) with merges.txt ({}); copy the tokenizer files of the checkpoint here",
-                 directory, FileExists(vocab_path) ? "there" : "not there",
-                 FileExists(merges_path) ? "there" : "not there");
+                 directory, PathExists(vocab_path) ? "there" : "not there",
+                 PathExists(merges_path) ? "there" : "not there");
   }
   Vocabulary vocabulary;
   FASTVLM_ASSIGN_OR_RETURN(const json tokens, ReadJsonObject(vocab_path, kMaxVocabularyBytes));
   FASTVLM_ASSIGN_OR_RETURN(vocabulary.tokens, ParseTokenIds(tokens, vocab_path, "the file"));
   FASTVLM_ASSIGN_OR_RETURN(vocabulary.merges, ReadMerges(merges_path));
-  if (FileExists(directory + "/added_tokens.json")) {
+  if (PathExists(directory + "/added_tokens.json")) {
     FASTVLM_ASSIGN_OR_RETURN(vocabulary.added_tokens, ReadAddedTokens(directory, config));
   }
   return vocabulary;
@@ -223,13 +223,13 @@ Result<Vocabulary> ReadVocabulary(const std::string& directory) {
   }
   json config;
   const std::string config_path = directory + "/tokenizer_config.json";
-  const bool has_config = FileExists(config_path);
+  const bool has_config = PathExists(config_path);
   if (has_config) {
     FASTVLM_ASSIGN_OR_RETURN(config, ReadJsonObject(config_path, kMaxVocabularyBytes));
   }
   Vocabulary vocabulary;
   const std::string json_path = directory + "/tokenizer.json";
-  if (FileExists(json_path)) {
+  if (PathExists(json_path)) {
     FASTVLM_ASSIGN_OR_RETURN(const json root, ReadJsonObject(json_path, kMaxVocabularyBytes));
     FASTVLM_ASSIGN_OR_RETURN(vocabulary, ParseTokenizerJson(root, json_path));
   } else {

@@ -211,7 +211,6 @@ def requests() -> dict[str, bytes]:
 def main() -> None:
     seeds = {"safetensors": checkpoints(), "json_config": configs(), "json_schema": schemas(),
              "tokenizer": tokenizers(), "http": http_requests(), "chat_request": requests()}
-             "tokenizer": tokenizers(), "chat_request": requests()}
     for target, files in seeds.items():
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

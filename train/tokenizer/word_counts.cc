@@ -52,7 +52,8 @@ void WordCounts::AddText(std::string_view text) {
 }
 
 Result<WordCounts> CountWords(const std::string& path) {
-  FASTVLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxCorpusBytes));
+  FASTVLM_ASSIGN_OR_RETURN(const std::string text,
+                           ReadTextFile(path, kMaxCorpusBytes, FileKind::kAny));
   WordCounts words;
   size_t number = 0;
   for (size_t start = 0; start < text.size();) {
