@@ -31,7 +31,7 @@ struct ServeFlags {
   int image_cache_mb = 256;
   int prefix_cache_mb = 512;
   int max_body_mb = 32;
-  int max_megapixels = 50;
+  int max_megapixels = 120;
   bool quiet = false;
 };
 
@@ -104,6 +104,7 @@ ServerOptions ServerOptionsOf(const ServeFlags& flags) {
   options.request_timeout_ms = flags.timeout_s * 1000;
   options.max_body_bytes = static_cast<size_t>(flags.max_body_mb) << 20;
   options.image.max_pixels = int64_t{flags.max_megapixels} * 1'000'000;
+  options.image.max_decode_bytes = 4 * options.image.max_pixels;
   if (!flags.quiet) {
     // Not fmt::print, which throws when nobody reads the log any more.
     options.log = [](const std::string& line) { std::fputs((line + "\n").c_str(), stderr); };

@@ -15,7 +15,10 @@ ApiError BadImage(const Status& status, const std::string& param) {
 
 }  // namespace
 
-std::optional<ApiError> ImageLoader::Load(std::vector<CallImage> sources, MemoryShare& memory) {
+std::optional<ApiError> ImageLoader::Load(std::vector<CallImage> sources, const ImageUse& use,
+                                          MemoryShare& memory) {
+  ImageOptions options = options_.image;
+  options.background = use.background;
   for (CallImage& source : sources) {
     if (!source.url.empty()) {
       Result<std::vector<uint8_t>> file = FetchRemoteImage(source.url, options_.remote);
@@ -23,7 +26,7 @@ std::optional<ApiError> ImageLoader::Load(std::vector<CallImage> sources, Memory
       source.file = std::move(file).value();
     }
     decoders_.acquire();
-    Result<Image> image = Image::FromBytes(source.file, source.param, options_.image);
+    Result<Image> image = Image::FromBytesFor(use.encode, source.file, source.param, options);
     decoders_.release();
     source.file = {};
     if (!image.ok()) return BadImage(image.status(), source.param);

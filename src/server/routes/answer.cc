@@ -121,6 +121,15 @@ void SetStream(std::shared_ptr<Delivery> delivery, Exchange& exchange) {
   }
 }
 
+// The size that the pictures of a call are brought to.
+ImageUse UseOf(const Engine& engine, const Call& call) {
+  ImageUse use{call.request.encode, call.background};
+  const int trained = engine.model().info().image_size;
+  if (use.encode.width == 0) use.encode.width = trained;
+  if (use.encode.height == 0) use.encode.height = trained;
+  return use;
+}
+
 }  // namespace
 
 void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Call call,
@@ -132,7 +141,8 @@ void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Cal
   if (context.engine.stats().queued >= std::max(context.options.max_queued, 1)) {
     return SendError(TooManyRequests(), dialect, exchange.response);
   }
-  if (const auto error = context.images.Load(std::move(call.images), *exchange.memory)) {
+  if (const auto error = context.images.Load(std::move(call.images), UseOf(context.engine, call),
+                                             *exchange.memory)) {
     return SendError(*error, dialect, exchange.response);
   }
   if (!call.seed_given) call.request.generate.sampling.seed = std::random_device()();
