@@ -9,12 +9,13 @@ find_package(nlohmann_json REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 find_package(GIF REQUIRED)
+find_package(TIFF REQUIRED)
 pkg_check_modules(FASTVLM_WEBP REQUIRED IMPORTED_TARGET GLOBAL libwebp libwebpdemux)
 pkg_check_modules(FASTVLM_UTF8PROC REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
 pkg_check_modules(FASTVLM_HEIF QUIET IMPORTED_TARGET GLOBAL libheif)
 unset(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL)
 
-set(FASTVLM_LIBRARIES Threads::Threads fmt::fmt JPEG::JPEG PNG::PNG GIF::GIF
+set(FASTVLM_LIBRARIES Threads::Threads fmt::fmt JPEG::JPEG PNG::PNG GIF::GIF TIFF::TIFF
   PkgConfig::FASTVLM_WEBP PkgConfig::FASTVLM_UTF8PROC)
 if(FASTVLM_HEIF_FOUND)
   list(APPEND FASTVLM_LIBRARIES PkgConfig::FASTVLM_HEIF)

@@ -36,7 +36,7 @@ packages=(
   g++ cmake ninja-build pkg-config
   libfmt-dev nlohmann-json3-dev libcli11-dev
   libutf8proc-dev
-  libjpeg-dev libpng-dev libwebp-dev libgif-dev libheif-dev
+  libjpeg-dev libpng-dev libwebp-dev libgif-dev libtiff-dev libheif-dev
   libcurl4-openssl-dev libssl-dev libzip-dev libcpp-httplib-dev libboost-dev ca-certificates
 )
 if $tests; then

@@ -33,7 +33,7 @@ ALLOWED = {
 # Tests may also use the support code, and GoogleTest.
 TEST_ONLY = "tests/support"
 # The headers of the public API that the library below runtime may use: plain structs.
-BELOW_RUNTIME = {"fastvlm/calibration.h", "fastvlm/export.h", "fastvlm/status.h", "fastvlm/options.h", "fastvlm/image.h"}
+BELOW_RUNTIME = {"fastvlm/calibration.h", "fastvlm/color.h", "fastvlm/export.h", "fastvlm/status.h", "fastvlm/options.h", "fastvlm/image.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 

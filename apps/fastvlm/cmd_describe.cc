@@ -247,8 +247,8 @@ CommandFn AddDescribe(CLI::App& app) {
       "  camera-shot | fastvlm describe --model FastVLM-0.5B -");
   app.add_option(
          "IMAGE", flags->images,
-         "Pictures: JPEG, PNG, WebP, BMP, GIF, HEIC, AVIF; '-' reads one from standard input.\n"
-         "Without any, the prompt alone is answered")
+         "Pictures: JPEG, PNG, WebP, BMP, GIF, TIFF, PNM, ICO, HEIC, AVIF; '-' reads one from\n"
+         "standard input. Without any, the prompt alone is answered")
       ->take_all();
   app.add_option("-p,--prompt", flags->prompt, "Question or instruction")->capture_default_str();
   AddModelFlags(app, flags->model);

@@ -40,9 +40,9 @@ struct ServeFlags {
   int image_cache_mb = 256;
   int prefix_cache_mb = 512;
   int max_body_mb = 32;
-  int max_megapixels = 50;
   std::string limit_per_key;
   std::string max_encoder_pixels = "2048x3072";
+  int max_megapixels = 120;
   bool quiet = false;
 };
 
@@ -171,6 +171,7 @@ ServerOptions ServerOptionsOf(const ServeFlags& flags) {
   if (!flags.limit_per_key.empty()) {
     options.limit_per_key = *ParseLimitPerKey(flags.limit_per_key);
   }
+  options.image.max_decode_bytes = 4 * options.image.max_pixels;
   if (!flags.quiet) {
     options.log = [](const std::string& line) { SayText(line + "\n"); };
   }

@@ -168,6 +168,19 @@ void AddImageFlags(CLI::App& app, ImageFlags& flags) {
       ->transform(CLI::CheckedTransformer(kFits).description(""))
       ->type_name("HOW")
       ->default_str("pad");
+  app.add_option_function<std::string>(
+         "--background",
+         [&flags](const std::string& text) {
+           flags.image.background = ParseColor(text);
+           if (!flags.image.background.has_value()) {
+             throw CLI::ValidationError(
+                 "--background",
+                 fmt::format("'{}' is not a colour; expected {}", text, kExpectedColor));
+           }
+         },
+         "What shows where the image is transparent: white, black or #rrggbb (default:\n"
+         "the colours that its transparency hides, as the reference does)")
+      ->type_name("COLOUR");
   app.add_flag_callback(
       "--no-orient", [&flags] { flags.image.orient = false; },
       "Do not turn the image as its EXIF or XMP says");

@@ -25,7 +25,7 @@ struct ModelFlags {
 };
 void AddModelFlags(CLI::App& app, ModelFlags& flags);
 
-// --resolution, --fit, --no-orient
+// --resolution, --fit, --background, --no-orient
 struct ImageFlags {
   EncodeOptions encode;
   ImageOptions image;

@@ -19,13 +19,19 @@ struct FASTVLM_EXPORT Image {
   int height = 0;
   std::vector<uint8_t> pixels;
 
-  // JPEG, PNG, WebP, BMP, GIF (first frame); HEIC and AVIF where the build has libheif.
+  // JPEG, PNG, WebP, BMP, GIF (first frame), TIFF (first page), PNM, ICO (largest picture); HEIC
+  // and AVIF where the build has libheif.
   static Result<Image> FromFile(const std::string& path, const ImageOptions& options = {});
   // Reads standard input to its end.
   static Result<Image> FromStandardInput(const ImageOptions& options = {});
   // `name` stands for the bytes in error messages.
   static Result<Image> FromBytes(std::span<const uint8_t> bytes, const std::string& name,
                                  const ImageOptions& options = {});
+  // For a picture that is encoded only as `target` says, whose sides are not 0. It may come already
+  // brought to that size, where this takes less memory: what the model then sees is the same, bit
+  // for bit. Of a JPEG the whole picture is never held, whatever its size.
+  static Result<Image> FromBytesFor(const EncodeOptions& target, std::span<const uint8_t> bytes,
+                                    const std::string& name, const ImageOptions& options = {});
 };
 
 }  // namespace fastvlm

@@ -9,8 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "fastvlm/color.h"
 
 namespace fastvlm {
 
@@ -50,6 +53,12 @@ struct ImageOptions {
   int64_t max_pixels = 178'956'970;
   int max_side = 1'000'000;  // pixels of the longer side; the default is libpng's
   size_t max_file_bytes = size_t{1} << 30;
+  // What decoding may hold at once, beside the file: the pixels, and what a library needs to decode
+  // them, such as the coefficients of a progressive JPEG.
+  int64_t max_decode_bytes = std::numeric_limits<int64_t>::max();
+  // What shows through where the picture is transparent. Nothing: transparency is dropped and the
+  // colours that it hides are shown, as the reference does.
+  std::optional<Color> background = std::nullopt;
 };
 
 struct EncodeOptions {

@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <vector>
 
 #include "image/decoder.h"
 
@@ -14,7 +15,10 @@ namespace {
 constexpr size_t kFileHeaderBytes = 14;
 constexpr uint32_t kCoreHeaderBytes = 12;
 constexpr uint32_t kInfoHeaderBytes = 40;
+constexpr uint32_t kOs2HeaderBytes = 64;
+constexpr uint32_t kAlphaHeaderBytes = 56;  // the shortest one with a mask for alpha
 constexpr uint32_t kMaxPaletteColors = 65536;
+constexpr uint32_t kHighByte = 0xff000000;
 
 enum Compression : uint32_t { kRaw = 0, kRle8 = 1, kRle4 = 2, kBitFields = 3 };
 
@@ -29,6 +33,8 @@ struct BmpHeader {
   size_t palette_entry = 4;   // bytes
   size_t data_offset = 0;
   std::array<uint32_t, 3> masks = {};  // red, green, blue, for 16 and 32 bits
+  uint32_t alpha_mask = 0;             // of a byte; 0: there is no alpha, or it is not wanted
+  int64_t channels() const { return alpha_mask == 0 ? 3 : 4; }
 };
 
 using Palette = std::array<std::array<uint8_t, 3>, 256>;
@@ -81,7 +87,13 @@ Status ReadMasks(const ImageSource& source, uint32_t header_bytes, BmpHeader* he
   if (header_bytes == kInfoHeaderBytes) header->palette_offset += 12;
   const std::array<uint32_t, 3> masks = {U32(source.bytes, at), U32(source.bytes, at + 4),
                                          U32(source.bytes, at + 8)};
-  if ((masks[0] | masks[1] | masks[2]) == 0) return Status();  // Pillow too: the default layout
+  const bool has_alpha_mask = header_bytes >= kAlphaHeaderBytes &&
+                              header_bytes != kOs2HeaderBytes && source.bytes.size() >= at + 16;
+  if (header->bits == 32 && has_alpha_mask) header->alpha_mask = U32(source.bytes, at + 12);
+  if ((masks[0] | masks[1] | masks[2]) == 0) {  // Pillow too: the default layout
+    if (header->bits == 32 && header->alpha_mask == 0) header->alpha_mask = kHighByte;
+    return Status();
+  }
   for (uint32_t mask : masks) {
     const uint32_t run = mask == 0 ? 0 : mask >> std::countr_zero(mask);
     if (mask == 0 || (run & (run + 1)) != 0 || (header->bits == 16 && mask > 0xffff)) {
@@ -152,7 +164,7 @@ Result<Palette> ReadPalette(const ImageSource& source, const BmpHeader& header) 
 
 uint8_t* RowOf(const BmpHeader& header, int64_t stored_row, Image* image) {
   const int64_t y = header.top_down ? stored_row : header.height - 1 - stored_row;
-  return &image->pixels[static_cast<size_t>(y * header.width) * 3];
+  return &image->pixels[static_cast<size_t>(y * header.width * header.channels())];
 }
 
 void ReadIndexedRow(const uint8_t* from, int64_t width, uint32_t bits, const Palette& palette,
@@ -174,6 +186,10 @@ void ReadMaskedRow(const uint8_t* from, const BmpHeader& header, uint8_t* to) {
       const int shift = std::countr_zero(mask);
       const uint64_t value = (pixel & mask) >> shift;
       *to++ = static_cast<uint8_t>(value * 255 / (mask >> shift));
+    }
+    if (header.alpha_mask != 0) {
+      *to++ =
+          static_cast<uint8_t>((pixel & header.alpha_mask) >> std::countr_zero(header.alpha_mask));
     }
   }
 }
@@ -277,18 +293,23 @@ class RleReader {
   int64_t column_ = 0;  // at most the width
 };
 
-}  // namespace
-
-Result<DecodedImage> DecodeBmp(const ImageSource& source) {
-  FASTVLM_ASSIGN_OR_RETURN(const BmpHeader header, ReadHeader(source));
+// alpha_byte: the fourth byte of 32-bit pixels is alpha, as in icons.
+Result<DecodedImage> DecodeBitmap(const ImageSource& source, bool alpha_byte) {
+  FASTVLM_ASSIGN_OR_RETURN(BmpHeader header, ReadHeader(source));
+  if (alpha_byte && header.bits == 32) header.alpha_mask = kHighByte;
+  // Others than whole bytes are not known to Pillow either.
+  const uint32_t alpha_byte_mask = header.alpha_mask >> (std::countr_zero(header.alpha_mask) & 31);
+  if (!source.options.background.has_value() || alpha_byte_mask != 0xff) header.alpha_mask = 0;
   Palette palette = {};
   if (header.bits <= 8) {
     FASTVLM_ASSIGN_OR_RETURN(palette, ReadPalette(source, header));
   }
   DecodedImage decoded;
-  FASTVLM_RETURN_IF_ERROR(AllocateImage(source, header.width, header.height, &decoded.image));
+  FASTVLM_RETURN_IF_ERROR(AllocateImage(source, header.width, header.height, &decoded.image,
+                                        static_cast<int>(header.channels())));
   if (header.compression != kRle8 && header.compression != kRle4) {
     FASTVLM_RETURN_IF_ERROR(ReadRaw(source, header, palette, &decoded.image));
+    if (header.alpha_mask != 0) RemoveAlpha(source, &decoded.image);
     return decoded;
   }
   RleReader reader(source.bytes.subspan(header.data_offset), header, palette, &decoded.image);
@@ -296,6 +317,53 @@ Result<DecodedImage> DecodeBmp(const ImageSource& source) {
     return Error(StatusCode::kDataError,
                  "{}: truncated BMP: its run-length data end before the picture is complete",
                  source.name);
+  }
+  return decoded;
+}
+
+// Shows the background where the mask at the end of an icon's bitmap has ones. Its rows are padded
+// to 32 bits and stand bottom-up.
+Status ApplyIconMask(const ImageSource& source, Color background, Image* image) {
+  const size_t width = static_cast<size_t>(image->width);
+  const size_t height = static_cast<size_t>(image->height);
+  const size_t stride = (width + 31) / 32 * 4;
+  if (source.bytes.size() < stride * height) return Truncated(source, stride * height);
+  const std::span<const uint8_t> mask = source.bytes.last(stride * height);
+  for (size_t y = 0; y < height; ++y) {
+    const uint8_t* row = &mask[(height - 1 - y) * stride];
+    uint8_t* to = &image->pixels[y * width * 3];
+    for (size_t x = 0; x < width; ++x, to += 3) {
+      if ((row[x / 8] >> (7 - x % 8) & 1) == 0) continue;
+      to[0] = background.red;
+      to[1] = background.green;
+      to[2] = background.blue;
+    }
+  }
+  return Status();
+}
+
+}  // namespace
+
+Result<DecodedImage> DecodeBmp(const ImageSource& source) { return DecodeBitmap(source, false); }
+
+Result<DecodedImage> DecodeIconBitmap(const ImageSource& source) {
+  if (source.bytes.size() < kInfoHeaderBytes) return Truncated(source, kInfoHeaderBytes);
+  if (U32(source.bytes, 0) < kInfoHeaderBytes) {
+    return Error(StatusCode::kUnsupported, "{}: unsupported ICO: a bitmap header of {} bytes",
+                 source.name, U32(source.bytes, 0));
+  }
+  // A file header without an offset, and the height of the colours alone.
+  std::vector<uint8_t> file(kFileHeaderBytes);
+  file.insert(file.end(), source.bytes.begin(), source.bytes.end());
+  const auto height = static_cast<int32_t>(U32(source.bytes, 8)) / 2;
+  for (size_t i = 0; i < 4; ++i) {
+    file[kFileHeaderBytes + 8 + i] = static_cast<uint8_t>(static_cast<uint32_t>(height) >> (8 * i));
+  }
+  FASTVLM_ASSIGN_OR_RETURN(DecodedImage decoded,
+                           DecodeBitmap({file, source.name, source.options}, true));
+  const bool has_alpha = U16(source.bytes, 14) == 32;
+  if (source.options.background.has_value() && !has_alpha) {
+    FASTVLM_RETURN_IF_ERROR(ApplyIconMask(source, *source.options.background, &decoded.image));
   }
   return decoded;
 }

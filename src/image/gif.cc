@@ -1,5 +1,6 @@
 // GIF by giflib: the first frame on its canvas. What the frame does not cover is, as in Pillow,
 // the transparent colour if there is one, otherwise colour 0 (not the background of the header).
+// A background that the options name stands in the place of the transparent colour.
 #include <gif_lib.h>
 
 #include <algorithm>
@@ -119,7 +120,13 @@ Result<DecodedImage> DecodeGif(const ImageSource& source) {
   Image& image = decoded.image;
   FASTVLM_RETURN_IF_ERROR(AllocateImage(source, std::max(gif->SWidth, frame.Left + frame.Width),
                                         std::max(gif->SHeight, frame.Top + frame.Height), &image));
-  const GifPalette palette = PaletteOf(*gif);
+  GifPalette palette = PaletteOf(*gif);
+  if (const auto& background = source.options.background; background && transparent >= 0) {
+    uint8_t* color = palette.colors[transparent & 255];
+    color[0] = background->red;
+    color[1] = background->green;
+    color[2] = background->blue;
+  }
   const uint8_t* outside = palette.colors[std::max(transparent, 0) & 255];
   for (size_t i = 0; i < image.pixels.size(); i += 3) std::memcpy(&image.pixels[i], outside, 3);
 

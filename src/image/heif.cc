@@ -36,17 +36,20 @@ Status HeifError(const ImageSource& source, const heif_error& error) {
                error.message == nullptr ? "no reason given" : error.message);
 }
 
-Status CopyPixels(const ImageSource& source, const heif_image* from, Image* image) {
+// libheif holds the planes of the codec, which may have 4 bytes a pixel, and its own RGB.
+constexpr int64_t kLibheifPlaneBytes = 4;
+
+Status CopyPixels(const ImageSource& source, const heif_image* from, int channels, Image* image) {
   int stride = 0;
   const uint8_t* plane = heif_image_get_plane_readonly(from, heif_channel_interleaved, &stride);
   const int width = heif_image_get_width(from, heif_channel_interleaved);
   const int height = heif_image_get_height(from, heif_channel_interleaved);
-  FASTVLM_RETURN_IF_ERROR(AllocateImage(source, width, height, image));
-  if (plane == nullptr || stride < width * 3) {
+  FASTVLM_RETURN_IF_ERROR(AllocateImage(source, width, height, image, channels));
+  if (plane == nullptr || stride < width * channels) {
     return Error(StatusCode::kDataError, "{}: damaged HEIC/AVIF: libheif gave no RGB pixels",
                  source.name);
   }
-  const size_t row_bytes = static_cast<size_t>(width) * 3;
+  const size_t row_bytes = static_cast<size_t>(width) * static_cast<size_t>(channels);
   for (int y = 0; y < height; ++y) {
     std::memcpy(&image->pixels[static_cast<size_t>(y) * row_bytes],
                 plane + static_cast<size_t>(y) * static_cast<size_t>(stride), row_bytes);
@@ -72,17 +75,25 @@ Result<DecodedImage> DecodeHeif(const ImageSource& source) {
   error = heif_context_get_primary_image_handle(context.get(), &raw_handle);
   const Handle handle(raw_handle);
   if (error.code != heif_error_Ok) return HeifError(source, error);
-  FASTVLM_RETURN_IF_ERROR(CheckImageSize(source, heif_image_handle_get_width(handle.get()),
-                                         heif_image_handle_get_height(handle.get())));
+  const int64_t width = heif_image_handle_get_width(handle.get());
+  const int64_t height = heif_image_handle_get_height(handle.get());
+  FASTVLM_RETURN_IF_ERROR(CheckImageSize(source, width, height));
+  const bool blend = source.options.background.has_value() &&
+                     heif_image_handle_has_alpha_channel(handle.get()) != 0;
+  const int channels = blend ? 4 : 3;
+  FASTVLM_RETURN_IF_ERROR(CheckDecodeBytes(source, width, height,
+                                           width * height * (2 * channels + kLibheifPlaneBytes)));
 
   options->convert_hdr_to_8bit = 1;
   heif_image* raw_image = nullptr;
   error = heif_decode_image(handle.get(), &raw_image, heif_colorspace_RGB,
-                            heif_chroma_interleaved_RGB, options.get());
+                            blend ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB,
+                            options.get());
   const HeifImage image(raw_image);
   if (error.code != heif_error_Ok) return HeifError(source, error);
   DecodedImage decoded;
-  FASTVLM_RETURN_IF_ERROR(CopyPixels(source, image.get(), &decoded.image));
+  FASTVLM_RETURN_IF_ERROR(CopyPixels(source, image.get(), channels, &decoded.image));
+  if (blend) RemoveAlpha(source, &decoded.image);
   return decoded;
 }
 

@@ -7,8 +7,11 @@
 #include <string_view>
 
 #include "base/out_of_memory.h"
+#include "image/alpha.h"
 #include "image/decoder.h"
 #include "image/orientation.h"
+#include "image/other_kinds.h"
+#include "image/preprocess.h"
 
 namespace fastvlm {
 namespace {
@@ -56,8 +59,18 @@ Result<DecodedImage> DecodeByFormat(const ImageSource& source) {
       return DecodeBmp(source);
     case ImageFormat::kHeif:
       return DecodeHeif(source);
+    case ImageFormat::kTiff:
+      return DecodeTiff(source);
+    case ImageFormat::kPnm:
+      return DecodePnm(source);
+    case ImageFormat::kIco:
+      return DecodeIco(source);
     case ImageFormat::kUnknown:
       break;
+  }
+  if (const std::string_view kind = OtherKindOf(source.bytes); !kind.empty()) {
+    return Error(StatusCode::kUnsupported, "{}: {}; expected {}", source.name, kind,
+                 SupportedImageFormats());
   }
   return Error(StatusCode::kUnsupported,
                "{}: not an image this build can read (it begins with bytes {}); expected {}. "
@@ -74,12 +87,22 @@ ImageFormat SniffImageFormat(std::span<const uint8_t> bytes) {
   if (HasAt(bytes, 0, "GIF87a") || HasAt(bytes, 0, "GIF89a")) return ImageFormat::kGif;
   if (HasAt(bytes, 0, "BM")) return ImageFormat::kBmp;
   if (IsHeif(bytes)) return ImageFormat::kHeif;
+  if (HasAt(bytes, 0, {"II*\0", 4}) || HasAt(bytes, 0, {"MM\0*", 4}) ||
+      HasAt(bytes, 0, {"II+\0", 4}) || HasAt(bytes, 0, {"MM\0+", 4})) {
+    return ImageFormat::kTiff;
+  }
+  if (bytes.size() >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6' &&
+      std::string_view(" \t\r\n\v\f#").find(static_cast<char>(bytes[2])) !=
+          std::string_view::npos) {
+    return ImageFormat::kPnm;
+  }
+  if (HasAt(bytes, 0, {"\0\0\1\0", 4})) return ImageFormat::kIco;
   return ImageFormat::kUnknown;
 }
 
 std::string SupportedImageFormats() {
-  return HeifSupported() ? "JPEG, PNG, WebP, GIF, BMP, HEIC or AVIF"
-                         : "JPEG, PNG, WebP, GIF or BMP";
+  return HeifSupported() ? "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, ICO, HEIC or AVIF"
+                         : "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM or ICO";
 }
 
 Status CheckImageSize(const ImageSource& source, int64_t width, int64_t height) {
@@ -101,34 +124,96 @@ Status CheckImageSize(const ImageSource& source, int64_t width, int64_t height) 
   return Status();
 }
 
-Status AllocateImage(const ImageSource& source, int64_t width, int64_t height, Image* image) {
+Status CheckDecodeBytes(const ImageSource& source, int64_t width, int64_t height, int64_t bytes) {
+  if (bytes <= source.options.max_decode_bytes) return Status();
+  return Error(StatusCode::kResourceExhausted,
+               "{}: decoding its {} x {} pixels takes {} bytes, the limit is {}. Scale the image "
+               "down first, or store it as a JPEG that is not progressive",
+               source.name, width, height, bytes, source.options.max_decode_bytes);
+}
+
+Status AllocateImage(const ImageSource& source, int64_t width, int64_t height, Image* image,
+                     int channels, int64_t library_bytes) {
   FASTVLM_RETURN_IF_ERROR(CheckImageSize(source, width, height));
+  const int64_t bytes = width * height * channels;
+  FASTVLM_RETURN_IF_ERROR(CheckDecodeBytes(source, width, height, bytes + library_bytes));
   image->width = static_cast<int>(width);
   image->height = static_cast<int>(height);
-  const size_t bytes = static_cast<size_t>(width * height) * 3;
   try {
-    image->pixels.assign(bytes, 0);
+    image->pixels.assign(static_cast<size_t>(bytes), 0);
   } catch (const std::bad_alloc&) {
-    throw OutOfMemory(bytes);
+    throw OutOfMemory(static_cast<size_t>(bytes));
   }
   return Status();
 }
 
+void RemoveAlpha(const ImageSource& source, Image* image) {
+  if (source.options.background.has_value()) {
+    CompositeOver(*source.options.background, &image->pixels);
+  } else {
+    DropAlpha(&image->pixels);
+  }
+}
+
+std::unique_ptr<RowResizer> ResizerFor(const ImageSource& source, int width, int height,
+                                       int orientation) {
+  if (source.target == nullptr) return nullptr;
+  const EncodeOptions& target = *source.target;
+  const int64_t whole = int64_t{3} * width * height;
+  // What is not to be had is refused later, where the model's limits are known.
+  if (target.width < 1 || target.height < 1 || target.width > kMaxTargetSide ||
+      target.height > kMaxTargetSide || int64_t{3} * target.width * target.height >= whole) {
+    return nullptr;
+  }
+  const FitAxes axes =
+      AxesOfFit(orientation >= 5 ? height : width, orientation >= 5 ? width : height, target.width,
+                target.height, target.fit);
+  auto resizer =
+      std::make_unique<RowResizer>(width, height, orientation, axes.horizontal, axes.vertical);
+  if (resizer->held_bytes() >= whole) return nullptr;
+  resizer->Start();
+  return resizer;
+}
+
+namespace {
+
+Image Upright(const ImageSource& source, DecodedImage decoded) {
+  if (decoded.fitted) return std::move(decoded.image);
+  const Image& image = decoded.image;
+  const int orientation = source.options.orient ? decoded.orientation : 1;
+  const auto resizer = ResizerFor(source, image.width, image.height, orientation);
+  if (resizer == nullptr) return ApplyOrientation(std::move(decoded.image), orientation);
+  for (int y = 0; y < image.height; ++y) {
+    resizer->Add(y, &image.pixels[static_cast<size_t>(y) * image.width * 3]);
+  }
+  return resizer->Take();
+}
+
+Result<Image> Decode(const ImageSource& source) {
+  const MemoryUse use = {"the pixels of the image", "scale the image down first", source.name};
+  return CatchOutOfMemory(use, [&]() -> Result<Image> {
+    const size_t size = source.bytes.size();
+    if (size == 0) return Error(StatusCode::kDataError, "{}: the file is empty", source.name);
+    if (size > source.options.max_file_bytes) {
+      return Error(StatusCode::kResourceExhausted,
+                   "{}: {} bytes, the limit for an image file is {}", source.name, size,
+                   source.options.max_file_bytes);
+    }
+    FASTVLM_ASSIGN_OR_RETURN(DecodedImage decoded, DecodeByFormat(source));
+    return Upright(source, std::move(decoded));
+  });
+}
+
+}  // namespace
+
 Result<Image> DecodeImage(std::span<const uint8_t> bytes, const std::string& name,
                           const ImageOptions& options) {
-  const MemoryUse use = {"the pixels of the image", "scale the image down first", name};
-  return CatchOutOfMemory(use, [&]() -> Result<Image> {
-    if (bytes.empty()) return Error(StatusCode::kDataError, "{}: the file is empty", name);
-    if (bytes.size() > options.max_file_bytes) {
-      return Error(StatusCode::kResourceExhausted,
-                   "{}: {} bytes, the limit for an image file is {}", name, bytes.size(),
-                   options.max_file_bytes);
-    }
-    FASTVLM_ASSIGN_OR_RETURN(DecodedImage decoded,
-                             DecodeByFormat(ImageSource{bytes, name, options}));
-    if (!options.orient) return std::move(decoded.image);
-    return ApplyOrientation(std::move(decoded.image), decoded.orientation);
-  });
+  return Decode({bytes, name, options});
+}
+
+Result<Image> DecodeImageFor(const EncodeOptions& target, std::span<const uint8_t> bytes,
+                             const std::string& name, const ImageOptions& options) {
+  return Decode({bytes, name, options, &target});
 }
 
 }  // namespace fastvlm

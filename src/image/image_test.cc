@@ -48,7 +48,8 @@ TEST(DecodeImage, GoldenFilesCoverEveryFormat) {
     formats.push_back(SniffImageFormat(GoldenBytes("decode/" + file.name)));
   }
   for (ImageFormat format : {ImageFormat::kJpeg, ImageFormat::kPng, ImageFormat::kWebp,
-                             ImageFormat::kGif, ImageFormat::kBmp, ImageFormat::kHeif}) {
+                             ImageFormat::kGif, ImageFormat::kBmp, ImageFormat::kHeif,
+                             ImageFormat::kTiff, ImageFormat::kPnm, ImageFormat::kIco}) {
     EXPECT_GE(std::ranges::count(formats, format), 4);
   }
   EXPECT_EQ(std::ranges::count(formats, ImageFormat::kUnknown), 0);
@@ -74,13 +75,13 @@ TEST(DecodeImage, HeifIsUprightWhateverTheOption) {
 }
 
 TEST(DecodeImage, UnknownFormatNamesTheSupportedOnes) {
-  const std::string text = "%PDF-1.7 not a picture";
+  const std::string text = "%PNX-1.7 not a picture";
   const auto image =
       DecodeImage({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, "a.jpg");
   ASSERT_FALSE(image.ok());
   EXPECT_EQ(image.status().code(), StatusCode::kUnsupported);
   EXPECT_THAT(image.status().message(), HasSubstr("a.jpg: not an image"));
-  EXPECT_THAT(image.status().message(), HasSubstr("25 50 44 46"));
+  EXPECT_THAT(image.status().message(), HasSubstr("25 50 4e 58"));
   EXPECT_THAT(image.status().message(), HasSubstr("JPEG, PNG, WebP, GIF"));
 }
 

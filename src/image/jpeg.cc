@@ -3,6 +3,7 @@
 // out of own nothing.
 #include <csetjmp>
 #include <cstdio>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,8 @@ struct JpegReader {
   jmp_buf jump = {};
   Status failure;
   DecodedImage decoded;
+  std::unique_ptr<RowResizer> resizer;  // nullptr: the picture is decoded whole
+  std::vector<uint8_t> rgb_row;         // for the resizer
   std::vector<uint8_t> cmyk_row;
 };
 
@@ -130,10 +133,11 @@ int JpegOrientation(const jpeg_decompress_struct& jpeg) {
 
 void ReadRows(JpegReader& reader) {
   jpeg_decompress_struct& jpeg = reader.jpeg;
-  Image& image = reader.decoded.image;
-  const size_t width = static_cast<size_t>(image.width);
+  const size_t width = jpeg.output_width;
   while (jpeg.output_scanline < jpeg.output_height) {
-    uint8_t* row = &image.pixels[jpeg.output_scanline * width * 3];
+    const size_t y = jpeg.output_scanline;
+    uint8_t* row = reader.resizer != nullptr ? reader.rgb_row.data()
+                                             : &reader.decoded.image.pixels[y * width * 3];
     if (jpeg.out_color_space == JCS_CMYK) {
       JSAMPROW target = reader.cmyk_row.data();
       jpeg_read_scanlines(&jpeg, &target, 1);
@@ -141,7 +145,40 @@ void ReadRows(JpegReader& reader) {
     } else {
       jpeg_read_scanlines(&jpeg, &row, 1);
     }
+    if (reader.resizer != nullptr) reader.resizer->Add(static_cast<int>(y), row);
   }
+}
+
+// libjpeg keeps the coefficients of a picture that comes in several scans, 16 bits each.
+int64_t CoefficientBytes(jpeg_decompress_struct& jpeg) {
+  if (!jpeg_has_multiple_scans(&jpeg)) return 0;
+  int64_t blocks = 0;
+  for (int i = 0; i < jpeg.num_components; ++i) {
+    const jpeg_component_info& component = jpeg.comp_info[i];
+    blocks += int64_t{component.width_in_blocks} * component.height_in_blocks;
+  }
+  return blocks * DCTSIZE2 * static_cast<int64_t>(sizeof(JCOEF));
+}
+
+// Takes the memory that the decoding needs, or says why it may not.
+Status Prepare(JpegReader& reader) {
+  jpeg_decompress_struct& jpeg = reader.jpeg;
+  const ImageSource& source = reader.source;
+  const int64_t width = jpeg.image_width;
+  const int64_t height = jpeg.image_height;
+  FASTVLM_RETURN_IF_ERROR(CheckImageSize(source, width, height));
+  DecodedImage& decoded = reader.decoded;
+  decoded.orientation = source.options.orient ? JpegOrientation(jpeg) : 1;
+  if (jpeg.num_components == 4) reader.cmyk_row.resize(static_cast<size_t>(width) * 4);
+  const int64_t coefficients = CoefficientBytes(jpeg);
+  reader.resizer =
+      ResizerFor(source, static_cast<int>(width), static_cast<int>(height), decoded.orientation);
+  if (reader.resizer == nullptr) {
+    return AllocateImage(source, width, height, &decoded.image, 3, coefficients);
+  }
+  decoded.fitted = true;
+  reader.rgb_row.resize(static_cast<size_t>(width) * 3);
+  return CheckDecodeBytes(source, width, height, coefficients + reader.resizer->held_bytes());
 }
 
 // False with reader.failure set when the file cannot be read.
@@ -158,11 +195,8 @@ bool Read(JpegReader& reader) {
     Fail(reader, StatusCode::kUnsupported, "unsupported",
          "it has neither 1 (grey), 3 (colour) nor 4 (CMYK) components");
   }
-  reader.failure =
-      AllocateImage(reader.source, jpeg.image_width, jpeg.image_height, &reader.decoded.image);
+  reader.failure = Prepare(reader);
   if (!reader.failure.ok()) return false;
-  if (jpeg.num_components == 4) reader.cmyk_row.resize(size_t{jpeg.image_width} * 4);
-  reader.decoded.orientation = JpegOrientation(jpeg);
   jpeg_start_decompress(&jpeg);
   ReadRows(reader);
   jpeg_finish_decompress(&jpeg);
@@ -174,6 +208,7 @@ bool Read(JpegReader& reader) {
 Result<DecodedImage> DecodeJpeg(const ImageSource& source) {
   JpegReader reader(source);
   if (!Read(reader)) return std::move(reader.failure);
+  if (reader.resizer != nullptr) reader.decoded.image = reader.resizer->Take();
   return std::move(reader.decoded);
 }
 

@@ -1,5 +1,5 @@
 // PNG by libpng: grey, colour and palette of every depth to 8-bit RGB; 16 bits keep the high byte
-// and alpha is dropped, as Pillow's convert('RGB') does.
+// and alpha is dropped, as Pillow's convert('RGB') does, unless the options have a background.
 // The chunks are found here. libpng is fed those that pictures are made of, one after the other,
 // and PngMetadata sees the rest, so nothing in the rest can spoil a picture. libpng takes whatever
 // part of the pixels there is, so a file may end anywhere behind the last one. libpng reports an
@@ -39,6 +39,8 @@ struct PngReader {
   int last_pass = 0;
   bool pixels_complete = false;
   Status failure;
+  int channels = 3;  // 4: with alpha, for a background
+  size_t row_bytes() const { return static_cast<size_t>(image.width) * channels; }
   Image image;
 };
 
@@ -80,14 +82,17 @@ void OnInfo(png_structp png, png_infop info) {
   const int depth = png_get_bit_depth(png, info);
   if (color_type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
   if (color_type == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(png);
+  if (reader.channels == 4 && png_get_valid(png, info, PNG_INFO_tRNS) != 0) {
+    png_set_tRNS_to_alpha(png);
+  }
   if (depth == 16) png_set_strip_16(png);
   if ((color_type & PNG_COLOR_MASK_COLOR) == 0) png_set_gray_to_rgb(png);
-  png_set_strip_alpha(png);
+  if (reader.channels == 3) png_set_strip_alpha(png);
   const int passes = png_set_interlace_handling(png);
   const png_uint_32 height = png_get_image_height(png, info);
   FindLastRow(png_get_image_width(png, info), height, passes > 1, &reader);
   png_read_update_info(png, info);
-  const size_t row_bytes = static_cast<size_t>(reader.image.width) * 3;
+  const size_t row_bytes = reader.row_bytes();
   if (png_get_rowbytes(png, info) != row_bytes ||
       row_bytes * height != reader.image.pixels.size()) {
     png_error(png, "unexpected row size");
@@ -102,7 +107,7 @@ void OnInfo(png_structp png, png_infop info) {
 void OnRow(png_structp png, png_bytep row, png_uint_32 y, int pass) {
   if (row == nullptr) return;
   PngReader& reader = *static_cast<PngReader*>(png_get_progressive_ptr(png));
-  const size_t row_bytes = static_cast<size_t>(reader.image.width) * 3;
+  const size_t row_bytes = reader.row_bytes();
   if ((y + size_t{1}) * row_bytes > reader.image.pixels.size()) png_error(png, "too many rows");
   png_progressive_combine_row(png, &reader.image.pixels[y * row_bytes], row);
   if (pass == reader.last_pass && y == reader.last_row) reader.pixels_complete = true;
@@ -145,6 +150,11 @@ int PngOrientation(const ImageSource& source) {
 // Chunks whose type begins with a small letter are not needed to show the picture.
 bool IsCritical(const Chunk& chunk) { return (chunk.type[0] & 0x20) == 0; }
 
+bool HasAlpha(const PngReader& reader) {
+  return (png_get_color_type(reader.png, reader.info) & PNG_COLOR_MASK_ALPHA) != 0 ||
+         png_get_valid(reader.png, reader.info, PNG_INFO_tRNS) != 0;
+}
+
 // Feeds libpng until the picture is complete or the file ends. Memory for the picture is taken here
 // and not in a call from libpng, which no exception may leave.
 void ReadChunks(PngReader& reader) {
@@ -153,7 +163,9 @@ void ReadChunks(PngReader& reader) {
   while (!reader.pixels_complete) {
     const std::optional<Chunk> chunk = NextChunk(reader.source.bytes, &at);
     if (!chunk.has_value()) return;
-    if (!IsCritical(*chunk)) {
+    const bool blend = reader.source.options.background.has_value();
+    const bool wanted = blend && chunk->type == "tRNS" && reader.image.pixels.empty();
+    if (!IsCritical(*chunk) && !wanted) {
       if (!reader.image.pixels.empty()) png_error(reader.png, "another chunk parts its pixels");
       continue;
     }
@@ -161,7 +173,8 @@ void ReadChunks(PngReader& reader) {
       const png_uint_32 width = png_get_image_width(reader.png, reader.info);
       const png_uint_32 height = png_get_image_height(reader.png, reader.info);
       if (width == 0 || height == 0) png_error(reader.png, "pixels stand before the header");
-      reader.failure = AllocateImage(reader.source, width, height, &reader.image);
+      reader.channels = blend && HasAlpha(reader) ? 4 : 3;
+      reader.failure = AllocateImage(reader.source, width, height, &reader.image, reader.channels);
       if (!reader.failure.ok()) return;
     }
     Feed(reader, chunk->all);
@@ -193,6 +206,7 @@ Result<DecodedImage> DecodePng(const ImageSource& source) {
     return Error(StatusCode::kDataError, "{}: truncated PNG: it ends after {} bytes", source.name,
                  source.bytes.size());
   }
+  if (reader.channels == 4) RemoveAlpha(source, &reader.image);
   return DecodedImage{std::move(reader.image), PngOrientation(source)};
 }
 

@@ -1,19 +1,8 @@
 #include "image/preprocess.h"
 
 #include <algorithm>
-#include <utility>
-
-#include "image/resize.h"
-
 namespace fastvlm {
 namespace {
-
-constexpr int kMaxTargetSide = 16384;
-
-struct Axes {
-  ResizeAxis horizontal;
-  ResizeAxis vertical;
-};
 
 ResizeAxis WholeAxis(int source, int target) {
   return {.canvas = source, .offset = 0, .scaled = target, .first = 0, .count = target};
@@ -22,11 +11,11 @@ ResizeAxis WholeAxis(int source, int target) {
 // The image in the middle of the smallest canvas of the target's shape; an odd pixel of black goes
 // right or below. A square target gives LLaVA's expand2square; for others the canvas's longer side
 // is rounded to the nearest pixel.
-Axes PadAxes(int64_t width, int64_t height, int target_width, int target_height) {
+FitAxes PadAxes(int64_t width, int64_t height, int target_width, int target_height) {
   const int64_t needed_width = (2 * height * target_width + target_height) / (2 * target_height);
   const int64_t needed_height = (2 * width * target_height + target_width) / (2 * target_width);
-  Axes axes{WholeAxis(static_cast<int>(width), target_width),
-            WholeAxis(static_cast<int>(height), target_height)};
+  FitAxes axes{WholeAxis(static_cast<int>(width), target_width),
+               WholeAxis(static_cast<int>(height), target_height)};
   if (width * target_height >= height * target_width) {
     axes.vertical.canvas = std::max(height, needed_height);
   } else {
@@ -39,9 +28,9 @@ Axes PadAxes(int64_t width, int64_t height, int target_width, int target_height)
 
 // CLIPImageProcessor: the side that is short of the target's shape gets the target's size, the
 // other one keeps the ratio, truncated; the centre is cut with the offset rounded down.
-Axes CropAxes(int64_t width, int64_t height, int target_width, int target_height) {
-  Axes axes{WholeAxis(static_cast<int>(width), target_width),
-            WholeAxis(static_cast<int>(height), target_height)};
+FitAxes CropAxes(int64_t width, int64_t height, int target_width, int target_height) {
+  FitAxes axes{WholeAxis(static_cast<int>(width), target_width),
+               WholeAxis(static_cast<int>(height), target_height)};
   if (width * target_height <= height * target_width) {
     axes.vertical.scaled = height * target_width / width;
   } else {
@@ -52,19 +41,19 @@ Axes CropAxes(int64_t width, int64_t height, int target_width, int target_height
   return axes;
 }
 
-Axes AxesOf(const Image& image, int height, int width, Fit fit) {
+}  // namespace
+
+FitAxes AxesOfFit(int width, int height, int target_width, int target_height, Fit fit) {
   switch (fit) {
     case Fit::kPad:
-      return PadAxes(image.width, image.height, width, height);
+      return PadAxes(width, height, target_width, target_height);
     case Fit::kCrop:
-      return CropAxes(image.width, image.height, width, height);
+      return CropAxes(width, height, target_width, target_height);
     case Fit::kStretch:
       break;
   }
-  return {WholeAxis(image.width, width), WholeAxis(image.height, height)};
+  return {WholeAxis(width, target_width), WholeAxis(height, target_height)};
 }
-
-}  // namespace
 
 Result<Image> FitImage(const Image& image, int height, int width, Fit fit, ThreadPool* pool) {
   if (image.width <= 0 || image.height <= 0 ||
@@ -79,7 +68,7 @@ Result<Image> FitImage(const Image& image, int height, int width, Fit fit, Threa
                  "the image cannot be resized to {} x {}: sides of 1 to {} pixels are possible",
                  width, height, kMaxTargetSide);
   }
-  const Axes axes = AxesOf(image, height, width, fit);
+  const FitAxes axes = AxesOfFit(image.width, image.height, width, height, fit);
   return ResizeBicubic(image, axes.horizontal, axes.vertical, pool);
 }
 

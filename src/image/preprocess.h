@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "fastvlm/options.h"
 #include "image/image.h"
+#include "image/resize.h"
 
 namespace fastvlm {
 
@@ -15,6 +16,17 @@ struct PixelTensor {
   int width = 0;
   Buffer<float> values;  // [height, width, 3] RGB, each 8-bit level v as exactly v / 255.0f
 };
+
+struct FitAxes {
+  ResizeAxis horizontal;
+  ResizeAxis vertical;
+};
+
+// How a picture of width x height is brought to the target's size. All are positive.
+FitAxes AxesOfFit(int width, int height, int target_width, int target_height, Fit fit);
+
+// The largest side that a picture can be brought to.
+inline constexpr int kMaxTargetSide = 16384;
 
 // The 8-bit half of Preprocess: [height, width, 3] levels.
 Result<Image> FitImage(const Image& image, int height, int width, Fit fit,

@@ -1,4 +1,4 @@
-// WebP by libwebp: lossy and lossless, alpha dropped, of an animation the first frame on black.
+// WebP by libwebp: lossy and lossless, of an animation the first frame on transparent black.
 #include <webp/decode.h>
 #include <webp/demux.h>
 
@@ -33,7 +33,12 @@ int WebpOrientation(const WebPDemuxer* demuxer) {
                           .xmp = {reinterpret_cast<const char*>(xmp.data()), xmp.size()}});
 }
 
-Status DecodeFrame(const ImageSource& source, const WebPIterator& frame, Image* image) {
+// libwebp holds the picture once more while it decodes a lossless one, with 4 bytes a pixel.
+constexpr int64_t kLibwebpBytes = 4;
+
+// image has `channels` channels, 3 or 4.
+Status DecodeFrame(const ImageSource& source, const WebPIterator& frame, size_t channels,
+                   Image* image) {
   int width = 0;
   int height = 0;
   const bool known = WebPGetInfo(frame.fragment.bytes, frame.fragment.size, &width, &height) != 0;
@@ -45,11 +50,12 @@ Status DecodeFrame(const ImageSource& source, const WebPIterator& frame, Image* 
                  source.name, width, height, frame.x_offset, frame.y_offset, image->width,
                  image->height);
   }
-  const size_t row_bytes = static_cast<size_t>(image->width) * 3;
-  const size_t first =
-      static_cast<size_t>(frame.y_offset) * row_bytes + static_cast<size_t>(frame.x_offset) * 3;
-  if (WebPDecodeRGBInto(frame.fragment.bytes, frame.fragment.size, image->pixels.data() + first,
-                        image->pixels.size() - first, static_cast<int>(row_bytes)) == nullptr) {
+  const size_t row_bytes = static_cast<size_t>(image->width) * channels;
+  const size_t first = static_cast<size_t>(frame.y_offset) * row_bytes +
+                       static_cast<size_t>(frame.x_offset) * channels;
+  const auto decode = channels == 4 ? WebPDecodeRGBAInto : WebPDecodeRGBInto;
+  if (decode(frame.fragment.bytes, frame.fragment.size, image->pixels.data() + first,
+             image->pixels.size() - first, static_cast<int>(row_bytes)) == nullptr) {
     return Error(StatusCode::kDataError, "{}: damaged WebP: libwebp cannot decode the picture",
                  source.name);
   }
@@ -69,19 +75,24 @@ Result<DecodedImage> DecodeWebp(const ImageSource& source) {
                            : "damaged WebP: its chunks cannot be parsed");
   }
   DecodedImage decoded;
-  FASTVLM_RETURN_IF_ERROR(AllocateImage(source, WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
-                                        WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT),
-                                        &decoded.image));
+  const int64_t width = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH);
+  const int64_t height = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT);
+  const bool blend = source.options.background.has_value() &&
+                     (WebPDemuxGetI(demuxer.get(), WEBP_FF_FORMAT_FLAGS) & ALPHA_FLAG) != 0;
+  const int channels = blend ? 4 : 3;
+  FASTVLM_RETURN_IF_ERROR(AllocateImage(source, width, height, &decoded.image, channels,
+                                        width * height * kLibwebpBytes));
   decoded.orientation = WebpOrientation(demuxer.get());
   WebPIterator frame = {};
   Status status;
   if (WebPDemuxGetFrame(demuxer.get(), 1, &frame) == 0) {
     status = Error(StatusCode::kDataError, "{}: damaged WebP: it has no frame", source.name);
   } else {
-    status = DecodeFrame(source, frame, &decoded.image);
+    status = DecodeFrame(source, frame, static_cast<size_t>(channels), &decoded.image);
   }
   WebPDemuxReleaseIterator(&frame);
   FASTVLM_RETURN_IF_ERROR(status);
+  if (blend) RemoveAlpha(source, &decoded.image);
   return decoded;
 }
 

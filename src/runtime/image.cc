@@ -37,4 +37,9 @@ Result<Image> Image::FromBytes(std::span<const uint8_t> bytes, const std::string
   return DecodeImage(bytes, name, options);
 }
 
+Result<Image> Image::FromBytesFor(const EncodeOptions& target, std::span<const uint8_t> bytes,
+                                  const std::string& name, const ImageOptions& options) {
+  return DecodeImageFor(target, bytes, name, options);
+}
+
 }  // namespace fastvlm

@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "fastvlm/color.h"
 #include "fastvlm/engine.h"
 #include "fastvlm/image.h"
 
@@ -30,9 +32,10 @@ struct CallImage {
 };
 
 struct Call {
-  std::string model;              // as the client named it
-  EngineRequest request;          // whole but for the pixels of its pictures
-  std::vector<CallImage> images;  // all of them
+  std::string model;                // as the client named it
+  EngineRequest request;            // whole but for the pixels of its pictures
+  std::vector<CallImage> images;    // all of them
+  std::optional<Color> background;  // ImageOptions::background of all
   bool seed_given = false;
   bool stream = false;
   bool include_usage = false;  // in a stream

@@ -232,6 +232,15 @@ void ReadResolution(RequestFields& fields, Call& call) {
   }
 }
 
+void ReadBackground(RequestFields& fields, Call& call) {
+  const Json* background = fields.Find("background");
+  if (background == nullptr) return;
+  if (background->is_string()) {
+    call.background = ParseColor(background->get_ref<const std::string&>());
+  }
+  if (!call.background.has_value()) fields.Wrong("background", kExpectedColor, *background);
+}
+
 void SetMaxTokens(int64_t value, const CallLimits& limits, Call& call) {
   call.request.generate.max_tokens = static_cast<int>(std::min<int64_t>(value, limits.max_tokens));
 }

@@ -40,6 +40,9 @@ void ReadTools(RequestFields& fields, Call& call);
 // resolution: 512 or "640x448", width first.
 void ReadResolution(RequestFields& fields, Call& call);
 
+// background: "white", "black" or "#rrggbb", what shows through transparent pictures.
+void ReadBackground(RequestFields& fields, Call& call);
+
 // `value` as the length of the answer, at most what the limits allow.
 void SetMaxTokens(int64_t value, const CallLimits& limits, Call& call);
 

@@ -24,9 +24,12 @@ ApiError BadImage(const Status& status, const std::string& param) {
 
 }  // namespace
 
-std::optional<ApiError> ImageLoader::Load(std::vector<CallImage> sources, MemoryShare& memory,
+std::optional<ApiError> ImageLoader::Load(std::vector<CallImage> sources, const ImageUse& use,
+                                          MemoryShare& memory,
                                           std::chrono::steady_clock::time_point deadline,
                                           const std::function<bool()>& stop) {
+  ImageOptions options = options_.image;
+  options.background = use.background;
   for (CallImage& source : sources) {
     if (!source.url.empty()) {
       FetchLimits limits{deadline, stop, [&memory](size_t bytes) {
@@ -37,12 +40,12 @@ std::optional<ApiError> ImageLoader::Load(std::vector<CallImage> sources, Memory
       source.file = std::move(file).value();
     }
     while (!decoders_.try_acquire_for(kLookForDecoder)) {
-      if (stop()) return Unavailable("The request was given up.");
+      if (stop && stop()) return Unavailable("The request was given up.");
       if (std::chrono::steady_clock::now() > deadline) {
         return FromStatus(Error(StatusCode::kTimedOut, "The pictures were not read in time."));
       }
     }
-    Result<Image> image = Image::FromBytes(source.file, source.param, options_.image);
+    Result<Image> image = Image::FromBytesFor(use.encode, source.file, source.param, options);
     decoders_.release();
     source.file = {};
     if (!image.ok()) return BadImage(image.status(), source.param);

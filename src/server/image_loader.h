@@ -18,23 +18,30 @@
 namespace fastvlm {
 
 struct ImageLoaderOptions {
-  // What one picture of a request may be: a photo of 50 megapixels is 150 MB of RGB.
-  ImageOptions image = {.max_pixels = 50'000'000, .max_side = 32'768};
+  ImageOptions image;  // what one picture of a request may be
   RemoteImageOptions remote;
 };
 
-// Thread-safe. Few pictures are decoded at a time: decoding is work for the processor, and the
-// memory it takes is only known afterwards.
+// What a request wants its pictures for.
+struct ImageUse {
+  EncodeOptions encode;  // both sides above 0
+  std::optional<Color> background = std::nullopt;
+};
+
+// Thread-safe. Few pictures are decoded at a time: decoding is work for the processor, and each may
+// hold ImageOptions::max_decode_bytes meanwhile.
 class ImageLoader {
  public:
   explicit ImageLoader(const ImageLoaderOptions& options) : options_(options) {}
 
-  // Fetches and decodes each source into its `decoded`. `memory` is charged with fetched files and
-  // pixels. Returns the first error, after which the remaining pictures are left without pixels;
-  // it is 504 after the deadline, and any error once `stop` gives true.
-  std::optional<ApiError> Load(std::vector<CallImage> sources, MemoryShare& memory,
-                               std::chrono::steady_clock::time_point deadline,
-                               const std::function<bool()>& stop);
+  // Fetches and decodes each source into its `decoded`, which has the size that `use` wants where
+  // that is smaller. `memory` is charged with fetched files and the pixels that are kept. Returns
+  // the first error, after which the remaining pictures are left without pixels; it is 504 after
+  // the deadline, and any error once `stop` gives true.
+  std::optional<ApiError> Load(
+      std::vector<CallImage> sources, const ImageUse& use, MemoryShare& memory,
+      std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max(),
+      const std::function<bool()>& stop = {});
 
  private:
   static constexpr int kDecoders = 2;

@@ -20,6 +20,9 @@ void ReadOptions(const CallLimits& limits, RequestFields& fields, Call& call) {
   RequestFields option_fields(*options, "options.");
   ReadSampling(kOllamaSampling, option_fields, call);
   ReadStop("stop", option_fields, call);
+  // Clients of Ollama have no other place for fields of our own.
+  ReadResolution(option_fields, call);
+  ReadBackground(option_fields, call);
   int64_t tokens = 0;
   // A negative number means that the client sets no limit.
   if (option_fields.Integer("num_predict", -2, INT64_MAX, &tokens) && tokens > 0) {
@@ -40,6 +43,7 @@ void ReadOllamaFields(const CallLimits& limits, RequestFields& fields, Call& cal
   fields.Bool("stream", &call.stream);
   ReadOptions(limits, fields, call);
   ReadResolution(fields, call);
+  ReadBackground(fields, call);
   ReadTools(fields, call);
   ReadFormat("format", fields, call);
   ReadResponseFormat(fields, call);

@@ -95,6 +95,7 @@ std::optional<ApiError> ParseChatCompletion(std::string_view body, const CallLim
   // Where llama.cpp, vLLM and Ollama have a schema.
   for (const char* name : {"json_schema", "guided_json", "format"}) ReadFormat(name, fields, *call);
   ReadResolution(fields, *call);
+  ReadBackground(fields, *call);
   ReadMessages(limits, fields, *call);
   ReadTools(fields, *call);
   fields.Refuse("modalities", Json::array({"text"}));

@@ -83,8 +83,7 @@ std::optional<ApiError> Load(const Web& open, const std::string& url) {
   CallImage source;
   source.param = "messages[0]";
   source.url = url;
-  std::optional<ApiError> error = loader.Load(
-      {source}, memory, std::chrono::steady_clock::time_point::max(), [] { return false; });
+  std::optional<ApiError> error = loader.Load({source}, {{.width = 64, .height = 64}, {}}, memory);
   EXPECT_EQ(source.decoded->pixels.empty(), error.has_value());
   return error;
 }

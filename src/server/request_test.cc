@@ -63,6 +63,7 @@ TEST(ChatRequest, FieldsArrive) {
                                  {"stream", true},
                                  {"stream_options", {{"include_usage", true}}},
                                  {"resolution", "640x448"},
+                                 {"background", "#c83264"},
                                  {"top_k", 5}}));
   EXPECT_FLOAT_EQ(call.request.generate.sampling.temperature, 0.5f);
   EXPECT_FLOAT_EQ(call.request.generate.sampling.top_p, 0.25f);
@@ -76,6 +77,9 @@ TEST(ChatRequest, FieldsArrive) {
   EXPECT_TRUE(call.include_usage);
   EXPECT_EQ(call.request.encode.width, 640);
   EXPECT_EQ(call.request.encode.height, 448);
+  ASSERT_TRUE(call.background.has_value());
+  EXPECT_EQ(call.background->red, 200);
+  EXPECT_EQ(call.background->blue, 100);
 }
 
 // Where the APIs differ: a temperature of at most 2, a top_p of 0 and a top_k of -1.
@@ -223,6 +227,9 @@ TEST(ChatRequest, ErrorsNameTheField) {
       {{{"resolution", "640x"}}, "resolution", "640x448"},
       {{{"resolution", -64}}, "resolution", "pixels"},
       {{{"resolution", 1e9}}, "resolution", "pixels"},
+      {{{"background", "#ffffff"}}, "", ""},
+      {{{"background", "red"}}, "background", "white, black or #rrggbb"},
+      {{{"background", 7}}, "background", "white, black or #rrggbb"},
       {{{"frobnicate", 1}}, "frobnicate", "Unrecognized request argument supplied: frobnicate"},
   };
   for (const auto& wrong : cases) {
@@ -489,6 +496,23 @@ TEST(OllamaRequest, ChatStreamsByDefault) {
   EXPECT_EQ(call.request.generate.sampling.seed, 3u);
   EXPECT_THAT(call.request.stop, ElementsAre("x"));
   EXPECT_EQ(call.request.generate.json_schema, R"({"type":"object"})");
+}
+
+TEST(OllamaRequest, FieldsOfOurOwnStandInItsOptionsOrBesideThem) {
+  for (const char* body :
+       {R"({"prompt": "Hi", "options": {"resolution": 128, "background": "white"}})",
+        R"({"prompt": "Hi", "resolution": "128", "background": "white"})"}) {
+    Call call;
+    ASSERT_FALSE(ParseOllamaGenerate(body, kLimits, &call).has_value());
+    EXPECT_EQ(call.request.encode.width, 128);
+    ASSERT_TRUE(call.background.has_value());
+    EXPECT_EQ(call.background->green, 255);
+  }
+  Call call;
+  const auto error =
+      ParseOllamaGenerate(R"({"prompt": "Hi", "options": {"background": "?"}})", kLimits, &call);
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->param, "options.background");
 }
 
 TEST(OllamaRequest, WithoutAQuestionItIsEmpty) {

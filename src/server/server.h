@@ -34,8 +34,11 @@ struct ServerOptions {
   int64_t max_request_bytes = int64_t{2} << 30;  // bodies and pixels of all requests together
   int max_images = 16;                           // in one request
   int64_t max_encoder_pixels = 2048 * 3072;      // that a request may bring its pictures to, each
-  // Of one image. A photo of 50 megapixels is 150 MB of RGB.
-  ImageOptions image = {.max_pixels = 50'000'000, .max_side = 32'768};
+  // Of one image. Phones take up to 108 megapixels, and 200 in rare modes. A JPEG is never held
+  // whole; what must be, such as a PNG, may take 4 bytes for each of these pixels while it is
+  // decoded.
+  ImageOptions image = {
+      .max_pixels = 120'000'000, .max_side = 32'768, .max_decode_bytes = 480'000'000};
   int max_tokens = 2048;  // longest answer
   bool allow_remote_images = false;
   double request_timeout_ms = 300'000;  // for a request, from its first byte to its answer's end

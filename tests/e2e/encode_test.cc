@@ -57,6 +57,28 @@ TEST(Encode, WritesWhatTheLibraryComputes) {
             model->EncodeFeatures(image, options).value().values);
 }
 
+TEST(Encode, ABackgroundShowsThroughATransparentPicture) {
+  const ScratchDirectory scratch;
+  const std::string picture = kGoldenData + "../image/decode/rgba8.png";
+  const auto model = Model::Load(kTinyModel).value();
+  const EncodeOptions options{64, 64};
+  ImageOptions over_white;
+  over_white.background = Color{255, 255, 255};
+  const std::vector<std::string> command = {"encode",   "--model",        kTinyModel,
+                                            picture,    "--resolution",   "64",
+                                            "--output", scratch / "a.npy"};
+  ASSERT_EQ(Fastvlm(command).exit_code, 0);
+  const Image hidden = Image::FromFile(picture).value();
+  EXPECT_EQ(ReadNpy(scratch / "a.npy").values, model->EncodeVisualTokens(hidden, options)->values);
+
+  std::vector<std::string> white = command;
+  white.insert(white.end(), {"--background", "white"});
+  ASSERT_EQ(Fastvlm(white).exit_code, 0);
+  const Image shown = Image::FromFile(picture, over_white).value();
+  EXPECT_NE(shown.pixels, hidden.pixels);
+  EXPECT_EQ(ReadNpy(scratch / "a.npy").values, model->EncodeVisualTokens(shown, options)->values);
+}
+
 TEST(Encode, ThreadsDoNotChangeABit) {
   const ScratchDirectory scratch;
   ASSERT_EQ(Fastvlm(Encode(scratch / "1.npy", {"--threads", "1"})).exit_code, 0);

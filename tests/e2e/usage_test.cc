@@ -57,6 +57,8 @@ TEST(Usage, WrongFlags) {
       {{"describe", "--model", kTinyModel, "--resolution", "64x", kImage},
        "'64x' is not a resolution"},
       {{"describe", "--model", kTinyModel, "--fit", "squash", kImage}, "squash"},
+      {{"describe", "--model", kTinyModel, "--background", "paper", kImage},
+       "'paper' is not a colour; expected white, black or #rrggbb"},
       {{"encode", "--model", kTinyModel, kImage}, "--output"},
       {{"info", "--threads", "1000"}, "1000"},
   };

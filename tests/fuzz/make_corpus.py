@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz targets for safetensors, configs, tokenizers, JSON schemas, HTTP
-and requests: small valid files.
+"""Writes the seeds of the fuzz targets for safetensors, configs, tokenizers, JSON schemas, HTTP,
+requests and images: small valid files.
 
   python3 tests/fuzz/make_corpus.py          # tests/fuzz/corpus/{safetensors,json_config,json_schema,http,...}
 """
@@ -208,9 +208,24 @@ def requests() -> dict[str, bytes]:
             "responses_text.json": json.dumps({"input": "Hi"}).encode()}
 
 
+def images() -> dict[str, bytes]:
+    """Golden files of every decoder and way through it, each with the byte before it that says what is wanted."""
+    folder = ROOT / "tests/golden/image/decode"
+    names = """420.jpg progressive.jpg grey.jpg ycck.jpg restart.jpg orientation6.jpg grey1_interlaced.png palette_trns.png
+        rgb16.png grey_alpha8.png rgba8.png exif_after.png animated.png lossy_alpha.webp lossless_alpha.webp exif.webp
+        animated_offset.webp offset_transparent.gif interlaced.gif animated.gif core4.bmp rgb565.bmp fields32.bmp rle8.bmp
+        rle4.bmp alpha_v4.bmp raw.tif lzw_predictor.tif deflate.tif ycbcr_jpeg.tif group4.tif packbits.tif big.tif
+        palette4.tif white1.tif grey16.tif planes.tif tiles.tif rgba_tiles_planes.tif multiplied.tif cmyk.tif
+        plain1.pbm plain100.ppm binary1.pbm binary7.ppm binary16.pgm binary10.ppm png.ico bitmap24.ico bitmap32.ico
+        bitmap1.ico half_clear.avif quality90.heic""".split()
+    # With and without a background, and for a target.
+    return {name: bytes([(2, 6, 4, 15)[i % 4]]) + (folder / name).read_bytes() for i, name in enumerate(names)}
+
+
 def main() -> None:
     seeds = {"safetensors": checkpoints(), "json_config": configs(), "json_schema": schemas(),
-             "tokenizer": tokenizers(), "http": http_requests(), "chat_request": requests()}
+             "tokenizer": tokenizers(), "http": http_requests(), "chat_request": requests(),
+             "image": images()}
     for target, files in seeds.items():
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -7,6 +7,7 @@ Run from anywhere: python tests/reference/make_image_golden.py
 decode/<file>            an image, tiny
 decode/<file>.ppm        ImageOps.exif_transpose(Image.open(file)).convert("RGB")
 decode/manifest.txt      "<file> <largest difference allowed> <EXIF orientation or 1>"
+decode/background.txt    "<file> <FNV-1a 64 of the RGB bytes over image_golden_kinds.BACKGROUND>"
 preprocess/<size>.png    sources of the resize tests
 preprocess/<case>.png    some results as pictures, to see a failure
 preprocess/manifest.txt  "<source> <fit> <height> <width> <FNV-1a 64 of the RGB bytes>"
@@ -21,6 +22,8 @@ import zlib
 import numpy as np
 import pillow_heif
 from PIL import Image, ImageOps
+
+import image_golden_kinds as kinds
 
 OUT = pathlib.Path(__file__).resolve().parents[1] / "golden" / "image"
 DECODE = OUT / "decode"
@@ -275,29 +278,52 @@ def heif_files():
         yield f"{name}.heic", data.getvalue(), 3
 
 
+def write_file(name, data, tolerance, expected=None):
+    """Returns its line of the manifest. expected: the RGB, where Pillow is not followed."""
+    (DECODE / name).write_bytes(data)
+    image = Image.open(io.BytesIO(data))
+    orientation = image.getexif().get(0x0112, 1)
+    rgb = expected
+    if rgb is None:
+        rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    header = f"P6\n{rgb.shape[1]} {rgb.shape[0]}\n255\n".encode()
+    (DECODE / f"{name}.ppm").write_bytes(header + rgb.tobytes())
+    return f"{name} {tolerance} {orientation}\n"
+
+
 def write_decode():
     pillow_heif.register_heif_opener()
-    lines = []
     files = [(name, data, 0) for make in (jpeg_files, png_files, webp_files, bmp_files, gif_files)
              for name, data in make()]
     # The one place where Pillow is not followed: it clips 16-bit grey to 255, this keeps the high
     # byte, as Pillow itself does for 16-bit colour.
     wide = RNG.integers(0, 65536, (HEIGHT, WIDTH, 1))
-    grey16 = {f"grey16{tail}.png": png(wide, 16, 0, interlaced=bool(tail)) for tail in ("", "_interlaced")}
-    files += [(name, data, 0) for name, data in grey16.items()]
+    high = np.repeat((wide >> 8).astype(np.uint8), 3, -1)
+    files += [(f"grey16{tail}.png", png(wide, 16, 0, interlaced=bool(tail)), 0, high)
+              for tail in ("", "_interlaced")]
     files += list(heif_files())
-    for name, data, tolerance in files:
-        (DECODE / name).write_bytes(data)
-        image = Image.open(io.BytesIO(data))
-        orientation = image.getexif().get(0x0112, 1)
-        if name in grey16:
-            rgb = np.repeat((wide >> 8).astype(np.uint8), 3, -1)
-        else:
-            rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-        header = f"P6\n{rgb.shape[1]} {rgb.shape[0]}\n255\n".encode()
-        (DECODE / f"{name}.ppm").write_bytes(header + rgb.tobytes())
-        lines.append(f"{name} {tolerance} {orientation}\n")
+    lines = [write_file(*file) for file in files]
     (DECODE / "manifest.txt").write_text("".join(lines))
+    write_more_kinds()
+
+
+def write_more_kinds():
+    with (DECODE / "manifest.txt").open("a") as manifest:
+        for make in (kinds.tiff_files, kinds.pnm_files, kinds.ico_files, kinds.transparent_files):
+            for name, data, expected in make(picture):
+                manifest.write(write_file(name, data, 0, expected))
+        for name, data, tolerance in kinds.heif_files():
+            manifest.write(write_file(name, data, tolerance))
+    # Every file that has transparency, and one that has none.
+    names = [path.name for path in sorted(DECODE.iterdir()) if path.suffix in
+             (".png", ".webp", ".gif", ".bmp", ".tif", ".ico") and has_alpha(path)] + ["420.jpg"]
+    lines = [f"{name} {fnv1a(kinds.over_background((DECODE / name).read_bytes())):016x}\n" for name in names]
+    (DECODE / "background.txt").write_text("".join(lines))
+
+
+def has_alpha(path):
+    image = Image.open(path)
+    return image.has_transparency_data
 
 
 def fnv1a(data):

@@ -21,6 +21,7 @@ class Answers(MockTest):
         self.assertEqual(body["model"], "fastvlm-mock")
         self.assertEqual((body["max_tokens"], body["stream"], body["temperature"]), (160, True, 0))
         self.assertNotIn("resolution", body)
+        self.assertEqual(body["background"], "white")
         ttft = page.locator("#ttft").inner_text()
         self.assertRegex(ttft, r"^[\d.]+ m?s$")
         self.assertGreaterEqual(float(ttft.split()[0]), 30 if ttft.endswith("ms") else 0)  # the mock waits 30 ms

@@ -97,6 +97,7 @@ export async function ask({model, picture, prompt, resolution, maxTokens, signal
     temperature: 0,
     stream: true,
     stream_options: {include_usage: true},
+    background: 'white',  // what a viewer shows behind a transparent picture
   };
   if (resolution) body.resolution = Number(resolution);
   const response = await request('v1/chat/completions', {

@@ -6,7 +6,9 @@ import {HEIGHT, WIDTH} from './change_gate.js';
 const MAX_SIDE = 2048;
 const CAMERA_SIDE = 1280;
 const MAX_BYTES = 8 << 20;
-const AS_IT_IS = ['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/bmp', 'image/heic', 'image/heif', 'image/avif'];
+const AS_IT_IS = ['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/bmp', 'image/heic', 'image/heif', 'image/avif',
+                  'image/tiff', 'image/x-icon', 'image/vnd.microsoft.icon', 'image/x-portable-bitmap',
+                  'image/x-portable-graymap', 'image/x-portable-pixmap', 'image/x-portable-anymap'];
 
 function canvasOf(source, width, height, maxSide) {
   const scale = Math.min(1, maxSide / Math.max(width, height));
@@ -15,6 +17,8 @@ function canvasOf(source, width, height, maxSide) {
   canvas.height = Math.max(1, Math.round(height * scale));
   const context = canvas.getContext('2d');
   context.imageSmoothingQuality = 'high';
+  context.fillStyle = 'white';  // a JPEG has no transparency; without this it would turn black
+  context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(source, 0, 0, canvas.width, canvas.height);
   return canvas;
 }

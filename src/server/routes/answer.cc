@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/printable.h"
 #include "server/generation.h"
 
 namespace fastvlm {
@@ -146,38 +147,59 @@ void SetStream(std::shared_ptr<Delivery> delivery, Exchange& exchange) {
   }
 }
 
+// All of a request has to fit into its time, what comes before the engine as well.
+Clock::time_point DeadlineOf(const ServerContext& context, const Connection& connection) {
+  const double left =
+      context.options.request_timeout_ms - connection.record().since_start.Milliseconds();
+  return Clock::now() + std::chrono::microseconds(static_cast<int64_t>(std::max(left, 0.0) * 1000));
+}
+
+double MillisecondsUntil(Clock::time_point deadline) {
+  return std::chrono::duration<double, std::milli>(deadline - Clock::now()).count();
+}
+
+bool Unwanted(const ServerContext& context, const Connection& connection) {
+  return connection.ClientGone() || context.stopping();
+}
+
+// The size that the pictures of a call are brought to.
+ImageUse UseOf(const Engine& engine, const Call& call) {
+  ImageUse use{call.request.encode, call.background};
+  const int trained = engine.model().info().image_size;
+  if (use.encode.width == 0) use.encode.width = trained;
+  if (use.encode.height == 0) use.encode.height = trained;
+  return use;
+}
+
 }  // namespace
+
+std::optional<ApiError> LoadImages(ServerContext& context, Exchange& exchange, Call& call) {
+  if (auto error = CheckCost(context, call)) return error;
+  return context.images.Load(std::move(call.images), UseOf(context.engine, call), *exchange.memory,
+                             DeadlineOf(context, exchange.connection),
+                             [&] { return Unwanted(context, exchange.connection); });
+}
 
 void AnswerCall(ServerContext& context, Exchange& exchange, Dialect dialect, Call call,
                 std::unique_ptr<AnswerFormat> format) {
   const bool stream = call.stream;
   if (!call.notes.empty()) {
-    exchange.response.set_header("X-Fastvlm-Note", fmt::format("{}", fmt::join(call.notes, "; ")));
+    exchange.response.set_header("X-Fastvlm-Note",
+                                 Printable(fmt::format("{}", fmt::join(call.notes, "; "))));
   }
   Connection& connection = exchange.connection;
   const auto refuse = [&](const ApiError& error) { SendError(error, dialect, exchange.response); };
-  if (const auto error = CheckCost(context, call)) return refuse(*error);
   auto share = std::make_unique<KeyShare>(context.key_limits, connection.record().key);
   if (share->wait_s() > 0) return refuse(KeyLimitReached(share->wait_s()));
   if (context.engine.stats().queued >= std::max(context.options.max_queued, 1)) {
     return refuse(TooManyRequests());
   }
-  // All of a request has to fit into its time, what comes before the engine as well.
-  const double time = context.options.request_timeout_ms;
-  const double left = time - connection.record().since_start.Milliseconds();
-  const auto gone = [&] { return connection.ClientGone() || context.stopping(); };
-  const auto deadline =
-      Clock::now() + std::chrono::microseconds(static_cast<int64_t>(std::max(left, 0.0) * 1000));
-  if (const auto error =
-          context.images.Load(std::move(call.images), *exchange.memory, deadline, gone)) {
-    return refuse(*error);
-  }
+  if (const auto error = LoadImages(context, exchange, call)) return refuse(*error);
+  const Clock::time_point deadline = DeadlineOf(context, connection);
   call.request.owner = connection.record().key;
+  call.request.timeout_ms = std::max(MillisecondsUntil(deadline), kLeastTimeMs);  // 0: no limit
+  call.request.unwanted = [&] { return Unwanted(context, connection) || Clock::now() > deadline; };
   if (!call.seed_given) call.request.generate.sampling.seed = std::random_device()();
-  // 0 would mean that there is no limit.
-  call.request.timeout_ms =
-      std::max(time - connection.record().since_start.Milliseconds(), kLeastTimeMs);
-  call.request.unwanted = [&] { return gone() || Clock::now() > deadline; };
   Result<std::unique_ptr<Generation>> generation =
       Generation::Start(context.engine, std::move(call.request), exchange.memory);
   if (!generation.ok()) {

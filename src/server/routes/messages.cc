@@ -26,7 +26,7 @@ void AnthropicCountTokens(ServerContext& context, Exchange& exchange) {
     return SendError(*error, Dialect::kAnthropic, exchange.response);
   }
   // Of what is no picture there is nothing to count.
-  if (const auto error = context.images.Load(std::move(call.images), *exchange.memory)) {
+  if (const auto error = LoadImages(context, exchange, call)) {
     return SendError(*error, Dialect::kAnthropic, exchange.response);
   }
   const Result<int64_t> tokens = context.engine.CountTokens(call.request);
