@@ -67,9 +67,9 @@ const AddedToken* AddedTokenMatcher::LongestMatch(std::string_view text) const {
   return longest;
 }
 
-void AddedTokenMatcher::Split(std::string_view text,
-                              const std::function<void(std::string_view)>& on_text,
-                              const std::function<void(int32_t)>& on_token) const {
+bool AddedTokenMatcher::Split(std::string_view text,
+                              const std::function<bool(std::string_view)>& on_text,
+                              const std::function<bool(int32_t)>& on_token) const {
   size_t text_start = 0;
   size_t position = 0;
   while (position < text.size()) {
@@ -82,13 +82,13 @@ void AddedTokenMatcher::Split(std::string_view text,
     }
     std::string_view before = text.substr(text_start, position - text_start);
     if (token->lstrip) before.remove_suffix(TrailingSpace(before));
-    if (!before.empty()) on_text(before);
-    on_token(token->id);
+    if (!before.empty() && !on_text(before)) return false;
+    if (!on_token(token->id)) return false;
     position += token->content.size();
     if (token->rstrip) position += LeadingSpace(text.substr(position));
     text_start = position;
   }
-  if (text_start < text.size()) on_text(text.substr(text_start));
+  return text_start == text.size() || on_text(text.substr(text_start));
 }
 
 }  // namespace fastvlm

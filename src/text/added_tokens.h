@@ -31,9 +31,10 @@ class AddedTokenMatcher {
   bool empty() const { return tokens_.empty(); }
 
   // Calls on_text for each stretch between tokens (never empty) and on_token for each token, in
-  // order. O(size of text * length of the longest token) at worst.
-  void Split(std::string_view text, const std::function<void(std::string_view)>& on_text,
-             const std::function<void(int32_t)>& on_token) const;
+  // order, until one of them returns false; whether none did. O(size of text * length of the
+  // longest token) at worst.
+  bool Split(std::string_view text, const std::function<bool(std::string_view)>& on_text,
+             const std::function<bool(int32_t)>& on_token) const;
 
  private:
   // The longest token that `text` begins with, or null.

@@ -14,12 +14,31 @@ AddedToken Token(int32_t id, std::string content, bool lstrip = false, bool rstr
 std::vector<std::string> Split(const std::vector<AddedToken>& tokens, const std::string& text) {
   std::vector<std::string> parts;
   AddedTokenMatcher(tokens).Split(
-      text, [&](std::string_view plain) { parts.emplace_back(plain); },
-      [&](int32_t id) { parts.push_back(fmt::format("[{}]", id)); });
+      text, [&](std::string_view plain) { return parts.emplace_back(plain), true; },
+      [&](int32_t id) { return parts.push_back(fmt::format("[{}]", id)), true; });
   return parts;
 }
 
 using Parts = std::vector<std::string>;
+
+TEST(AddedTokenMatcherTest, EndsWhereItIsToldTo) {
+  const AddedTokenMatcher matcher({{1, "<x>"}});
+  int texts = 0, tokens = 0;
+  const auto split = [&](int most_texts, int most_tokens) {
+    texts = tokens = 0;
+    return matcher.Split(
+        "a<x>b<x>c", [&](std::string_view) { return ++texts < most_texts; },
+        [&](int32_t) { return ++tokens < most_tokens; });
+  };
+  EXPECT_TRUE(split(4, 3));
+  EXPECT_FALSE(split(3, 3));  // at the very end
+  EXPECT_EQ(texts, 3);
+  EXPECT_FALSE(split(2, 3));
+  EXPECT_EQ(texts, 2);
+  EXPECT_EQ(tokens, 1);
+  EXPECT_FALSE(split(4, 2));
+  EXPECT_EQ(tokens, 2);
+}
 
 TEST(AddedTokenMatcherTest, NoTokens) {
   EXPECT_EQ(Split({}, ""), Parts{});

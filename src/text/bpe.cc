@@ -42,6 +42,7 @@ void BytePairEncoder::PushCandidate(const std::vector<Symbol>& symbols, int32_t 
 void BytePairEncoder::MergeAll(std::vector<Symbol>* symbols) const {
   std::vector<Symbol>& list = *symbols;
   std::vector<Candidate> heap;
+  heap.reserve(list.size());
   for (size_t i = 0; i + 1 < list.size(); ++i) PushCandidate(list, static_cast<int32_t>(i), &heap);
 
   while (!heap.empty()) {

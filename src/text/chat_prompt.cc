@@ -1,5 +1,7 @@
 #include "text/chat_prompt.h"
 
+#include <limits>
+
 namespace fastvlm {
 namespace {
 
@@ -92,12 +94,21 @@ Result<std::string> ContinuePrompt(const ChatTurn& turn) {
 }
 
 std::vector<int32_t> TokenizePrompt(const Tokenizer& tokenizer, std::string_view prompt) {
+  return *TokenizePromptUpTo(tokenizer, prompt, std::numeric_limits<size_t>::max(), 0);
+}
+
+std::optional<std::vector<int32_t>> TokenizePromptUpTo(const Tokenizer& tokenizer,
+                                                       std::string_view prompt, size_t most,
+                                                       size_t tokens_per_image) {
   std::vector<int32_t> ids;
   while (true) {
     const size_t image = prompt.find(kImagePlaceholder);
-    const std::vector<int32_t> text_ids = tokenizer.Encode(prompt.substr(0, image));
-    ids.insert(ids.end(), text_ids.begin(), text_ids.end());
+    const size_t before = ids.size();
+    if (!tokenizer.EncodeUpTo(prompt.substr(0, image), most, &ids)) return std::nullopt;
+    most -= ids.size() - before;
     if (image == std::string_view::npos) return ids;
+    if (most < tokens_per_image) return std::nullopt;
+    most -= tokens_per_image;
     ids.push_back(kImageTokenIndex);
     prompt.remove_prefix(image + kImagePlaceholder.size());
   }

@@ -12,7 +12,9 @@
 #ifndef FASTVLM_TEXT_CHAT_PROMPT_H_
 #define FASTVLM_TEXT_CHAT_PROMPT_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,6 +56,11 @@ Result<std::string> ContinuePrompt(const ChatTurn& turn);
 // Ids of a prompt, kImageTokenIndex for each "<image>". The stretches between them are tokenized
 // one by one, so "<image>" never reaches the vocabulary, even if that has such a token.
 std::vector<int32_t> TokenizePrompt(const Tokenizer& tokenizer, std::string_view prompt);
+// The same for a prompt that may be far too long: nothing if it has more than `most` tokens, each
+// image counting as tokens_per_image (>= 0) of them. Memory and time as for Tokenizer::EncodeUpTo.
+std::optional<std::vector<int32_t>> TokenizePromptUpTo(const Tokenizer& tokenizer,
+                                                       std::string_view prompt, size_t most,
+                                                       size_t tokens_per_image);
 
 }  // namespace fastvlm
 

@@ -40,6 +40,14 @@ class Tokenizer {
   // O(n log n) in the bytes of text, which must be below 2 GiB.
   std::vector<int32_t> Encode(std::string_view text) const;
 
+  // The same, appended to *ids, for texts that may be far too long: false as soon as the text turns
+  // out to have more than `most` tokens, and what was appended is of no use then. Memory and time
+  // are bounded by `most` and not by the text.
+  bool EncodeUpTo(std::string_view text, size_t most, std::vector<int32_t>* ids) const;
+  // A text with more bytes has more than `tokens` tokens. The largest size_t if there is no such
+  // bound, because added tokens take white space along.
+  size_t MostBytes(size_t tokens) const;
+
   // Bytes of a token, any part of a character; empty for ids that are no token. Valid as long as
   // the tokenizer.
   std::string_view TokenBytes(int32_t id) const;
@@ -62,13 +70,17 @@ class Tokenizer {
 
   void StoreBytes(const std::vector<const std::string*>& spellings);
   void StoreAddedTokens(const std::vector<AddedToken>& tokens);
-  void EncodePlain(std::string_view text, std::vector<int32_t>* ids) const;
-  void EncodeWords(std::string_view text, std::vector<int32_t>* ids) const;
+  // As EncodeUpTo; the sizes count what *ids held before as well.
+  bool EncodePlain(std::string_view text, size_t most, std::vector<int32_t>* ids) const;
+  bool EncodeNormalized(std::string_view text, size_t most, std::vector<int32_t>* ids) const;
+  bool EncodeWords(std::string_view text, size_t most, std::vector<int32_t>* ids) const;
 
   TokenMap ids_;                   // by spelling, with the added tokens
   std::string bytes_;              // of all tokens by id, one after the other
   std::vector<uint32_t> offsets_;  // token i is bytes_[offsets_[i], offsets_[i + 1])
   std::vector<bool> special_;      // by id
+  size_t longest_token_ = 1;       // in bytes, of the text that a token stands for
+  bool takes_spaces_ = false;      // some added token does
   BytePairEncoder encoder_;
   AddedTokenMatcher raw_tokens_;
   AddedTokenMatcher normalized_tokens_;
