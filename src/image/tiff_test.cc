@@ -72,8 +72,10 @@ TEST(Tiff, SizesAreCheckedBeforeMemoryIsTaken) {
   const ImageOptions little{.max_pixels = 1 << 16, .max_decode_bytes = 1 << 16};
   EXPECT_EQ(StatusOfTiff({{322, 65'536}, {323, 65'536}, {324, 8}, {325, 256}}, little).code(),
             StatusCode::kResourceExhausted);
-  EXPECT_EQ(StatusOfTiff({{256, 100}, {257, 100}, {278, 100}, {277, 8}, {258, 16}}, little).code(),
-            StatusCode::kResourceExhausted);
+  // Compressed, since libtiff takes a strip without compression for several small ones.
+  const std::map<uint32_t, uint32_t> long_strip = {{256, 100}, {257, 100}, {278, 100},
+                                                   {277, 8},   {258, 16},  {259, 5}};
+  EXPECT_EQ(StatusOfTiff(long_strip, little).code(), StatusCode::kResourceExhausted);
 }
 
 TEST(Tiff, MissingPixelsAreAnErrorThatIsNotPrinted) {

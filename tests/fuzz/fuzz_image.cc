@@ -45,7 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FASTVLM_CHECK(fitted.ok() || !whole.ok());
   if (!fitted.ok()) return 0;
   CheckImage(*fitted);
-  if (!whole.ok()) return 0;
+  // libheif's decoders leave chance pixels where a damaged file has none.
+  if (!whole.ok() || fastvlm::SniffImageFormat(file) == fastvlm::ImageFormat::kHeif) return 0;
   const auto expected = FitImage(*whole, target.height, target.width, target.fit);
   const auto actual = FitImage(*fitted, target.height, target.width, target.fit);
   FASTVLM_CHECK(expected.ok() && actual.ok() && expected->pixels == actual->pixels);
