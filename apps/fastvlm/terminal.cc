@@ -32,6 +32,8 @@ void PrintLabelled(std::string_view label, std::string_view colour, std::string_
 constexpr double kQuietStartMs = 200;
 constexpr int kBarWidth = 30;
 
+bool error_printed = false;
+
 }  // namespace
 
 void WriteText(std::string_view text) {
@@ -57,12 +59,15 @@ void OpenStandardStreams() {
 }
 
 int FinishOutput(int exit_code) {
-  if (FlushOutput() || exit_code != kExitOk) return exit_code;
-  PrintError("standard output: cannot write; is the disk full?");
+  if (FlushOutput() || exit_code == kExitUsage) return exit_code;
+  if (!error_printed) PrintError("standard output: cannot write; is the disk full?");
   return kExitFailure;
 }
 
-void PrintError(std::string_view message) { PrintLabelled("error:", "31", message); }
+void PrintError(std::string_view message) {
+  error_printed = true;
+  PrintLabelled("error:", "31", message);
+}
 void PrintError(const Status& status) { PrintError(WithFlagNames(status.message())); }
 void PrintWarning(std::string_view message) { PrintLabelled("warning:", "33", message); }
 

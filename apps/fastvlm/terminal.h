@@ -40,8 +40,8 @@ bool FlushOutput();
 // one that was closed. What was closed cannot be written to.
 void OpenStandardStreams();
 
-// What the program ends with: `exit_code`, or after an error message kExitFailure if the command
-// went well but its output is lost.
+// What the program ends with: `exit_code`, or kExitFailure and an error message, unless there was
+// one, if its output is lost.
 int FinishOutput(int exit_code);
 
 // "error: ..." and "warning: ...", coloured on a terminal unless NO_COLOR is set.
