@@ -52,14 +52,14 @@ class Asker:
     def __init__(self, host, port, fields):
         self.connection = http.client.HTTPConnection(host, port, timeout=600)
         self.fields = fields
+        self.headers = {"Content-Type": "application/json"}
 
     def ask(self, content):
         """Text, seconds to the first piece of text, tokens of the answer."""
         body = {"model": "any", "messages": [{"role": "user", "content": content}], "stream": True,
                 "stream_options": {"include_usage": True}, **self.fields}
         start = time.monotonic()
-        self.connection.request("POST", "/v1/chat/completions", json.dumps(body),
-                                {"Content-Type": "application/json"})
+        self.connection.request("POST", "/v1/chat/completions", json.dumps(body), self.headers)
         response = self.connection.getresponse()
         if response.status != 200:
             raise RuntimeError(f"status {response.status}: {response.read()[:200]}")
