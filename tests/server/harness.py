@@ -1,6 +1,7 @@
 """A server process under test, and a runner for the test functions of a module."""
 import base64
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -103,6 +104,7 @@ def image_message(text: str, name="demo.png") -> dict:
         {"type": "text", "text": text}]}
 
 
+@functools.cache
 def described(prompt: str, name="demo.png") -> str:
     """What the command line answers."""
     run = subprocess.run(
