@@ -1,4 +1,7 @@
 #include <fmt/format.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <unistd.h>
 
@@ -21,6 +24,7 @@
 #include "fastvlm/fastvlm.h"
 #include "flags.h"
 #include "models.h"
+#include "server/memory_plan.h"
 #include "server/origin.h"
 #include "server/server.h"
 #include "terminal.h"
@@ -40,6 +44,7 @@ struct ServeFlags {
   int image_cache_mb = 256;
   int prefix_cache_mb = 512;
   int max_body_mb = 32;
+  std::string memory;
   std::string limit_per_key;
   std::string max_encoder_pixels = "2048x3072";
   int max_megapixels = 120;
@@ -178,6 +183,15 @@ ServerOptions ServerOptionsOf(const ServeFlags& flags) {
   return options;
 }
 
+// What is freed goes back to the system, instead of being kept in case it is needed again.
+void ReturnMemoryAtOnce() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
 Status Serve(const ServeFlags& flags) {
   ServerOptions options = ServerOptionsOf(flags);
   Status status = CollectKeys(flags, options.api_keys);
@@ -198,6 +212,15 @@ Status Serve(const ServeFlags& flags) {
   EngineOptions engine_options = flags.engine;
   engine_options.image_cache_bytes = int64_t{flags.image_cache_mb} << 20;
   engine_options.prefix_cache_bytes = int64_t{flags.prefix_cache_mb} << 20;
+  if (!flags.memory.empty()) {
+    const Result<MemoryPlan> plan =
+        PlanMemory(*ParseMemory(flags.memory), ModelMemoryBytes(**model));
+    if (!plan.ok()) return plan.status();
+    engine_options.memory_bytes = plan->engine_bytes;
+    options.max_request_bytes = plan->request_bytes;
+    options.image.max_decode_bytes = plan->decode_bytes;
+    ReturnMemoryAtOnce();
+  }
   const Result<std::unique_ptr<Engine>> engine =
       Engine::Create(std::move(model).value(), engine_options);
   if (!engine.ok()) return NameFlag(engine.status(), "context_tokens", "--context");
@@ -277,6 +300,13 @@ void AddLimitFlags(CLI::App& app, ServeFlags& flags) {
   app.add_option("--max-tokens", server.max_tokens, "Longest answer, in tokens")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
+  app.add_option("--memory", flags.memory,
+                 "Memory that the server keeps within, model included, for example 2G; what does\n"
+                 "not fit is refused with 503 or 413 (default: no limit for all together)")
+      ->type_name("SIZE")
+      ->check([](const std::string& text) {
+        return ParseMemory(text) ? std::string() : "expected a size, for example 2G or 1536M";
+      });
   app.add_option("--limit-per-key", flags.limit_per_key,
                  "What each API key may use: requests at once and tokens a minute, prompts and\n"
                  "answers together, for example 4,20000; 0 means no limit")
