@@ -43,7 +43,7 @@ struct ServeFlags {
   double timeout_s = 300;
   int image_cache_mb = 256;
   int prefix_cache_mb = 512;
-  int max_body_mb = 32;
+  int max_body_mb = 64;
   std::string memory;
   std::string limit_per_key;
   std::string max_encoder_pixels = "2048x3072";

@@ -30,7 +30,7 @@ struct ServerOptions {
   KeyLimit limit_per_key;
 
   int max_connections = 128;  // 1..900
-  size_t max_body_bytes = size_t{32} << 20;
+  size_t max_body_bytes = size_t{64} << 20;
   int64_t max_request_bytes = int64_t{2} << 30;  // bodies and pixels of all requests together
   int max_images = 16;                           // in one request
   int64_t max_encoder_pixels = 2048 * 3072;      // that a request may bring its pictures to, each
