@@ -30,7 +30,12 @@ AddedTokenMatcher MakeMatcher() {
 void WordCounts::AddLine(std::string_view line) {
   static const AddedTokenMatcher kMatcher = MakeMatcher();
   kMatcher.Split(
-      line, [this](std::string_view text) { AddText(text); }, [](int32_t) {});
+      line,
+      [this](std::string_view text) {
+        AddText(text);
+        return true;
+      },
+      [](int32_t) { return true; });
 }
 
 void WordCounts::AddText(std::string_view text) {
