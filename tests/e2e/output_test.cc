@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-const std::string kFox = kNano + "/samples/fox.png";
+const std::string kFoxPicture = kNano + "/samples/fox.png";
 
 // The program in a shell that runs `script` with its path and arguments as $0 and $@.
 ProgramResult InShell(const std::string& script, std::vector<std::string> arguments,
@@ -36,7 +36,7 @@ TEST(Output, AFullDiskIsAnErrorOfEveryCommand) {
   }
   const std::vector<std::string> environment = {"HF_ENDPOINT=" + server.endpoint(),
                                                 "XDG_CACHE_HOME=" + (scratch / "cache")};
-  std::filesystem::copy(kFox, scratch / "fox.png");
+  std::filesystem::copy(kFoxPicture, scratch / "fox.png");
   const std::string questions = scratch.Write(
       "questions.jsonl", R"({"image": "fox.png", "question": "What?", "answer": "A fox."})");
   const std::string golden = scratch.Write(
@@ -45,22 +45,22 @@ TEST(Output, AFullDiskIsAnErrorOfEveryCommand) {
       {"--help"},
       {"--version"},
       {"describe", "--help"},
-      {"describe", "--max-tokens", "2", kFox},
-      {"describe", "--max-tokens", "2", "--json", kFox},
+      {"describe", "--max-tokens", "2", kFoxPicture},
+      {"describe", "--max-tokens", "2", "--json", kFoxPicture},
       {"info"},
       {"info", "--json"},
       {"models"},
       {"models", "--json"},
       {"bench", "--model", kTinyModel, "--encoder", "64", "--prefill", "8", "--decode", "0",
        "--batch", "1", "--decode-tokens", "1", "--repetitions", "1"},
-      {"compare", "--candidate", "q8", "--max-tokens", "1", kFox},
+      {"compare", "--candidate", "q8", "--max-tokens", "1", kFoxPicture},
       {"eval", questions},
       {"eval", "--json", questions},
       {"verify", "--golden", golden},
       {"verify", "--json", "--golden", golden},
       {"quantize", kNano, scratch / "q8"},
       {"pull", "-q", "owner/model"},
-      {"encode", kFox, "--output", "/dev/full"},
+      {"encode", kFoxPicture, "--output", "/dev/full"},
   };
   for (const auto& command : commands) {
     const ProgramResult result = InShell("exec \"$0\" \"$@\" > /dev/full", command, environment);
@@ -92,7 +92,7 @@ TEST(Output, ALimitOfFileSizesIsAnError) {
   std::filesystem::create_directory(scratch / "out");
   const std::string limited = "ulimit -f 4; exec \"$0\" \"$@\"";
   const ProgramResult encoded =
-      InShell(limited, {"encode", kFox, "--output", scratch / "out/fox.npy"});
+      InShell(limited, {"encode", kFoxPicture, "--output", scratch / "out/fox.npy"});
   EXPECT_EQ(encoded.exit_code, 1);
   EXPECT_THAT(encoded.err, HasSubstr("File too large"));
   const ProgramResult quantized = InShell(limited, {"quantize", kNano, scratch / "out"});
@@ -141,7 +141,7 @@ TEST(Output, NamesDoNotSteerTheTerminal) {
   const std::string model = scratch / kSteering;
   std::filesystem::copy(kTinyModel, model);
   const std::string picture = scratch / (std::string(kSteering) + ".png");
-  std::filesystem::copy(kFox, picture);
+  std::filesystem::copy(kFoxPicture, picture);
   const std::vector<std::vector<std::string>> commands = {
       {"info", model},
       {"info", "--json", model},
