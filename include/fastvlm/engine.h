@@ -26,6 +26,10 @@ struct EngineOptions {
   CacheType cache = CacheType::kAuto;  // of keys and values
   int64_t image_cache_bytes = int64_t{256} << 20;   // for visual tokens; 0: none are kept
   int64_t prefix_cache_bytes = int64_t{512} << 20;  // for keys and values; 0: none are kept
+  // The most that the engine holds beside the model, in bytes: its workspaces, everything that its
+  // requests need from Submit to their end (their pictures too), and both caches, which give way to
+  // requests. All of it is counted before it is allocated. 0: no limit.
+  int64_t memory_bytes = 0;
 };
 
 enum class Role { kSystem, kUser, kAssistant };
@@ -95,12 +99,19 @@ struct EngineStats {
   int64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
   int64_t images_encoded = 0, image_cache_hits = 0, image_cache_bytes = 0;
   int64_t prefix_cache_hits = 0, prefix_cache_bytes = 0;
+  int64_t memory_bytes = 0;  // what EngineOptions::memory_bytes limits, with both caches
 };
 
+// What a loaded model holds in memory, in bytes, nearly: its packed weights, the pages of its file
+// that stay in use (the embedding) and its tokenizer. A process takes this, the memory_bytes of its
+// engines and its own needs.
+FASTVLM_EXPORT int64_t ModelMemoryBytes(const Model& model);
+
 // Thread-safe. The engine works step by step, each step being one pass over the weights: it decodes
-// a token for each active request and reads a chunk of one prompt. Each answer is the one that the
-// request would have had alone. A session on the same model takes turns with the engine: each time
-// it waits for one step at most.
+// a token for each active request and reads a chunk of one prompt, or encodes a part of a picture.
+// Owners have equal shares of this work, and so have the requests of each. Each answer is the one
+// that the request would have had alone. A session on the same model takes turns with the engine:
+// each time it waits for one step at most.
 class FASTVLM_EXPORT Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Model> model,
@@ -108,14 +119,19 @@ class FASTVLM_EXPORT Engine {
   ~Engine();  // cancels the requests that are still there
 
   // Gives the request's id. The callback then gets every event, the end included. If Submit itself
-  // fails it is never called: kInvalidArgument (also if the prompt is too long for the context),
-  // kResourceExhausted when the queue is full, kCancelled after Drain. The prompt is tokenized and
-  // its pictures are hashed on the caller's thread.
+  // fails it is never called: kInvalidArgument (also if the prompt is too long for the context, or
+  // if the request needs more than memory_bytes even alone), kResourceExhausted when the queue is
+  // full or there is no memory for what waits in it, kCancelled after Drain. The prompt is
+  // tokenized and its pictures are hashed on the caller's thread. A request for which there is too
+  // little memory now, but may be later, waits in the queue.
   Result<int64_t> Submit(EngineRequest request, EngineCallback callback);
   // The tokens that the prompt of this request has, its pictures included. kInvalidArgument as from
   // Submit.
   Result<int64_t> CountTokens(const EngineRequest& request) const;
   void Cancel(int64_t id);  // does nothing if the request has ended
+
+  // What the engine holds whether there are requests or not, in bytes: a part of memory_bytes.
+  int64_t workspace_bytes() const;
 
   // Takes no more requests from now on. Returns when those that are there have ended; after the
   // time it cancels them. From inside a callback, for which those would wait, it returns at once.

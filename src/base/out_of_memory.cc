@@ -44,7 +44,11 @@ Status OutOfMemoryStatus(const MemoryUse& use) {
     return Exhausted(use, 0);
   } catch (const std::system_error& error) {
     if (error.code() != std::errc::resource_unavailable_try_again) throw;
-    return Error(StatusCode::kResourceExhausted, "the system refuses another thread; use fewer");
+    try {
+      return Error(StatusCode::kResourceExhausted, "the system refuses another thread; use fewer");
+    } catch (const std::bad_alloc&) {
+      return Status(StatusCode::kResourceExhausted, std::string(kOutOfMemory));
+    }
   }
 }
 

@@ -29,6 +29,12 @@ DecoderWorkspace::DecoderWorkspace(const Decoder& decoder, int64_t max_tokens_in
   linear_scratch = Buffer<uint8_t>(decoder.LinearScratchBytes(max_tokens));
 }
 
+int64_t DecoderWorkspace::bytes() const {
+  const size_t floats =
+      normed.size() + qkv.size() + attention.size() + gate_up.size() + scratch.size();
+  return static_cast<int64_t>(floats * sizeof(float) + linear_scratch.size());
+}
+
 Decoder::Decoder(const DecoderConfig& config, const DecoderTensors& tensors, int64_t vocabulary,
                  const PartFormats& formats, ThreadPool& pool,
                  const std::function<void()>& on_layer)

@@ -35,6 +35,8 @@ struct DecoderWorkspace {
   DecoderWorkspace(const Decoder& decoder, int64_t max_tokens, int64_t capacity, int threads,
                    int64_t max_segments = 1);
 
+  int64_t bytes() const;
+
   int64_t max_tokens;
   int64_t max_segments;
   Buffer<float> normed;     // [max_tokens, hidden]

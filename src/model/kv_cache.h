@@ -5,19 +5,31 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/buffer.h"
 #include "checkpoint/model_config.h"
 #include "ops/kv_layer.h"
 
 namespace fastvlm {
 
 // Has address space for `capacity` tokens from the beginning, but takes memory only as it fills.
+// All of it is one allocation, so that even a short cache goes straight back to the system: many
+// small ones of different sizes would leave the heap full of holes.
 class KvCache {
  public:
   KvCache(const DecoderConfig& config, int64_t capacity, KvType type = KvType::kF32)
-      : capacity_(capacity) {
+      : capacity_(capacity), memory_(static_cast<size_t>(Bytes(config, capacity, type))) {
+    const size_t layer = KvLayer::Bytes(config.kv_heads, config.head_dim, capacity, type);
+    layers_.reserve(static_cast<size_t>(config.layers));
     for (int64_t i = 0; i < config.layers; ++i) {
-      layers_.emplace_back(config.kv_heads, config.head_dim, capacity, type);
+      layers_.emplace_back(config.kv_heads, config.head_dim, capacity, type,
+                           memory_.data() + static_cast<size_t>(i) * layer);
     }
+  }
+
+  // How many bytes of memory a cache takes when it is full.
+  static int64_t Bytes(const DecoderConfig& config, int64_t capacity, KvType type) {
+    return config.layers *
+           static_cast<int64_t>(KvLayer::Bytes(config.kv_heads, config.head_dim, capacity, type));
   }
 
   int64_t capacity() const { return capacity_; }
@@ -32,16 +44,13 @@ class KvCache {
     length_ = length;
   }
   // How many bytes of memory it takes when it is full.
-  int64_t bytes() const {
-    size_t bytes = 0;
-    for (const KvLayer& layer : layers_) bytes += layer.ResidentBytes(capacity_);
-    return static_cast<int64_t>(bytes);
-  }
+  int64_t bytes() const { return static_cast<int64_t>(memory_.size()); }
   KvLayer& layer(size_t i) { return layers_[i]; }
 
  private:
   int64_t capacity_;
   int64_t length_ = 0;
+  Buffer<uint8_t> memory_;  // of all layers, one after the other
   std::vector<KvLayer> layers_;
 };
 

@@ -6,26 +6,17 @@
 
 #include "base/check.h"
 #include "model/load.h"
+#include "model/vision_pass.h"
 #include "ops/attention.h"
 #include "ops/ffn.h"
 #include "ops/linear.h"
-#include "ops/norm.h"
 
 namespace fastvlm {
 namespace {
 
-// LayerNormChannel in mci.py.
-constexpr float kLayerNormEps = 1e-5f;
-
 template <typename T>
 void Grow(Buffer<T>& buffer, size_t size) {
   if (buffer.size() < size) buffer = Buffer<T>(size);
-}
-
-// The multiply-adds of one feed-forward block, in which the encoder does nearly all of its work.
-double FfnWork(const StageConfig& stage, int64_t pixels) {
-  return 2.0 * static_cast<double>(pixels) *
-         static_cast<double>(stage.channels * stage.ffn_channels);
 }
 
 }  // namespace
@@ -105,14 +96,13 @@ double VisionEncoder::Work(int64_t height, int64_t width) const {
   double work = 0;
   int64_t pixels = height / 4 * (width / 4);
   for (const StageConfig& stage : config_.stages) {
-    work += static_cast<double>(stage.blocks) * FfnWork(stage, pixels);
+    work += static_cast<double>(stage.blocks) * VisionPass::FfnWork(stage, pixels);
     pixels /= 4;
   }
   return work;
 }
 
-void VisionEncoder::Reserve(int64_t height, int64_t width, int threads,
-                            VisionWorkspace& workspace) const {
+VisionEncoder::Sizes VisionEncoder::SizesFor(int64_t height, int64_t width, int threads) const {
   int64_t largest = 0;
   int64_t qkv = 0;
   size_t scratch = std::max(SqueezeExciteScratchSize(squeeze_excite_),
@@ -142,152 +132,36 @@ void VisionEncoder::Reserve(int64_t height, int64_t width, int threads,
     }
     pixels /= 4;
   }
-  Grow(workspace.a, static_cast<size_t>(largest));
-  Grow(workspace.b, static_cast<size_t>(largest));
-  Grow(workspace.qkv, static_cast<size_t>(qkv));
-  Grow(workspace.scratch, scratch);
+  return {static_cast<size_t>(largest), static_cast<size_t>(qkv), scratch};
 }
 
-// The map that was computed last is x, [height, width, channels of the stage]. y is the other
-// buffer, for the next one.
-struct VisionEncoder::Run {
-  const VisionEncoder& encoder;
-  VisionWorkspace& workspace;
-  ThreadPool& pool;
-  const EncodeProgressFn& progress;
-  const TapFn& tap;
-  int64_t height;
-  int64_t width;
-  double total_work;
-  double work = 0;
-  float* x = nullptr;
-  float* y = nullptr;
+void VisionEncoder::Reserve(int64_t height, int64_t width, int threads,
+                            VisionWorkspace& workspace) const {
+  const Sizes sizes = SizesFor(height, width, threads);
+  Grow(workspace.a, sizes.map);
+  Grow(workspace.b, sizes.map);
+  Grow(workspace.qkv, sizes.qkv);
+  Grow(workspace.scratch, sizes.scratch_bytes);
+}
 
-  int64_t pixels() const { return height * width; }
-  float* float_scratch() const { return reinterpret_cast<float*>(workspace.scratch.data()); }
-
-  void Swap() { std::swap(x, y); }
-
-  void Convolve(const DepthwiseWeights& weights,
-                DepthwiseActivation activation = DepthwiseActivation::kNone) {
-    Depthwise(weights, x, height, width, y, activation, pool);
-    if (weights.stride == 2) {
-      height /= 2;
-      width /= 2;
-    }
-    Swap();
-  }
-
-  void Pointwise(const PackedLinear& weights) {
-    Epilogue gelu;
-    gelu.activation = Activation::kGelu;
-    Linear(weights, x, pixels(), weights.k(), y, weights.n(), gelu, workspace.scratch.data(), pool);
-    Swap();
-  }
-
-  // From x, through y, back into x.
-  void AddConvFfn(const ConvFfn& ffn) {
-    Depthwise(ffn.conv, x, height, width, y, DepthwiseActivation::kNone, pool);
-    Ffn(ffn.fc1, ffn.fc2, y, pixels(), x, ffn.layer_scale.data(), x, workspace.scratch.data(),
-        pool);
-  }
-
-  void AddAttention(const AttentionBlock& block) {
-    const int64_t channels = block.projection.n();
-    const int64_t head_dim = encoder.config_.head_dim;
-    LayerNorm(x, pixels(), channels, block.norm_gain.data(), block.norm_bias.data(), kLayerNormEps,
-              y, pool);
-    float* qkv = workspace.qkv.data();
-    Linear(block.qkv, y, pixels(), channels, qkv, 3 * channels, {}, workspace.scratch.data(), pool);
-    SelfAttention(qkv, pixels(), channels / head_dim, head_dim, y, float_scratch(), pool);
-    Epilogue add;
-    add.scale = block.layer_scale.data();
-    add.residual = x;
-    add.residual_stride = channels;
-    Linear(block.projection, y, pixels(), channels, x, channels, add, workspace.scratch.data(),
-           pool);
-  }
-
-  // False if the caller wants no more.
-  bool Report(const StageConfig& stage) {
-    work += FfnWork(stage, pixels());
-    return !progress || progress(std::min(1.0, work / total_work));
-  }
-
-  void Tap(std::string_view name, int64_t channels) const {
-    if (tap) tap(name, x, {height, width, channels});
-  }
-
-  void Stem(const float* input) {
-    fastvlm::Stem(encoder.stem_conv_, encoder.stem_depthwise_, input, height, width, x,
-                  float_scratch(), pool);
-    height /= 4;
-    width /= 4;
-    Pointwise(encoder.stem_pointwise_);
-    Tap("stem", encoder.stem_conv_.out_channels);
-  }
-
-  bool RunStage(size_t index) {
-    const Stage& stage = encoder.stages_[index];
-    const StageConfig& config = encoder.config_.stages[index];
-    if (stage.downsample) {
-      Convolve(stage.downsample->conv, DepthwiseActivation::kGelu);
-      Pointwise(stage.downsample->pointwise);
-    }
-    if (stage.position) Convolve(*stage.position);
-    for (const RepMixerBlock& block : stage.rep_mixer_blocks) {
-      Convolve(block.mixer);
-      AddConvFfn(block.ffn);
-      if (!Report(config)) return false;
-    }
-    for (const AttentionBlock& block : stage.attention_blocks) {
-      AddAttention(block);
-      AddConvFfn(block.ffn);
-      if (!Report(config)) return false;
-    }
-    Tap("stage." + std::to_string(index), config.channels);
-    return true;
-  }
-
-  // From the map before stage `first` to the features.
-  bool Finish(size_t first, float* features) {
-    for (size_t i = first; i < encoder.stages_.size(); ++i) {
-      if (!RunStage(i)) return false;
-    }
-    Depthwise(encoder.expand_, x, height, width, features, DepthwiseActivation::kNone, pool);
-    SqueezeExciteGelu(encoder.squeeze_excite_, features, pixels(), float_scratch(), pool);
-    if (tap) tap("features", features, {pixels(), encoder.feature_channels()});
-    return true;
-  }
-};
+int64_t VisionEncoder::WorkspaceBytes(int64_t height, int64_t width, int threads) const {
+  const Sizes sizes = SizesFor(height, width, threads);
+  return static_cast<int64_t>((2 * sizes.map + sizes.qkv) * sizeof(float) + sizes.scratch_bytes);
+}
 
 bool VisionEncoder::Forward(const float* pixels, int64_t height, int64_t width, float* features,
                             VisionWorkspace& workspace, ThreadPool& pool,
                             const EncodeProgressFn& progress, const TapFn& tap) const {
-  FASTVLM_CHECK(height > 0 && height % stride() == 0 && width > 0 && width % stride() == 0);
-  Reserve(height, width, pool.threads(), workspace);
-  Run run{*this, workspace, pool, progress, tap, height, width, Work(height, width)};
-  run.x = workspace.a.data();
-  run.y = workspace.b.data();
-  run.Stem(pixels);
-  return run.Finish(0, features);
+  VisionPass pass(*this, pixels, height, width, features, workspace, pool.threads());
+  return pass.RunToEnd(pool, progress, tap);
 }
 
 bool VisionEncoder::ForwardFrom(size_t stage, const float* map, int64_t height, int64_t width,
                                 float* features, VisionWorkspace& workspace, ThreadPool& pool,
                                 const EncodeProgressFn& progress) const {
-  FASTVLM_CHECK(height > 0 && height % stride() == 0 && width > 0 && width % stride() == 0);
-  FASTVLM_CHECK(stage < stages_.size());
-  Reserve(height, width, pool.threads(), workspace);
-  const size_t before = stage == 0 ? 0 : stage - 1;
-  const int64_t shrunk = int64_t{4} << before;
-  const TapFn no_tap;
-  Run run{*this,  workspace,       pool,           progress,
-          no_tap, height / shrunk, width / shrunk, Work(height, width)};
-  run.x = workspace.a.data();
-  run.y = workspace.b.data();
-  std::copy_n(map, run.pixels() * config_.stages[before].channels, run.x);
-  return run.Finish(stage, features);
+  VisionPass pass(*this, map, height, width, features, workspace, pool.threads());
+  pass.BeginAtStage(stage);
+  return pass.RunToEnd(pool, progress, {});
 }
 
 }  // namespace fastvlm

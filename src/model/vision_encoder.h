@@ -34,6 +34,8 @@ struct VisionWorkspace {
   Buffer<uint8_t> scratch;
 };
 
+class VisionPass;
+
 // A pass changes only its workspace. Several passes may be under way at the same time if each has a
 // workspace of its own and only one of them computes on a pool at any moment.
 class VisionEncoder {
@@ -57,6 +59,9 @@ class VisionEncoder {
   bool ForwardFrom(size_t stage, const float* map, int64_t height, int64_t width, float* features,
                    VisionWorkspace& workspace, ThreadPool& pool,
                    const EncodeProgressFn& progress = {}) const;
+
+  // How many bytes the workspace of a pass over pixels of this size takes.
+  int64_t WorkspaceBytes(int64_t height, int64_t width, int threads) const;
 
   size_t stages() const { return stages_.size(); }
   // Visits the weights of all linear layers, as vision_layers.h describes. They may be exchanged
@@ -96,13 +101,20 @@ class VisionEncoder {
     std::vector<RepMixerBlock> rep_mixer_blocks;
     std::vector<AttentionBlock> attention_blocks;
   };
-  struct Run;  // one forward pass
+  friend class VisionPass;
 
   static ConvFfn LoadConvFfn(const ConvFfnTensors& tensors, std::optional<LinearFormat> format,
                              ThreadPool& pool);
   static Stage LoadStage(const StageTensors& tensors, std::optional<LinearFormat> format,
                          ThreadPool& pool);
 
+  // What the workspace of a pass needs, in floats and bytes.
+  struct Sizes {
+    size_t map = 0;
+    size_t qkv = 0;
+    size_t scratch_bytes = 0;
+  };
+  Sizes SizesFor(int64_t height, int64_t width, int threads) const;
   void Reserve(int64_t height, int64_t width, int threads, VisionWorkspace& workspace) const;
   // The multiply-adds of all feed-forward blocks for an image of this size. They are nearly all of
   // the work, so progress is measured by them.

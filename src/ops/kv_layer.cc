@@ -55,18 +55,25 @@ int8_t Quantize(float x, float scale) {
 
 }  // namespace
 
-KvLayer::KvLayer(int64_t kv_heads, int64_t head_dim, int64_t capacity, KvType type)
+KvLayer::KvLayer(int64_t kv_heads, int64_t head_dim, int64_t capacity, KvType type, uint8_t* memory)
     : kv_heads_(kv_heads),
       head_dim_(head_dim),
       capacity_(capacity),
       type_(type),
-      head_bytes_(HeadBytes(type, head_dim)) {
+      head_bytes_(HeadBytes(type, head_dim)),
+      bytes_(memory) {
   FASTVLM_CHECK(kv_heads >= 1 && head_dim >= 1 && capacity >= 1);
-  bytes_ = Buffer<uint8_t>(ResidentBytes(capacity));
 }
 
-size_t KvLayer::ResidentBytes(int64_t tokens) const {
-  return static_cast<size_t>(CeilDiv(tokens, kAttentionBlock) * kv_heads_ * head_bytes_);
+KvLayer::KvLayer(int64_t kv_heads, int64_t head_dim, int64_t capacity, KvType type)
+    : KvLayer(kv_heads, head_dim, capacity, type, nullptr) {
+  own_ = Buffer<uint8_t>(ResidentBytes(capacity));
+  bytes_ = own_.data();
+}
+
+size_t KvLayer::Bytes(int64_t kv_heads, int64_t head_dim, int64_t tokens, KvType type) {
+  return static_cast<size_t>(CeilDiv(tokens, kAttentionBlock) * kv_heads *
+                             HeadBytes(type, head_dim));
 }
 
 void KvLayer::Store(const float* k, int64_t k_stride, const float* v, int64_t v_stride,
@@ -87,7 +94,7 @@ void KvLayer::CopyFrom(const KvLayer& other, int64_t tokens) {
   FASTVLM_CHECK(other.kv_heads_ == kv_heads_ && other.head_dim_ == head_dim_ &&
                 other.type_ == type_);
   FASTVLM_CHECK(tokens >= 0 && tokens <= std::min(capacity_, other.capacity_));
-  std::memcpy(bytes_.data(), other.bytes_.data(), ResidentBytes(tokens));
+  std::memcpy(bytes_, other.bytes_, ResidentBytes(tokens));
 }
 
 void KvLayer::Pack(const float* k, int64_t k_stride, const float* v, int64_t v_stride,

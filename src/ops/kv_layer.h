@@ -29,6 +29,9 @@ class KvLayer {
   KvLayer() = default;
   // Sizes >= 1.
   KvLayer(int64_t kv_heads, int64_t head_dim, int64_t capacity, KvType type = KvType::kF32);
+  // In memory of the caller, ResidentBytes(capacity) bytes aligned to kAlignment, which must stay
+  // where it is as long as the layer is used.
+  KvLayer(int64_t kv_heads, int64_t head_dim, int64_t capacity, KvType type, uint8_t* memory);
 
   // Stores the keys and values of positions start..start + tokens - 1, replacing what was there.
   // k, v: [tokens, kv_heads * head_dim], rows k_stride and v_stride floats apart.
@@ -44,7 +47,8 @@ class KvLayer {
   int64_t capacity() const { return capacity_; }
 
   // Bytes in use once `tokens` tokens are stored, before the system rounds up to its pages.
-  size_t ResidentBytes(int64_t tokens) const;
+  size_t ResidentBytes(int64_t tokens) const { return Bytes(kv_heads_, head_dim_, tokens, type_); }
+  static size_t Bytes(int64_t kv_heads, int64_t head_dim, int64_t tokens, KvType type);
 
   // The blocks of a head from first_block on that hold the next `keys` keys: where they are, or
   // widened into `widened`, which has WidenedFloats(head_dim, keys) floats.
@@ -53,10 +57,10 @@ class KvLayer {
 
  private:
   uint8_t* HeadBlock(int64_t block, int64_t head) {
-    return bytes_.data() + (block * kv_heads_ + head) * head_bytes_;
+    return bytes_ + (block * kv_heads_ + head) * head_bytes_;
   }
   const uint8_t* HeadBlock(int64_t block, int64_t head) const {
-    return bytes_.data() + (block * kv_heads_ + head) * head_bytes_;
+    return bytes_ + (block * kv_heads_ + head) * head_bytes_;
   }
   void Pack(const float* k, int64_t k_stride, const float* v, int64_t v_stride, int64_t first,
             int64_t tokens, uint8_t* block) const;
@@ -68,8 +72,9 @@ class KvLayer {
   int64_t head_dim_ = 0;
   int64_t capacity_ = 0;
   KvType type_ = KvType::kF32;
-  int64_t head_bytes_ = 0;  // of one block of one head
-  Buffer<uint8_t> bytes_;   // [blocks of kAttentionBlock tokens][kv_heads][head_bytes_]
+  int64_t head_bytes_ = 0;    // of one block of one head
+  Buffer<uint8_t> own_;       // empty if the memory is the caller's
+  uint8_t* bytes_ = nullptr;  // [blocks of kAttentionBlock tokens][kv_heads][head_bytes_]
 };
 
 }  // namespace fastvlm

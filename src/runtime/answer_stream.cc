@@ -5,6 +5,10 @@
 namespace fastvlm {
 namespace {
 
+// Of what is reserved for an answer.
+constexpr size_t kBytesPerToken = 16;
+constexpr size_t kBytesOfAPiece = size_t{1} << 10;
+
 constexpr std::string_view kSpaces = " \t\n\r\v\f";
 
 // How many bytes at the end of `text` could be the beginning of `stop`.
@@ -18,9 +22,12 @@ size_t Overlap(std::string_view text, std::string_view stop) {
 }  // namespace
 
 void AnswerStream::Reserve(size_t tokens) {
-  constexpr size_t kBytesPerToken = 16;
   text_.reserve(tokens * kBytesPerToken);
-  piece_.reserve(size_t{1} << 10);
+  piece_.reserve(kBytesOfAPiece);
+}
+
+int64_t AnswerStream::ReservedBytes(int64_t tokens) {
+  return tokens * int64_t{kBytesPerToken} + int64_t{kBytesOfAPiece};
 }
 
 std::string_view AnswerStream::Add(int32_t token) {

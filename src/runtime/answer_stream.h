@@ -29,6 +29,7 @@ class AnswerStream {
 
   // Room for an answer of so many tokens, so that adding them allocates nothing.
   void Reserve(size_t tokens);
+  static int64_t ReservedBytes(int64_t tokens);
 
   bool stopped() const { return stopped_; }  // true after a stop text, when nothing may follow
   // The stop text that the text ended before; empty if it did not. The first in the list counts

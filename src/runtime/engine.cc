@@ -71,55 +71,22 @@ Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<const Model> mode
         CheckRange("image_cache_bytes", options.image_cache_bytes, 0, kMaxBytes));
     FASTVLM_RETURN_IF_ERROR(
         CheckRange("prefix_cache_bytes", options.prefix_cache_bytes, 0, kMaxBytes));
+    FASTVLM_RETURN_IF_ERROR(CheckRange("memory_bytes", options.memory_bytes, 0, kMaxBytes));
     // The engine first: once there is a thread, only its destructor may end it.
     std::unique_ptr<Engine> engine(new Engine(std::make_unique<Impl>(model, options, context)));
+    const int64_t workspace = engine->impl_->WorkspaceBytes();
+    if (options.memory_bytes > 0 && workspace > options.memory_bytes) {
+      return Error(StatusCode::kInvalidArgument,
+                   "memory_bytes is {}, but the engine's activations alone take {}; raise it, or "
+                   "lower max_active or context_tokens",
+                   options.memory_bytes, workspace);
+    }
     engine->impl_->thread = std::thread([&impl = *engine->impl_] { impl.Run(); });
     return engine;
   });
 }
 
-// Sets the prompt's tokens and the keys of its pictures.
-Status Engine::Impl::SetPrompt(const EngineRequest& request, Sequence& sequence) const {
-  std::string text;
-  if (request.prompt) {
-    if (!request.messages.empty()) {
-      return Error(StatusCode::kInvalidArgument, "expected messages or a prompt, found both");
-    }
-    text = *request.prompt;
-  } else {
-    FASTVLM_ASSIGN_OR_RETURN(Conversation conversation, ToConversation(request.messages));
-    FASTVLM_ASSIGN_OR_RETURN(text, BuildPrompt(conversation.turns));
-    sequence.pictures = std::move(conversation.pictures);
-  }
-  FASTVLM_ASSIGN_OR_RETURN(const EncoderSize size, ResolveSize(model->info(), request.encode));
-  sequence.encode = {size.width, size.height, request.encode.fit};
-  const std::vector<int32_t> ids = TokenizePrompt(shared.tokenizer, text);
-  const int64_t per_picture = shared.model.TokenCount(size.height, size.width);
-  const int64_t pictures = std::count(ids.begin(), ids.end(), kImageTokenIndex);
-  if (pictures != static_cast<int64_t>(sequence.pictures.size())) {
-    return Error(StatusCode::kInvalidArgument,
-                 "the prompt has {} \"<image>\" for {} pictures; only messages can show pictures",
-                 pictures, sequence.pictures.size());
-  }
-  // The size is checked before anything of that size is made.
-  const int64_t tokens = static_cast<int64_t>(ids.size()) + pictures * (per_picture - 1);
-  if (tokens < 1 || tokens > context) {
-    return Error(StatusCode::kInvalidArgument,
-                 "the prompt has {} tokens ({} of them pictures), expected 1 to {}, the size of "
-                 "the context; shorten it or lower the resolution",
-                 tokens, pictures * per_picture, context);
-  }
-  sequence.tokens = ExpandPictures(ids, per_picture);
-  sequence.prompt_tokens = sequence.answer.prompt_tokens = tokens;
-  sequence.answer.image_tokens = pictures * per_picture;
-  for (size_t i = 0; i < sequence.pictures.size(); ++i) {
-    sequence.tokens.pictures[i].key =
-        PictureKey(*sequence.pictures[i], size.width, size.height, request.encode.fit);
-  }
-  return {};
-}
-
-Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) const {
+Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) {
   FASTVLM_RETURN_IF_ERROR(CheckRequest(request));
   // The answer to a plain prompt continues its text, so white space at its beginning counts.
   auto sequence = std::make_unique<Sequence>(shared.tokenizer, /*trim=*/!request.prompt,
@@ -131,6 +98,7 @@ Result<std::unique_ptr<Sequence>> Engine::Impl::Prepare(EngineRequest request) c
   sequence->owner = request.owner;
   sequence->generate = request.generate;
   sequence->top_logprobs = request.top_logprobs;
+  FASTVLM_RETURN_IF_ERROR(ClaimWaiting(*sequence));
   return sequence;
 }
 
@@ -206,11 +174,20 @@ void Engine::Drain(double timeout_ms) {
 }
 
 EngineStats Engine::stats() const {
+  EngineMemory::Caches caches = impl_->memory.caches();
+  const int64_t pictures = caches.picture_bytes();
+  const int64_t prefixes = caches.prefix_bytes();
+  caches.lock.unlock();
   const std::lock_guard lock(impl_->mutex);
   EngineStats stats = impl_->stats;
+  stats.image_cache_bytes = pictures;
+  stats.prefix_cache_bytes = prefixes;
+  stats.memory_bytes = impl_->memory.bytes();
   stats.queued = static_cast<int64_t>(impl_->unfinished.size()) - impl_->ending - stats.active;
   return stats;
 }
+
+int64_t Engine::workspace_bytes() const { return impl_->WorkspaceBytes(); }
 
 const Model& Engine::model() const { return *impl_->model; }
 

@@ -12,11 +12,12 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/fair_mutex.h"
 #include "fastvlm/engine.h"
 #include "grammar/json_grammar.h"
-#include "runtime/image_cache.h"
+#include "runtime/engine_memory.h"
 #include "runtime/model_impl.h"
-#include "runtime/prefix_cache.h"
+#include "runtime/picture_encoding.h"
 #include "runtime/sequence.h"
 
 namespace fastvlm {
@@ -30,11 +31,18 @@ using Sequences = std::list<std::unique_ptr<Sequence>>;
 struct Engine::Impl {
   Impl(std::shared_ptr<const Model> model, const EngineOptions& options, int64_t context);
 
-  // On the caller's thread (engine.cc).
+  // On the caller's thread (engine.cc, engine_prompt.cc).
   Result<int64_t> Submit(EngineRequest request, EngineCallback callback);
   Status CheckRoom();
-  Result<std::unique_ptr<Sequence>> Prepare(EngineRequest request) const;
-  Status SetPrompt(const EngineRequest& request, Sequence& sequence) const;
+  // How much memory it takes to compute the sequence, and to encode its pictures.
+  int64_t ActiveBytes(const Sequence& sequence) const;
+  int64_t EncoderBytes(const Sequence& sequence) const;
+  int64_t Capacity(const Sequence& sequence) const;
+  int64_t WorkspaceBytes() const;
+  Result<std::unique_ptr<Sequence>> Prepare(EngineRequest request);
+  Status SetPrompt(const EngineRequest& request, Sequence& sequence);
+  Result<std::vector<int32_t>> Tokenize(std::string_view text, int64_t per_picture);
+  Status ClaimWaiting(Sequence& sequence);
 
   // On the engine's thread. None of these throws: what one request has no memory for, or what its
   // callback throws, ends this request and no other.
@@ -42,20 +50,34 @@ struct Engine::Impl {
   void Run();
   bool WaitForWork();
   void ReadInbox();  // also cancels and times out
+  // ... which requests are computed (engine_admission.cc):
   void Admit();
+  bool AdmitOne();
+  bool ClaimActive(Sequence& sequence);
+  void GiveBackEncoder();
   void Finish(Sequence& sequence, std::optional<FinishReason> reason, Status error);
   // ... and what they compute (engine_step.cc):
   void Start(Sequence& sequence);
-  void Step(bool with_prefill);
+  void EncodeStep(Sequence& sequence);
+  void Step(Sequence* prefill);
   void Deliver(Sequence& sequence);
   // Their parts, which may throw for want of memory:
   Status Begin(Sequence& sequence);
   int64_t ReusePrefix(Sequence& sequence);
-  Status EncodePictures(Sequence& sequence, int64_t known);
+  void FindPictures(Sequence& sequence, int64_t known);
+  void GoToNextPicture(Sequence& sequence);
+  void TakePicture(Sequence& sequence);
   void Compute(Sequence* prefill, int64_t prefill_rows);
   void EmbedPrompt(const Sequence& sequence, int64_t first, int64_t count, float* out) const;
   void ChooseTokens();
   Status Accept(Sequence& sequence, std::optional<FinishReason>* reason);
+
+  // Whose prompt comes next (engine_schedule.cc). These allocate nothing:
+  void Join(Sequence& sequence);
+  void CountWork(Sequence& sequence, double work);
+  bool MustWait(const Sequence& sequence) const;
+  Sequence* NextPrompt() const;
+  void Advance();
 
   template <typename Change>
   void UpdateStats(const Change& change) {
@@ -69,6 +91,11 @@ struct Engine::Impl {
   const EngineOptions options;
   const int64_t context;
   const KvType kv_type;
+  const double work_per_token;  // of the decoder, in multiply-adds
+
+  EngineMemory memory;
+  // Held while a large text is tokenized, which takes many times its size: one at a time.
+  FairMutex tokenizing;
 
   mutable std::mutex mutex;  // guards from here ...
   std::condition_variable news;
@@ -86,13 +113,15 @@ struct Engine::Impl {
   // Used by the engine's thread only.
   Sequences queue;
   std::vector<std::unique_ptr<Sequence>> active;  // in the order of their admission
-  ImageCache image_cache;
-  PrefixCache prefix_cache;
+  std::optional<PictureEncoding> encoding;        // the one under way
+  Sequence* encoding_for = nullptr;               // whose picture that is; null if there is none
+  EngineMemory::Claim encoder_memory;  // enough for each picture of those that are active
   DecoderWorkspace workspace;
   Buffer<float> x;                       // [workspace.max_tokens, hidden]
   Buffer<float> logits;                  // [max_active, vocabulary]
   std::vector<DecoderSegment> segments;  // of the pass under way
   std::vector<Sequence*> rows;           // those that the pass gives a token
+  EngineMemory::Claim workspace_memory;  // for all of these
 
   std::thread thread;  // the last member, so that everything it uses is there before it starts
 };

@@ -30,8 +30,9 @@ Engine::Impl::Impl(std::shared_ptr<const Model> model_in, const EngineOptions& o
       options(options_in),
       context(context_in),
       kv_type(CacheTypeOf(options.cache, model->info().precision)),
-      image_cache(options.image_cache_bytes),
-      prefix_cache(decoder.config(), kv_type, options.prefix_cache_bytes),
+      work_per_token(static_cast<double>(model->info().decoder_parameters)),
+      memory(options.memory_bytes, options.image_cache_bytes, decoder.config(), kv_type,
+             options.prefix_cache_bytes),
       workspace(decoder, options.max_active + kPrefillChunk, context, model->threads(),
                 options.max_active + 1),
       x(static_cast<size_t>(workspace.max_tokens * decoder.config().hidden)),
@@ -40,28 +41,23 @@ Engine::Impl::Impl(std::shared_ptr<const Model> model_in, const EngineOptions& o
   active.reserve(static_cast<size_t>(options.max_active));
   segments.reserve(static_cast<size_t>(options.max_active) + 1);
   rows.reserve(static_cast<size_t>(options.max_active) + 1);
+  if (auto claim = memory.Take(WorkspaceBytes())) workspace_memory = *std::move(claim);
 }
 
 void Engine::Impl::Run() {
   while (WaitForWork()) {
     ReadInbox();
     std::erase_if(active, IsFinished);
+    GiveBackEncoder();
     Admit();
-    const auto waiting = std::find_if(active.begin(), active.end(), [](const auto& sequence) {
-      return sequence->state == SequenceState::kWaiting;
-    });
-    const bool prefilling = std::any_of(active.begin(), active.end(), [](const auto& sequence) {
-      return sequence->state == SequenceState::kPrefill;
-    });
-    // Prompts are read one at a time, so that the next one can use what both have in common.
-    if (waiting != active.end() && !prefilling) Start(**waiting);
-    Step(/*with_prefill=*/true);
+    Advance();
   }
 }
 
 // False when the engine is ending and there is nothing more to do.
 bool Engine::Impl::WaitForWork() {
   std::erase_if(active, IsFinished);
+  GiveBackEncoder();
   if (!active.empty() || !queue.empty()) return true;
   std::unique_lock lock(mutex);
   news.wait(lock, [&] { return stop || !inbox.empty(); });
@@ -89,36 +85,33 @@ void Engine::Impl::ReadInbox() {
   std::erase_if(queue, IsFinished);
 }
 
-void Engine::Impl::Admit() {
-  while (!queue.empty() && active.size() < static_cast<size_t>(options.max_active)) {
-    active.push_back(std::move(queue.front()));
-    queue.pop_front();
-    active.back()->admitted = true;
-    UpdateStats([](EngineStats& s) { ++s.active; });
-  }
-}
-
 // Tells the callback the end: an answer with its reason, or an error. The sequence stays in its
 // list.
 void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason, Status error) {
   sequence.state = SequenceState::kFinished;
+  if (encoding_for == &sequence) {
+    encoding.reset();
+    encoding_for = nullptr;
+  }
+  const FinishReason why = reason.value_or(FinishReason::kStop);
+  bool answered = reason.has_value();
   EngineEvent event;
   Answer& answer = sequence.answer;
   Status concluded = CatchOutOfMemory(kRequestMemory, [&]() -> Status {
     event.text = sequence.stream.Finish();
-    if (reason) {
+    if (answered) {
       answer.text = sequence.stream.text();
       answer.stop_text = sequence.stream.stop_text();
     }
     return {};
   });
-  if (reason && !concluded.ok()) {
-    reason.reset();
+  if (answered && !concluded.ok()) {
+    answered = false;
     error = std::move(concluded);
   }
   const bool timed_out = error.code() == StatusCode::kTimedOut;
-  if (reason) {
-    answer.finish_reason = *reason;
+  if (answered) {
+    answer.finish_reason = why;
     const size_t tokens = answer.token_ids.size();
     if (tokens > 0) answer.timings.decode_ms = sequence.since_phase.Milliseconds();
     if (tokens > 1) {
@@ -132,19 +125,26 @@ void Engine::Impl::Finish(Sequence& sequence, std::optional<FinishReason> reason
   // Numbers and caches come first, so that whoever is told the end finds it in them. A prefix for
   // which there is no memory is not kept.
   (void)CatchOutOfMemory(kRequestMemory, [&]() -> Status {
-    prefix_cache.Keep(sequence.owner, std::move(sequence.tokens), std::move(sequence.cache));
+    memory.caches().KeepPrefix(sequence.owner, std::move(sequence.tokens),
+                               std::move(sequence.cache));
     return {};
   });
   sequence.cache.reset();
   sequence.visual.clear();
   sequence.pictures.clear();
+  sequence.chooser.reset();
+  sequence.picture_memory = {};
+  sequence.active_memory = {};
+  sequence.waiting_memory = {};
   {
     const std::lock_guard lock(mutex);
     ++ending;
     if (sequence.admitted) --stats.active;
-    stats.prefix_cache_bytes = prefix_cache.bytes();
-    if (reason == FinishReason::kCancelled) ++stats.cancelled;
-    if (!reason) ++(timed_out ? stats.timed_out : stats.failed);
+    if (!answered) {
+      ++(timed_out ? stats.timed_out : stats.failed);
+    } else if (why == FinishReason::kCancelled) {
+      ++stats.cancelled;
+    }
   }
   (void)sequence.Tell(event);  // nobody is left to hear of an error
   sequence.callback = nullptr;

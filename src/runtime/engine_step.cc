@@ -14,35 +14,32 @@ constexpr int64_t kSharedPrefillRows = 64;
 
 void Engine::Impl::Start(Sequence& sequence) {
   Status begun = CatchOutOfMemory(kRequestMemory, [&] { return Begin(sequence); });
-  if (sequence.state == SequenceState::kFinished) return;  // it came to its end meanwhile
-  if (!begun.ok()) return Finish(sequence, std::nullopt, std::move(begun));
-  sequence.state = SequenceState::kPrefill;
-  sequence.since_phase = Stopwatch();
+  if (!begun.ok()) Finish(sequence, std::nullopt, std::move(begun));
 }
 
-// Gives the sequence a cache, which begins with what others have computed of its prompt, and
-// encodes its pictures. The other sequences go on meanwhile.
+// Gives the sequence a cache, which begins with what others have computed of its prompt, and the
+// visual tokens that are known.
 Status Engine::Impl::Begin(Sequence& sequence) {
   sequence.answer.timings.queue_ms = sequence.since_submit.Milliseconds();
   sequence.chooser.emplace(sequence.generate.sampling, decoder.vocabulary(), shared.banned_ids,
                            std::move(sequence.constraint));
-  // The last token of an answer is never decoded and needs no place in the cache.
-  const int64_t capacity =
-      std::min(context, sequence.prompt_tokens + sequence.generate.max_tokens - 1);
+  const int64_t capacity = Capacity(sequence);
   sequence.cache = std::make_unique<KvCache>(decoder.config(), capacity, kv_type);
   // Room for the whole answer is made now, so that its tokens allocate nothing.
   const auto most = static_cast<size_t>(capacity - sequence.prompt_tokens + 1);
   sequence.answer.token_ids.reserve(most);
   sequence.tokens.ids.reserve(sequence.tokens.ids.size() + most);
   sequence.stream.Reserve(most);
-  return EncodePictures(sequence, ReusePrefix(sequence));
+  FindPictures(sequence, ReusePrefix(sequence));
+  return {};
 }
 
 // Copies what is known of the prompt into the cache. Returns how many positions that are.
 int64_t Engine::Impl::ReusePrefix(Sequence& sequence) {
   PrefixCache::Match best;
+  EngineMemory::Caches caches = memory.caches();  // so that what is found stays until it is copied
   if (options.prefix_cache_bytes > 0) {
-    best = prefix_cache.Find(sequence.owner, sequence.tokens);
+    best = caches.FindPrefix(sequence.owner, sequence.tokens);
     for (const auto& other : active) {
       if (other.get() == &sequence || other->owner != sequence.owner) continue;
       if (other->cache == nullptr) continue;
@@ -54,6 +51,7 @@ int64_t Engine::Impl::ReusePrefix(Sequence& sequence) {
   // The last token is computed in any case, since the answer begins from its hidden state.
   const int64_t known = std::min(best.positions, sequence.prompt_tokens - 1);
   if (known > 0) sequence.cache->CopyFrom(*best.cache, known);
+  caches.lock.unlock();
   sequence.answer.cached_tokens = known;
   UpdateStats([&](EngineStats& s) {
     s.prompt_tokens += sequence.prompt_tokens;
@@ -63,60 +61,77 @@ int64_t Engine::Impl::ReusePrefix(Sequence& sequence) {
   return known;
 }
 
-// Finds or makes the visual tokens of the pictures, but for those that end before position `known`.
-Status Engine::Impl::EncodePictures(Sequence& sequence, int64_t known) {
-  const EncodeOptions& encode = sequence.encode;
-  const auto decode_meanwhile = [&](double) {
-    ReadInbox();
-    if (sequence.state == SequenceState::kFinished) return false;
-    Step(/*with_prefill=*/false);
-    return true;
-  };
+// Leaves those pictures to be encoded that end behind position `known` and are not in the cache.
+void Engine::Impl::FindPictures(Sequence& sequence, int64_t known) {
   sequence.visual.resize(sequence.pictures.size());
   for (size_t i = 0; i < sequence.visual.size(); ++i) {
-    const PictureSpan place = sequence.tokens.pictures[i];
-    if (place.start + place.tokens <= known) continue;
-    VisualTokens visual = image_cache.Find({sequence.owner, place.key});
-    if (visual != nullptr) {
-      UpdateStats([](EngineStats& s) { ++s.image_cache_hits; });
-    } else {
-      const std::shared_ptr<const Image> picture = sequence.pictures[i];
-      Timings timings;
-      ComputeLock lock(shared.compute_mutex);
-      FASTVLM_ASSIGN_OR_RETURN(Buffer<float> made,
-                               shared.VisualTokens(*picture, {encode.height, encode.width},
-                                                   encode.fit, lock, decode_meanwhile, &timings));
-      lock.unlock();
-      sequence.answer.timings.image_ms += timings.image_ms;
-      sequence.answer.timings.encode_ms += timings.encode_ms;
-      visual = std::make_shared<const Buffer<float>>(std::move(made));
-      image_cache.Keep({sequence.owner, place.key}, visual);
-      UpdateStats([&](EngineStats& s) {
-        ++s.images_encoded;
-        s.image_cache_bytes = image_cache.bytes();
-      });
-    }
-    sequence.visual[i] = std::move(visual);
+    const PictureSpan& place = sequence.tokens.pictures[i];
+    if (place.start + place.tokens <= known) sequence.pictures[i] = nullptr;
   }
-  sequence.pictures.clear();
-  return {};
+  GoToNextPicture(sequence);
 }
 
-// One pass over the weights: the next token of every sequence that decodes, and a chunk of one
-// prompt.
-void Engine::Impl::Step(bool with_prefill) {
+// To the next picture that has to be encoded; if there is none, the prompt can be read.
+void Engine::Impl::GoToNextPicture(Sequence& sequence) {
+  sequence.state = SequenceState::kEncode;
+  for (size_t& i = sequence.next_picture; i < sequence.pictures.size(); ++i) {
+    if (sequence.pictures[i] == nullptr) continue;
+    // Looked up no earlier, since the same picture may stand in a prompt several times.
+    sequence.visual[i] =
+        memory.caches().FindPicture({sequence.owner, sequence.tokens.pictures[i].key});
+    if (sequence.visual[i] == nullptr) return;
+    sequence.pictures[i] = nullptr;
+    UpdateStats([](EngineStats& s) { ++s.image_cache_hits; });
+  }
+  sequence.pictures.clear();
+  sequence.picture_memory = {};
+  sequence.state = SequenceState::kPrefill;
+  sequence.since_phase = Stopwatch();
+}
+
+// Goes on with the encoding of the sequence's next picture, or begins with it.
+void Engine::Impl::EncodeStep(Sequence& sequence) {
+  Status done = CatchOutOfMemory(kRequestMemory, [&]() -> Status {
+    if (encoding_for == nullptr) {
+      encoding.emplace(shared, sequence.pictures[sequence.next_picture],
+                       EncoderSize{sequence.encode.height, sequence.encode.width},
+                       sequence.encode.fit);
+      encoding_for = &sequence;
+    }
+    FASTVLM_RETURN_IF_ERROR(encoding->Step());
+    CountWork(sequence, encoding->last_work());
+    if (encoding->done()) TakePicture(sequence);
+    return {};
+  });
+  if (!done.ok()) Finish(sequence, std::nullopt, std::move(done));
+}
+
+void Engine::Impl::TakePicture(Sequence& sequence) {
+  const size_t i = sequence.next_picture;
+  sequence.visual[i] = encoding->tokens();
+  sequence.pictures[i] = nullptr;
+  sequence.answer.timings.image_ms += encoding->timings().image_ms;
+  sequence.answer.timings.encode_ms += encoding->timings().encode_ms;
+  encoding.reset();
+  encoding_for = nullptr;
+  memory.caches().KeepPicture({sequence.owner, sequence.tokens.pictures[i].key},
+                              sequence.visual[i]);
+  UpdateStats([](EngineStats& s) { ++s.images_encoded; });
+  ++sequence.next_picture;
+  GoToNextPicture(sequence);
+}
+
+// One pass over the weights: the next token of every sequence that decodes, and a chunk of the
+// prompt of `prefill`, unless that is null.
+void Engine::Impl::Step(Sequence* prefill) {
   const int64_t hidden = decoder.config().hidden;
   rows.clear();
   segments.clear();
-  Sequence* prefill = nullptr;
   for (const auto& sequence : active) {
-    if (sequence->state == SequenceState::kDecode) {
-      decoder.Embed(&sequence->token, 1, x.data() + static_cast<int64_t>(rows.size()) * hidden);
-      rows.push_back(sequence.get());
-      segments.push_back({sequence->cache.get(), 1});
-    } else if (with_prefill && sequence->state == SequenceState::kPrefill) {
-      prefill = sequence.get();
-    }
+    if (sequence->state != SequenceState::kDecode) continue;
+    decoder.Embed(&sequence->token, 1, x.data() + static_cast<int64_t>(rows.size()) * hidden);
+    rows.push_back(sequence.get());
+    segments.push_back({sequence->cache.get(), 1});
   }
   const int64_t decoding = static_cast<int64_t>(rows.size());
   int64_t count = 0;
@@ -126,6 +141,7 @@ void Engine::Impl::Step(bool with_prefill) {
     count = std::min(most, prefill->prompt_tokens - done);
     EmbedPrompt(*prefill, done, count, x.data() + decoding * hidden);
     segments.push_back({prefill->cache.get(), count});
+    CountWork(*prefill, work_per_token * static_cast<double>(count));
   }
   if (segments.empty()) return;
   const Status computed = CatchOutOfMemory(kRequestMemory, [&]() -> Status {

@@ -30,6 +30,7 @@ class ImageCache {
 
   VisualTokens Find(const Key& key);  // null if it is not there
   void Keep(const Key& key, VisualTokens tokens);
+  void DropOldest();  // if there is one
   int64_t bytes() const { return bytes_; }
 
  private:

@@ -160,7 +160,8 @@ class Outcome {
   std::vector<int32_t> ids_;
 };
 
-TEST(Memory, AnEngineGoesOnAfterARequestThatFailed) {
+// One allocation fails, or nothing can be allocated any more until the request has ended.
+void ExpectTheEngineToGoOn(Failing failing) {
   const auto model = LoadTiny().value();
   const Turn turn;
   EngineOptions options;
@@ -180,10 +181,12 @@ TEST(Memory, AnEngineGoesOnAfterARequestThatFailed) {
     Outcome outcome;
     EngineRequest copy = request;
     EngineCallback callback = [&](const EngineEvent& event) { return outcome.Take(event); };
-    const FailingAllocation failing(failing_allocation);
-    const Result<int64_t> id = engine->Submit(std::move(copy), std::move(callback));
-    if (!id.ok()) return id.status().code();
-    const StatusCode code = outcome.Wait();
+    StatusCode code = StatusCode::kOk;
+    {
+      const FailingAllocation fails(failing_allocation, Allocations::kAll, failing);
+      const Result<int64_t> id = engine->Submit(std::move(copy), std::move(callback));
+      code = id.ok() ? outcome.Wait() : id.status().code();
+    }
     *ids = outcome.ids();
     return code;
   };
@@ -208,6 +211,12 @@ TEST(Memory, AnEngineGoesOnAfterARequestThatFailed) {
   engine->Drain(600'000);
   EXPECT_EQ(engine->stats().active, 0);
   EXPECT_EQ(engine->stats().queued, 0);
+}
+
+TEST(Memory, AnEngineGoesOnAfterARequestThatFailed) { ExpectTheEngineToGoOn(Failing::kOne); }
+
+TEST(Memory, AnEngineGoesOnAfterATimeWithoutAnyMemory) {
+  ExpectTheEngineToGoOn(Failing::kAllFromThere);
 }
 
 TEST(Memory, TheMessageSaysHowMuchForWhatAndWhatToDo) {

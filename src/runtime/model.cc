@@ -1,4 +1,5 @@
 #include "fastvlm/model.h"
+#include "fastvlm/engine.h"
 #include "fastvlm/system.h"
 
 #ifdef __GLIBC__
@@ -181,6 +182,16 @@ Model::~Model() = default;
 const ModelImpl& ImplOf(const Model& model) { return *model.impl_; }
 const ModelInfo& Model::info() const { return impl_->info; }
 int Model::threads() const { return impl_->pool.threads(); }
+
+int64_t ModelMemoryBytes(const Model& model) {
+  const ModelImpl& impl = ImplOf(model);
+  const DecoderConfig& config = impl.checkpoint.config().decoder;
+  // Of each token its spelling, its bytes and a merge, in hash tables.
+  constexpr int64_t kTokenizerBytes = 256;
+  const int64_t embedding =
+      static_cast<int64_t>(impl.checkpoint.tensors().decoder.embedding.bytes());
+  return impl.info.weight_bytes + embedding + config.vocab_rows * kTokenizerBytes;
+}
 
 Result<std::shared_ptr<const Model>> Model::Load(const std::string& directory,
                                                  const ModelOptions& options,

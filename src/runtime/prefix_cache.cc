@@ -37,25 +37,39 @@ void PrefixCache::Keep(uint64_t owner, TokenSequence tokens, std::unique_ptr<KvC
       return;
     }
     if (common == entry->tokens.size()) {  // what is new begins with it
-      bytes_ -= entry->cache->bytes();
+      bytes_ -= entry->bytes;
       entry = entries_.erase(entry);
     } else {
       ++entry;
     }
   }
-  // The cache was made for the longest answer that could come: the part it did not need is freed.
-  auto tight = std::make_unique<KvCache>(config_, length, type_);
-  if (tight->bytes() > max_bytes_) return;
-  if (tight->bytes() < cache->bytes()) {
+  const int64_t bytes = BytesToKeep(tokens, *cache);
+  if (bytes > max_bytes_) return;
+  while (bytes_ > max_bytes_ - bytes) DropOldest();  // before anything new is made
+  // Cache and tokens were made for the longest answer that could come: the part that was not needed
+  // is freed.
+  if (KvCache::Bytes(config_, length, type_) < cache->bytes()) {
+    auto tight = std::make_unique<KvCache>(config_, length, type_);
     tight->CopyFrom(*cache, length);
     cache = std::move(tight);
   }
-  entries_.push_front({owner, std::move(tokens), std::move(cache)});
-  bytes_ += entries_.front().cache->bytes();
-  while (bytes_ > max_bytes_) {
-    bytes_ -= entries_.back().cache->bytes();
-    entries_.pop_back();
-  }
+  tokens.ids.shrink_to_fit();
+  tokens.pictures.shrink_to_fit();
+  entries_.push_front({owner, std::move(tokens), std::move(cache), bytes});
+  bytes_ += bytes;
+}
+
+int64_t PrefixCache::BytesToKeep(const TokenSequence& tokens, const KvCache& cache) const {
+  const size_t rest = tokens.pictures.size() * sizeof(PictureSpan) + sizeof(Entry) +
+                      static_cast<size_t>(config_.layers) * sizeof(KvLayer);
+  return KvCache::Bytes(config_, cache.length(), type_) +
+         cache.length() * static_cast<int64_t>(sizeof(int32_t)) + static_cast<int64_t>(rest);
+}
+
+void PrefixCache::DropOldest() {
+  if (entries_.empty()) return;
+  bytes_ -= entries_.back().bytes;
+  entries_.pop_back();
 }
 
 }  // namespace fastvlm

@@ -29,6 +29,9 @@ class PrefixCache {
 
   // `tokens` may be more than the cache holds. A null cache is not kept.
   void Keep(uint64_t owner, TokenSequence tokens, std::unique_ptr<KvCache> cache);
+  // How many bytes more the cache would take if it kept this, which it does by a copy.
+  int64_t BytesToKeep(const TokenSequence& tokens, const KvCache& cache) const;
+  void DropOldest();  // if there is one
   int64_t bytes() const { return bytes_; }
 
  private:
@@ -36,6 +39,7 @@ class PrefixCache {
     uint64_t owner;
     TokenSequence tokens;  // as many as the cache holds
     std::unique_ptr<KvCache> cache;
+    int64_t bytes = 0;
   };
 
   const DecoderConfig& config_;

@@ -52,6 +52,15 @@ Sampler::Sampler(const SamplingOptions& options, int64_t vocabulary)
   if (whole && options.top_p < 1) halved_.reserve(all);
 }
 
+int64_t Sampler::Bytes(const SamplingOptions& options, int64_t vocabulary) {
+  const int64_t counts = vocabulary * int64_t{sizeof(int32_t)};
+  if (options.temperature < kColdest) return counts;
+  const bool whole = options.top_k == 0;
+  const int64_t candidates = whole ? vocabulary : std::min(vocabulary, int64_t{options.top_k});
+  const int64_t halved = whole && options.top_p < 1 ? vocabulary : 0;
+  return counts + (candidates + halved) * int64_t{sizeof(Candidate)};
+}
+
 void Sampler::Observe(int32_t token) {
   if (token >= 0 && static_cast<size_t>(token) < counts_.size()) {
     ++counts_[static_cast<size_t>(token)];

@@ -25,6 +25,9 @@ class Sampler {
   // options: valid. vocabulary: number of logits.
   Sampler(const SamplingOptions& options, int64_t vocabulary);
 
+  // What such a sampler holds, in bytes.
+  static int64_t Bytes(const SamplingOptions& options, int64_t vocabulary);
+
   // Tokens that the penalties count.
   void Observe(int32_t token);
 

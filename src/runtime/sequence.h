@@ -15,6 +15,7 @@
 #include "model/kv_cache.h"
 #include "runtime/answer_stream.h"
 #include "runtime/clock.h"
+#include "runtime/engine_memory.h"
 #include "runtime/image_cache.h"
 #include "runtime/prompt.h"
 #include "runtime/token_chooser.h"
@@ -23,6 +24,7 @@ namespace fastvlm {
 
 enum class SequenceState {
   kWaiting,   // nothing is computed yet
+  kEncode,    // it has a cache, and some of its pictures are still to be encoded
   kPrefill,   // all pictures are encoded, and the cache holds a part of the prompt
   kDecode,    // the prompt was read; the next step decodes the token that was chosen last
   kFinished,  // the callback was told the end
@@ -42,15 +44,31 @@ struct Sequence {
   EncodeOptions encode;  // with the size filled in
   TokenSequence tokens;  // the prompt, then the answer
   int64_t prompt_tokens = 0;
-  std::vector<std::shared_ptr<const Image>> pictures;  // of the prompt
+  std::vector<std::shared_ptr<const Image>> pictures;  // of the prompt; null if not needed any more
   std::unique_ptr<TokenConstraint> constraint;         // null for free text; the chooser takes it
+
+  // What it needs of the engine's memory: from Submit to its end, for its pictures until they are
+  // encoded, and while it is computed.
+  EngineMemory::Claim waiting_memory, picture_memory, active_memory;
+  // How many that came later were admitted, because there was memory for them and not for this one.
+  int overtaken = 0;
+  bool passed_by = false;  // in the admission under way
 
   std::atomic<bool> cancelled = false;  // by the caller; the engine looks at it between steps
 
   // The request under way. Only the engine's thread uses it.
   bool admitted = false;  // among those that are computed together
   SequenceState state = SequenceState::kWaiting;
-  std::vector<VisualTokens> visual;  // of each picture; null if the cache holds its positions
+  // Of each picture; null if the cache holds its positions, or as long as it is to be encoded.
+  std::vector<VisualTokens> visual;
+  size_t next_picture = 0;  // while kEncode: which one is encoded next
+  // How much work was done for its prompt and for those of its owner, in multiply-adds. Who has
+  // least is served next.
+  struct Share {
+    double owner = 0;
+    double request = 0;
+  };
+  Share share;
   std::unique_ptr<KvCache> cache;
   std::optional<TokenChooser> chooser;
   AnswerStream stream;

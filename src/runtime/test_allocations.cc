@@ -11,20 +11,28 @@ namespace {
 
 std::atomic<int64_t> allocations{0};
 std::atomic<int64_t> buffer_allocations{0};
+std::atomic<int64_t> allocated_bytes{0};
 std::atomic<int64_t> until_failure{0};  // 1: the next one fails; 0 and below: none does
 std::atomic<bool> only_buffers{false};
+std::atomic<bool> all_from_there{false};
+
+std::atomic<bool> failing_on{false};  // the first one has failed, and all have to
 
 // True if the allocation is the one that has to fail.
-bool Count(bool buffer) {
+bool Count(bool buffer, size_t bytes) {
   ++allocations;
+  allocated_bytes += static_cast<int64_t>(bytes);
   if (buffer) ++buffer_allocations;
   if (only_buffers && !buffer) return false;
-  return until_failure.load(std::memory_order_relaxed) > 0 && --until_failure == 0;
+  if (until_failure.load(std::memory_order_relaxed) <= 0) return failing_on;
+  if (--until_failure != 0) return false;
+  failing_on = all_from_there.load();
+  return true;
 }
 
 // Only Buffer asks for more than the usual alignment.
 void* Allocate(size_t bytes, size_t alignment) {
-  if (Count(alignment == fastvlm::kAlignment)) return nullptr;
+  if (Count(alignment == fastvlm::kAlignment, bytes)) return nullptr;
   return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
 }
 
@@ -35,7 +43,7 @@ void* AllocateOrThrow(size_t bytes, size_t alignment) {
 }
 
 // Buffer takes what is smaller from operator new, where it is counted.
-bool CountLarge(size_t bytes) { return bytes >= size_t{1} << 20 && Count(true); }
+bool CountLarge(size_t bytes) { return bytes >= size_t{128} << 10 && Count(true, bytes); }
 
 }  // namespace
 
@@ -63,13 +71,16 @@ namespace fastvlm {
 
 int64_t AllocationCount() { return allocations; }
 int64_t BufferAllocationCount() { return buffer_allocations; }
+int64_t AllocatedBytes() { return allocated_bytes; }
 
-FailingAllocation::FailingAllocation(int64_t n, Allocations kind) {
+FailingAllocation::FailingAllocation(int64_t n, Allocations kind, Failing failing) {
+  all_from_there = failing == Failing::kAllFromThere;
   only_buffers = kind == Allocations::kBuffers;
   RefuseAllocationsForTesting(CountLarge);
   until_failure = n;
 }
 FailingAllocation::~FailingAllocation() {
+  all_from_there = failing_on = false;
   until_failure = 0;
   RefuseAllocationsForTesting(nullptr);
 }
