@@ -172,10 +172,10 @@ TEST_F(EngineLimitTest, OthersOvertakeOnlySoOften) {
   const EngineRequest small = Ask("", "What is this?", 12);
   const EngineRequest large = Ask("", "What is this?", 700);
   EXPECT_GT(KvBytes(small), kSlack);  // so that it has no room beside the large one
-  EngineOptions options = Limit(KvBytes(large) + kSlack);
-  options.memory_bytes -= NewEngine(options)->workspace_bytes();
+  EngineOptions options;
   options.max_active = 2;
-  options.memory_bytes += NewEngine(options)->workspace_bytes();
+  const int64_t workspace = NewEngine(options)->workspace_bytes();
+  options.memory_bytes = workspace + KvBytes(large) + kSlack;
   options.prefix_cache_bytes = 0;
   const auto engine = NewEngine(options);
   std::vector<std::string> order;

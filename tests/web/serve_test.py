@@ -130,7 +130,7 @@ class Nano(ServeTest):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                         "-days", "1", "-subj", f"/CN={INSECURE_HOST}", "-addext", f"subjectAltName=DNS:{INSECURE_HOST}",
                         "-keyout", key, "-out", certificate], check=True, capture_output=True)
-        self.serve("--host", "0.0.0.0", "--tls-cert", certificate, "--tls-key", key)
+        self.serve("--host", "0.0.0.0", "--allow-host", INSECURE_HOST, "--tls-cert", certificate, "--tls-key", key)
         page = self.ready(f"https://{INSECURE_HOST}:{self.port}/", ignore_https_errors=True)
         self.assertTrue(page.evaluate("isSecureContext"))
         self.turn_camera_on()
