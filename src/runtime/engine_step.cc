@@ -7,8 +7,9 @@
 namespace fastvlm {
 namespace {
 
-// So many tokens of a prompt go into one pass while others wait for their next token.
-constexpr int64_t kSharedPrefillRows = 64;
+// So many tokens of a prompt go into one pass. More are not measurably faster, and others wait
+// until the pass ends: for their next token, or for their first one.
+constexpr int64_t kPrefillRows = 64;
 
 }  // namespace
 
@@ -137,8 +138,7 @@ void Engine::Impl::Step(Sequence* prefill) {
   int64_t count = 0;
   if (prefill != nullptr) {
     const int64_t done = prefill->cache->length();
-    const int64_t most = decoding > 0 ? kSharedPrefillRows : workspace.max_tokens;
-    count = std::min(most, prefill->prompt_tokens - done);
+    count = std::min(kPrefillRows, prefill->prompt_tokens - done);
     EmbedPrompt(*prefill, done, count, x.data() + decoding * hidden);
     segments.push_back({prefill->cache.get(), count});
     CountWork(*prefill, work_per_token * static_cast<double>(count));
